@@ -1,0 +1,1 @@
+"""The ground floor: ids, clock, references, events, errors, the gate grammar and configuration; no I/O."""

@@ -1,0 +1,197 @@
+"""What `charkh.toml` may say: the settings as frozen structs, and clear errors for what they are not.
+
+Pure parsing: reading files and the environment is `workspace/settings.py`. An unknown key is an error
+that names the nearest right one.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from charkh.core.errors import Invalid
+from charkh.core.gates import parse_condition
+
+Settings_ = TypeVar("Settings_")
+
+
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[store]`: where facts and bytes live.
+
+    Attributes:
+        path: folder of an embedded store, relative to the workspace.
+        journal: `postgresql://…` for a team's journal and catalog, or empty for the folder.
+        blobs: `s3://bucket/prefix` for bytes, or empty for the folder.
+        cache_bytes: upper bound of the local cache of rebuilt tables and remote packs.
+    """
+
+    path: str = ".charkh"
+    journal: str = ""
+    blobs: str = ""
+    cache_bytes: int = 10 * 1024**3
+
+
+class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gate.NAME]`: conditions that must all be met (`charkh.core.gates`)."""
+
+    require: tuple[str, ...] = ()
+
+
+class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[endpoint.NAME]`: which model is served, and what share of requests is logged."""
+
+    model: str
+    recipe: str = ""
+    capture: float = 1.0
+
+
+class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[monitor.NAME]`: the truth to join and the alerts to raise.
+
+    Attributes:
+        truth: `DATASET on KEY within 45d`, or empty.
+        target: the column of the truth that the model predicts.
+        alert: conditions that raise an alert when met.
+    """
+
+    truth: str = ""
+    target: str = ""
+    alert: tuple[str, ...] = ()
+
+
+class LoopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[loop.NAME]`: what triggers retraining, what runs, which gate decides, and the brakes.
+
+    Attributes:
+        on: `monitor:NAME`, `dataset:NAME` or `every:7d`.
+        run: name of the pipeline that makes a candidate.
+        gate: name of the `[gate.NAME]` that decides on promotion.
+        cooldown: shortest time between two retrainings, such as `7d`.
+        looks: how many candidates a gate may judge on one and the same truth; 0 for no bound.
+    """
+
+    on: str
+    run: str
+    gate: str = "champion"
+    cooldown: str = "0s"
+    looks: int = 0
+
+
+class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[server]`: where `charkh up` listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 7461
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that `charkh.toml` or `[tool.charkh]` may say."""
+
+    store: StoreSettings = StoreSettings()
+    server: ServerSettings = ServerSettings()
+    gate: dict[str, GateSettings] = {}
+    endpoint: dict[str, EndpointSettings] = {}
+    monitor: dict[str, MonitorSettings] = {}
+    loop: dict[str, LoopSettings] = {}
+    pipelines: str = ""
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in `45d`, `7d`, `12h`, `30s`.
+
+    Raises:
+        Invalid: not a number with a unit.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise Invalid(
+            f"{text!r} is not a duration",
+            code="config.invalid",
+            hint="Write a number and a unit: 500ms, 30s, 5m, 12h, 7d or 2w.",
+        )
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_settings(document: Mapping[str, object], source: str) -> Settings:
+    """The settings in a parsed TOML document.
+
+    Args:
+        document: tables and values.
+        source: the file's name, for the error.
+
+    Raises:
+        Invalid: an unknown key, a wrong type, or a condition or duration that cannot be read.
+    """
+    settings = parse_table(document, Settings, source)
+    for gate in settings.gate.values():
+        for text in gate.require:
+            parse_condition(text)
+    for monitor in settings.monitor.values():
+        for text in monitor.alert:
+            parse_condition(text)
+    for loop in settings.loop.values():
+        parse_duration(loop.cooldown)
+    return settings
+
+
+def parse_table(document: Mapping[str, object], shape: type[Settings_], source: str) -> Settings_:
+    """`document` as a struct of the given shape; the error for an unknown key names the nearest one."""
+    _refuse_unknown_keys(document, shape, source, "")
+    try:
+        return msgspec.convert(document, shape)
+    except msgspec.ValidationError as error:
+        raise Invalid(
+            f"{source}: {_readable(str(error))}",
+            code="config.invalid",
+            hint="Mend that value and run the command again.",
+            facts={"file": source},
+        ) from error
+
+
+def _refuse_unknown_keys(value: object, shape: Any, source: str, path: str) -> None:
+    info = msgspec.inspect.type_info(shape)
+    if not isinstance(value, Mapping):
+        return
+    items = cast(Mapping[str, object], value).items()
+    if isinstance(info, msgspec.inspect.DictType):
+        item_shape = getattr(info.value_type, "cls", None)
+        for key, item in items:
+            if item_shape is not None:
+                _refuse_unknown_keys(item, item_shape, source, f"{path}{key}.")
+        return
+    if not isinstance(info, msgspec.inspect.StructType):
+        return
+    fields = {field.encode_name: field for field in info.fields}
+    for key, item in items:
+        field = fields.get(key)
+        if field is None:
+            nearest = difflib.get_close_matches(key, list(fields), n=1, cutoff=0.5)
+            known = ", ".join(sorted(fields))
+            raise Invalid(
+                f"{source}: unknown key {path + key!r}",
+                code="config.unknown_key",
+                hint=f"Did you mean {nearest[0]!r}?" if nearest else f"Known keys are: {known}.",
+                facts={"file": source, "key": path + key},
+            )
+        annotation = _annotation_of(field.type)
+        if annotation is not None:
+            _refuse_unknown_keys(item, annotation, source, f"{path}{key}.")
+
+
+def _annotation_of(info: msgspec.inspect.Type) -> Any:
+    if isinstance(info, msgspec.inspect.StructType):
+        return info.cls
+    if isinstance(info, msgspec.inspect.DictType) and isinstance(info.value_type, msgspec.inspect.StructType):
+        return dict[str, info.value_type.cls]
+    return None
+
+
+def _readable(message: str) -> str:
+    text, _, where = message.partition(" - at `$")
+    return f"{where.rstrip('`').lstrip('.')}: {text}" if where else text

@@ -1,0 +1,79 @@
+"""Model runtimes: how models of one framework are saved, judged for safety, loaded and asked."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+"""Columns or tensors by name; the first axis is the row."""
+
+
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One input or output: name, Open Inference datatype (`FP64`, `INT64`, `BYTES`, `BOOL`…) and shape.
+
+    The first axis is -1, the rows. `optional` inputs may be null (NaN, or an empty BYTES element).
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...] = (-1,)
+    optional: bool = False
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes and gives."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Safety(msgspec.Struct, frozen=True, kw_only=True):
+    """What loading the files could do.
+
+    `inert`: data only. `listed`: types outside an allow-list are refused by the format's own loader.
+    `code`: loading runs code that the file brings; it needs a recorded trust decision.
+    """
+
+    level: Literal["inert", "listed", "code"]
+    reasons: tuple[str, ...] = ()
+
+
+class Predictor(Protocol):
+    """A loaded model. Threads: `predict` may be called from several at once."""
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        """Outputs for inputs that already fit the signature; raises `Invalid` where they do not."""
+        ...
+
+
+class ModelRuntime(Protocol):
+    """One framework, four verbs; it never loads files that `inspect` calls `code`."""
+
+    @property
+    def name(self) -> str:
+        """The framework's name, recorded with each model version."""
+        ...
+
+    def accepts(self, estimator: object) -> bool:
+        """Whether this runtime can save the object."""
+        ...
+
+    def save(self, estimator: object) -> Mapping[str, bytes]:
+        """The model's files by name."""
+        ...
+
+    def inspect(self, files: Mapping[str, bytes]) -> Safety:
+        """What loading these files could do, judged by their structure and never by running them."""
+        ...
+
+    def load(self, files: Mapping[str, bytes], signature: Signature) -> Predictor:
+        """A predictor; raises `Denied` with the reasons when the files would execute code."""
+        ...
+
+
+def row_count(inputs: Tensors) -> int:
+    """Rows in a set of tensors; 0 when there are none."""
+    return next((int(np.shape(tensor)[0]) for tensor in inputs.values()), 0)
