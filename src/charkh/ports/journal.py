@@ -11,13 +11,9 @@ Cursor = Mapping[str, int]
 
 
 class Batch(NamedTuple):
-    """Facts read from one segment, and the cursor that says they have been read.
-
-    `first` is the sequence number of the first payload in its segment.
-    """
+    """Facts read from one segment, and the cursor that says they have been read."""
 
     segment: str
-    first: int
     payloads: Sequence[bytes]
     cursor: Cursor
 

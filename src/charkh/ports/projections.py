@@ -58,7 +58,7 @@ class Projection:
         version: raise it when tables or folds change; the catalog then folds this projection anew.
         tables: the tables, created by the catalog.
         kinds: event kinds that `fold` is called with; None for every event.
-        fold: called with events of those kinds, in no particular order or grouping, each exactly once.
+        fold: called with events of those kinds, in any order and grouping, each at least once.
         answers: by query type, the function that answers it on a read connection.
         portraits: by noun, the function that describes the subject with this id, or None if unknown.
         decisions: by command type, the function that decides it: it reads, and returns drafts or raises.

@@ -1,0 +1,1 @@
+"""Conformance suites for every port, and stores in memory, shipped so that others can prove their adapters."""

@@ -1,0 +1,22 @@
+"""Stores for tests: the real catalog and projections over memory, fast and mock-free."""
+
+from charkh.core.clock import Clock
+from charkh.ports.projections import Projection
+from charkh.ports.store import Store
+from charkh.stores.catalog import Catalog
+from charkh.stores.journal_memory import MemoryJournal
+from charkh.stores.sql_engine import sqlite_engine
+from charkh.testing.vaults import MemoryVault
+
+
+def memory_store(*projections: Projection, actor: str = "ann@laptop") -> Store:
+    """A store whose journal, bytes and catalog are in memory.
+
+    Args:
+        projections: the nouns that the test records and asks about.
+        actor: who records.
+    """
+    clock = Clock()
+    journal = MemoryJournal()
+    catalog = Catalog(sqlite_engine(None), journal, projections, clock, actor)
+    return Store(journal=journal, vault=MemoryVault(), commands=catalog, queries=catalog, clock=clock, actor=actor)
