@@ -34,13 +34,23 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[gate.NAME]`: conditions that must all be met (`charkh.core.gates`)."""
+    """`[gate.NAME]`: what a candidate must satisfy to be promoted.
+
+    Attributes:
+        require: conditions that must all be met (`charkh.core.gates`).
+    """
 
     require: tuple[str, ...] = ()
 
 
 class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[endpoint.NAME]`: which model is served, and what share of requests is logged."""
+    """`[endpoint.NAME]`: which model is served, and what share of requests is logged.
+
+    Attributes:
+        model: the model, such as `delay@champion`.
+        recipe: the recipe that prepares a request, or empty.
+        capture: share of the requests whose inputs and outputs are logged, from 0 to 1.
+    """
 
     model: str
     recipe: str = ""
@@ -80,14 +90,23 @@ class LoopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[server]`: where `charkh up` listens."""
+    """`[server]`: where `charkh up` listens.
+
+    Attributes:
+        host: address to bind; this machine alone by default.
+        port: TCP port.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7461
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that `charkh.toml` or `[tool.charkh]` may say."""
+    """Everything that `charkh.toml` or `[tool.charkh]` may say.
+
+    Attributes:
+        pipelines: Python file or module that defines the workspace's pipelines.
+    """
 
     store: StoreSettings = StoreSettings()
     server: ServerSettings = ServerSettings()

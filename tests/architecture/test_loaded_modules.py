@@ -1,0 +1,42 @@
+"""Which modules `import charkh` loads: none but the standard library and the ground."""
+
+import json
+import subprocess
+import sys
+
+IMPORTS = """
+import json, sys
+before = set(sys.modules)
+import {module}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def loaded_by(module: str) -> set[str]:
+    """Modules that a fresh interpreter loads for `import module`."""
+    code = IMPORTS.format(module=module)
+    result = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(result.stdout))
+
+
+def foreign(modules: set[str]) -> set[str]:
+    """The top-level packages among them that are neither ours nor Python's."""
+    return {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names) - {"charkh"}
+
+
+def test_the_probe_sees_what_an_import_loads() -> None:
+    assert foreign(loaded_by("charkh.ports.folding")) >= {"sqlalchemy"}
+
+
+def test_importing_charkh_loads_no_foreign_package() -> None:
+    assert foreign(loaded_by("charkh")) == set()
+
+
+def test_importing_charkh_loads_none_of_its_rooms() -> None:
+    rooms = {name.split(".")[1] for name in loaded_by("charkh") if name.startswith("charkh.")}
+    assert rooms <= {"core"}
+
+
+def test_the_ground_needs_no_table_library_and_no_server() -> None:
+    for module in ("charkh.core.events", "charkh.core.refs", "charkh.core.gates", "charkh.core.config"):
+        assert foreign(loaded_by(module)) <= {"msgspec", "blake3", "google_crc32c", "typing_extensions"}, module
