@@ -57,6 +57,11 @@ class ModelRuntime(Protocol):
         """The framework's name, recorded with each model version."""
         ...
 
+    @property
+    def libraries(self) -> Mapping[str, str]:
+        """The installed versions of the libraries that saving and loading depend on, by package name."""
+        ...
+
     def accepts(self, estimator: object) -> bool:
         """Whether this runtime can save the object."""
         ...

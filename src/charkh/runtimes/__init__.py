@@ -1,0 +1,1 @@
+"""Model runtimes: one file a framework, each behind `charkh.ports.runtimes.ModelRuntime`."""
