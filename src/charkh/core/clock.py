@@ -43,4 +43,4 @@ def seconds(reading: int) -> float:
 
 def reading_at(moment: float) -> int:
     """The smallest clock reading at `moment` (seconds since the epoch)."""
-    return int(moment * 1000) << COUNTER_BITS
+    return int(round(moment * 1000, 3)) << COUNTER_BITS

@@ -1,4 +1,4 @@
-"""Identifiers: UUIDv7 values written as 32 hex digits, so that text order is creation order."""
+"""Identifiers: UUIDv7 values written as 32 hex digits, so that text order is creation order to the millisecond."""
 
 import os
 import re

@@ -12,7 +12,8 @@ from charkh.core.errors import Invalid
 MAX_NAME = 250
 _NAME = re.compile(r"\w[\w.\- ]*(?:/\w[\w.\- ]*)*")
 _ALIAS = re.compile(r"[A-Za-z_][\w\-]*")
-_NUMBER = re.compile(r"[1-9][0-9]*")
+_AUTHOR = re.compile(r"[\w.@+\-]+")
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class VersionRef(NamedTuple):
@@ -52,15 +53,18 @@ def parse_name(text: str, what: str = "name") -> str:
         Invalid: empty, longer than 250 characters, or with characters a name cannot hold.
     """
     name = unicodedata.normalize("NFC", text)
-    if not 0 < len(name) <= MAX_NAME or not _NAME.fullmatch(name) or name != name.strip():
+    if not 0 < len(name) <= MAX_NAME or not _NAME.fullmatch(_without_marks(name)) or name != name.strip():
         raise Invalid(
             f"{text[:80]!r} is not a {what}",
             code="name.invalid",
             hint="Use letters, digits, '_', '-', '.', spaces and single '/' between words, at most 250 characters.",
         )
-    if any(part in {".", ".."} for part in name.split("/")):
-        raise Invalid(f"{text!r} is not a {what}", code="name.invalid", hint="Leave out '.' and '..'.")
     return name
+
+
+def _without_marks(text: str) -> str:
+    """`text` without the combining marks that belong to the letters of many scripts."""
+    return "".join(character for character in text if unicodedata.category(character) not in {"Mn", "Mc"})
 
 
 def parse_alias(text: str) -> str:
@@ -77,9 +81,11 @@ def parse_alias(text: str) -> str:
 def parse_version_ref(text: str) -> VersionRef:
     """`name`, `name@3`, `name@3~ann`, `name@latest` or `name@alias`."""
     name, at, selector = text.partition("@")
-    selector, _, author = selector.partition("~")
+    selector, tilde, author = selector.partition("~")
     if at and not selector:
         raise Invalid(f"{text!r} ends in '@'", code="ref.invalid", hint="Write name@3, name@latest or name@alias.")
+    if tilde and not (_AUTHOR.fullmatch(author) and len(author) <= MAX_NAME):
+        raise Invalid(f"{text!r} names no author", code="ref.invalid", hint="Write name@3~ann.")
     if selector and selector != "latest" and not _NUMBER.fullmatch(selector):
         parse_alias(selector)
     return VersionRef(parse_name(name), selector or "latest", author)
@@ -106,12 +112,13 @@ def parse_path(text: str) -> str:
         or len(path.encode("utf-8", "surrogatepass")) > 1024
         or len(parts) > 32
         or any(part in {"", ".", ".."} for part in parts)
-        or any(character in "\\:\0" or ord(character) < 32 for character in path)
+        or any(character in "\\:\x7f" or ord(character) < 32 for character in path)
+        or any("\ud800" <= character <= "\udfff" for character in path)
     )
     if bad:
         raise Invalid(
             f"{text[:80]!r} is not a path charkh can keep",
             code="path.invalid",
-            hint="Use a relative path with '/' between parts, without '.', '..', '\\', ':' or control characters.",
+            hint="Rename it: relative, UTF-8, '/' between parts; no '.', '..', '\\', ':' or control characters.",
         )
     return path

@@ -53,7 +53,7 @@ def postgres_engine(url: str) -> Engine:
         Unavailable: the extra is not installed.
     """
     try:
-        import psycopg  # noqa: F401  # only a team's store needs the driver
+        return create_engine(make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise Unavailable(
             "PostgreSQL needs the psycopg driver",

@@ -1,0 +1,1 @@
+"""Datasets: named, versioned files and tables on top of assets."""

@@ -1,0 +1,1 @@
+"""Registered, versioned models with their signatures, safety verdicts, aliases and history."""

@@ -1,0 +1,52 @@
+"""Move an alias by hand, or take it away."""
+
+from charkh.core.refs import parse_alias, parse_name
+from charkh.models.find import find
+from charkh.models.index import AliasHolderOf, MoveAlias
+from charkh.models.model import AliasHolder, ModelVersion, bounded_reason
+from charkh.ports.store import Store
+
+
+def move_alias(store: Store, ref: str, alias: str, *, expect: str | None = None, reason: str = "") -> ModelVersion:
+    """Let the version that `ref` means hold `alias`; nothing happens where it already does.
+
+    Args:
+        store: where the model is.
+        ref: of the version.
+        alias: a word such as `champion`.
+        expect: id of the version that the caller believes holds it now, empty for nobody, None not to ask.
+        reason: why, in a sentence.
+
+    Raises:
+        NotFound: there is no such version.
+        Conflict: somebody else moved the alias meanwhile.
+    """
+    version = find(store, ref)
+    store.commands.decide(
+        MoveAlias(
+            name=version.made.name,
+            alias=parse_alias(alias),
+            version=version.id,
+            expect=expect,
+            reason=bounded_reason(reason),
+        )
+    )
+    return find(store, version.id)
+
+
+def remove_alias(store: Store, name: str, alias: str, *, expect: str | None = None, reason: str = "") -> None:
+    """Let nobody hold `alias`; its history stays."""
+    store.commands.decide(
+        MoveAlias(
+            name=parse_name(name),
+            alias=parse_alias(alias),
+            version="",
+            expect=expect,
+            reason=bounded_reason(reason),
+        )
+    )
+
+
+def holder_of(store: Store, name: str, alias: str, *, moment: float | None = None) -> AliasHolder | None:
+    """Who holds an alias now, or held it at `moment` (seconds since the epoch)."""
+    return store.queries.ask(AliasHolderOf(name=parse_name(name), alias=parse_alias(alias), moment=moment))

@@ -1,0 +1,233 @@
+"""The noun: what a model version is, what its events say, and how its numbers are told apart.
+
+Pure data, no I/O; every verb of this room speaks these structs. The facts of a `model.version/1` are the
+metrics it was registered with; long text and the input example are bytes in the vault, which can be erased.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from charkh.core.errors import Invalid
+from charkh.core.events import Fact
+from charkh.core.files import FileRef, TreeRef
+from charkh.core.redact import redact
+from charkh.ports.runtimes import Safety, Signature
+
+VERSION_KIND = "model.version/1"
+ALIAS_KIND = "model.alias_moved/1"
+DELETED_KIND = "model.deleted/1"
+
+MAX_REASON = 500
+MAX_METRICS = 200
+CHAMPION = "champion"
+
+
+class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `model.version/1`.
+
+    Attributes:
+        name: of the model.
+        version: id of the version, which is the subject's id.
+        number: as decided; the greatest of the name so far plus one.
+        content: digest of everything said about the version but its id and number.
+        tree: the model's files.
+        runtime: name of the runtime that judged them and loads them.
+        libraries: versions of the runtime's libraries when it was registered.
+        signature: what it takes and gives.
+        safety: what loading it could do, as judged when it was registered.
+        example: a few input rows, as JSON columns, or None.
+        description: what its maker wrote, or None.
+        run: id of the run that made it, or empty.
+        datasets: ids of the dataset versions that it was trained on.
+    """
+
+    name: str
+    version: str
+    number: int
+    content: str
+    tree: TreeRef
+    runtime: str
+    libraries: dict[str, str]
+    signature: Signature
+    safety: Safety
+    example: FileRef | None = None
+    description: FileRef | None = None
+    run: str = ""
+    datasets: tuple[str, ...] = ()
+
+
+class AliasMoved(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `model.alias_moved/1`.
+
+    Attributes:
+        name: of the model.
+        alias: the word that moved.
+        version: id of the version that holds it now; empty when it was removed.
+        replaces: ids of the moves that this decision saw and supersedes; several when it ends a conflict.
+        reason: why, in a sentence, without credentials.
+        decided_by: id of the loop decision or digest of the gate's evidence, or empty for a person.
+        rollback: it goes back to an earlier holder.
+    """
+
+    name: str
+    alias: str
+    version: str
+    replaces: tuple[str, ...] = ()
+    reason: str = ""
+    decided_by: str = ""
+    rollback: bool = False
+
+
+class VersionDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `model.deleted/1`: the version's bytes need no longer be readable on its behalf."""
+
+    name: str
+    version: str
+    number: int
+    reason: str = ""
+
+
+class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version as the catalog answers it.
+
+    Attributes:
+        made: what its event says.
+        metrics: the numbers it was registered with.
+        aliases: the aliases that it holds now.
+        actor: who registered it, `user@host`.
+        created: seconds since the epoch.
+        stamp: the total order of concurrent versions.
+        deleted: seconds since the epoch when it was deleted, or None.
+    """
+
+    made: VersionMade
+    metrics: dict[str, Fact]
+    aliases: tuple[str, ...]
+    actor: str
+    created: float
+    stamp: str
+    deleted: float | None = None
+
+    @property
+    def id(self) -> str:
+        return self.made.version
+
+    @property
+    def subject(self) -> str:
+        """`model:id`, as it stands in edges."""
+        return f"model:{self.made.version}"
+
+    @property
+    def ref(self) -> str:
+        """`name@number`."""
+        return f"{self.made.name}@{self.made.number}"
+
+    @property
+    def author(self) -> str:
+        """The user of `actor`."""
+        return self.actor.partition("@")[0]
+
+
+class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of an alias, as the catalog answers it.
+
+    Attributes:
+        id: of the event.
+        moved: what it says.
+        number: of the version that holds it now; 0 when it was removed.
+        current: no later decision replaces it.
+        actor: who decided.
+        at: seconds since the epoch.
+        stamp: the total order of concurrent moves.
+    """
+
+    id: str
+    moved: AliasMoved
+    number: int
+    current: bool
+    actor: str
+    at: float
+    stamp: str
+
+
+class AliasHolder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds an alias.
+
+    Attributes:
+        move: the move that shows.
+        rivals: moves decided apart from it that nobody has settled; their versions lost only by the clock.
+        version: the holder; None when the alias was removed.
+    """
+
+    move: AliasMove
+    rivals: tuple[AliasMove, ...] = ()
+    version: ModelVersion | None = None
+
+
+class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in a list: how many live versions, the latest of them, and the aliases it has with their numbers."""
+
+    name: str
+    versions: int
+    latest: ModelVersion
+    aliases: dict[str, int]
+
+
+def distinct_refs(versions: Sequence[ModelVersion]) -> tuple[str, ...]:
+    """A reference for each of several versions with one name and number, such as `delay@3~ann`.
+
+    The author is the user; the whole actor where users are equal; the version's id where actors are.
+    """
+    users = Counter(version.author for version in versions)
+    actors = Counter(version.actor for version in versions)
+    return tuple(f"{version.ref}~{_author_of(version, users, actors)}" for version in versions)
+
+
+def is_authored_by(version: ModelVersion, author: str) -> bool:
+    """Whether `author`, as it stands behind `~`, means this version."""
+    return author in {version.author, version.actor, version.id}
+
+
+def bounded_reason(text: str) -> str:
+    """A reason that may stand in an event.
+
+    Raises:
+        Invalid: longer than `MAX_REASON`.
+    """
+    reason = redact(text.strip())
+    if len(reason) > MAX_REASON:
+        raise Invalid(
+            f"the reason has {len(reason)} characters, more than {MAX_REASON}",
+            code="model.reason_too_long",
+            hint="Say it in a sentence.",
+        )
+    return reason
+
+
+def checked_metrics(metrics: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Metrics that may be published as facts.
+
+    Raises:
+        Invalid: too many, or one that is no finite number, boolean or short text.
+    """
+    if len(metrics) > MAX_METRICS:
+        raise Invalid(f"{len(metrics)} metrics are more than {MAX_METRICS}", code="model.metrics")
+    for name, value in metrics.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Invalid(
+                f"the metric {name!r} is {value}",
+                code="model.metrics",
+                hint="Leave out metrics that have no value.",
+            )
+        if not isinstance(value, bool | int | float | str) or (isinstance(value, str) and len(value) > 1000):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise Invalid(f"the metric {name!r} is no number or short text", code="model.metrics")
+    return dict(metrics)
+
+
+def _author_of(version: ModelVersion, users: Counter[str], actors: Counter[str]) -> str:
+    if users[version.author] == 1:
+        return version.author
+    return version.actor if actors[version.actor] == 1 else version.id

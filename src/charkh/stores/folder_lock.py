@@ -1,0 +1,119 @@
+"""A lock file that shows its owner: one process at a time decides, folds and seals."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from charkh.core.errors import Locked
+from charkh.stores.segment_file import unavailable
+
+
+class LockOwner(msgspec.Struct, frozen=True):
+    """Who holds a lock, as written into its file."""
+
+    pid: int
+    host: str
+    program: str
+    since: float
+
+
+class FolderLock:
+    """An exclusive lock between processes and threads; re-entrant within a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread_lock = threading.RLock()
+        self._depth = 0
+        self._descriptor = -1
+        os.register_at_fork(after_in_child=self._forget)
+
+    def held(self, timeout: float) -> AbstractContextManager[None]:
+        """Hold the lock for a `with` block.
+
+        Raises:
+            Locked: it was not to be had within `timeout` seconds; the hint names the owner.
+            Unavailable: the lock file cannot be opened.
+        """
+        return self._held(timeout)
+
+    @contextmanager
+    def _held(self, timeout: float) -> Generator[None]:
+        deadline = time.monotonic() + timeout
+        if not self._thread_lock.acquire(timeout=timeout):
+            raise self._locked(timeout)
+        try:
+            if self._depth == 0:
+                self._acquire(deadline, timeout)
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._release()
+        finally:
+            self._thread_lock.release()
+
+    def owner(self) -> LockOwner | None:
+        """Who took the lock last, if that can be read."""
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=LockOwner)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _acquire(self, deadline: float, timeout: float) -> None:
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise unavailable(self.path, error) from error
+        pause = 0.001
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    raise self._locked(timeout) from None
+                time.sleep(pause)
+                pause = min(pause * 2, 0.05)
+        self._descriptor = descriptor
+        self._write_owner()
+
+    def _write_owner(self) -> None:
+        program = Path(sys.argv[0]).name if sys.argv else ""
+        owner = LockOwner(os.getpid(), socket.gethostname(), program, time.time())
+        # The note is for people; the lock itself holds without it, on a full disk too.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, msgspec.json.encode(owner).ljust(256), 0)
+
+    def _release(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _forget(self) -> None:
+        # The child shares the descriptor, not the lock's purpose.
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._thread_lock = threading.RLock()
+        self._depth, self._descriptor = 0, -1
+
+    def _locked(self, timeout: float) -> Locked:
+        owner = self.owner()
+        who = f"process {owner.pid} ({owner.program}) on {owner.host}" if owner else "another process"
+        return Locked(
+            f"{self.path} is held by {who}; waited {timeout:g} s",
+            code="journal.locked",
+            hint="Wait for that process, or stop it; a dead process holds no lock.",
+            facts={"pid": owner.pid if owner else None},
+        )
