@@ -1,1 +1,81 @@
-"""x"""
+"""charkh (چرخ, "the wheel"): one system for the whole machine-learning life cycle.
+
+    import charkh
+
+    with charkh.run("first", params={"rate": 0.1}):
+        charkh.log(loss=0.3)
+
+Names are imported at their first use, so that `import charkh` costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from charkh.core.errors import CharkhError as CharkhError
+    from charkh.core.params import Params as Params
+    from charkh.core.params import search as search
+    from charkh.datasets.split import Split as Split
+    from charkh.datasets.table import Table as Table
+    from charkh.models.candidate import Candidate as Model
+    from charkh.pipelines.pipeline import pipeline as pipeline
+    from charkh.pipelines.step import step as step
+    from charkh.workspace.ambient import use as use
+    from charkh.workspace.ambient import workspace as workspace
+    from charkh.workspace.recording import log as log
+    from charkh.workspace.recording import run as run
+    from charkh.workspace.tables import add as add
+    from charkh.workspace.tables import check as check
+    from charkh.workspace.tables import dataset as dataset
+    from charkh.workspace.tables import recipe as recipe
+    from charkh.workspace.tables import split as split
+    from charkh.workspace.tracing import trace as trace
+    from charkh.workspace.training import evaluate as evaluate
+    from charkh.workspace.training import load as load
+    from charkh.workspace.training import model as model
+    from charkh.workspace.training import register as register
+    from charkh.workspace.training import tune as tune
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CharkhError": "charkh.core.errors:CharkhError",
+    "Model": "charkh.models.candidate:Candidate",
+    "Params": "charkh.core.params:Params",
+    "Split": "charkh.datasets.split:Split",
+    "Table": "charkh.datasets.table:Table",
+    "add": "charkh.workspace.tables:add",
+    "check": "charkh.workspace.tables:check",
+    "dataset": "charkh.workspace.tables:dataset",
+    "evaluate": "charkh.workspace.training:evaluate",
+    "load": "charkh.workspace.training:load",
+    "log": "charkh.workspace.recording:log",
+    "model": "charkh.workspace.training:model",
+    "pipeline": "charkh.pipelines.pipeline:pipeline",
+    "recipe": "charkh.workspace.tables:recipe",
+    "register": "charkh.workspace.training:register",
+    "run": "charkh.workspace.recording:run",
+    "search": "charkh.core.params:search",
+    "split": "charkh.workspace.tables:split",
+    "step": "charkh.pipelines.step:step",
+    "trace": "charkh.workspace.tracing:trace",
+    "tune": "charkh.workspace.training:tune",
+    "use": "charkh.workspace.ambient:use",
+    "workspace": "charkh.workspace.ambient:workspace",
+}
+"""Where each public name is defined."""
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'charkh' has no attribute {name!r}")
+    module, _, attribute = home.partition(":")
+    value = globals()[name] = getattr(importlib.import_module(module), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -19,7 +19,9 @@ from charkh.ports.runtimes import ModelRuntime, Safety, Signature, Tensors
 from charkh.ports.store import Store
 
 
-class _Judged(NamedTuple):
+class Judged(NamedTuple):
+    """A model's files, the runtime that loads them, and what loading them could do."""
+
     runtime: ModelRuntime
     files: Mapping[str, bytes]
     safety: Safety
@@ -62,7 +64,7 @@ def register(
         Denied: the files would run code and no signature was given, so they would have to be loaded to know it.
     """
     facts = checked_metrics(metrics or {})
-    judged = _judge(model, runtimes, runtime)
+    judged = judge_model(model, runtimes, runtime)
     tensors = None if example is None else example_tensors(example)
     signed = signature
     if signed is None:
@@ -94,14 +96,24 @@ def register(
     return _decide(store, made, facts)
 
 
-def _judge(model: object, runtimes: Sequence[ModelRuntime], wanted: str) -> _Judged:
+def judge_model(model: object, runtimes: Sequence[ModelRuntime], wanted: str = "") -> Judged:
+    """Save a model by the runtime that accepts it, or take files as they are, and judge their safety.
+
+    Args:
+        model: an estimator, or files by name.
+        runtimes: what can save and load models.
+        wanted: name of the runtime to use; without it the first that accepts the estimator.
+
+    Raises:
+        NotFound: no runtime accepts it.
+    """
     if isinstance(model, Mapping):
         files = dict(cast(Mapping[str, bytes], model))
         chosen = _choose(runtimes, wanted or (runtimes[0].name if len(runtimes) == 1 else ""))
     else:
         chosen = _choose(runtimes, wanted, model)
         files = chosen.save(model)
-    return _Judged(chosen, files, chosen.inspect(files))
+    return Judged(chosen, files, chosen.inspect(files))
 
 
 def _choose(runtimes: Sequence[ModelRuntime], wanted: str, estimator: object = None) -> ModelRuntime:
@@ -117,7 +129,7 @@ def _choose(runtimes: Sequence[ModelRuntime], wanted: str, estimator: object = N
     )
 
 
-def _sign(judged: _Judged, inputs: Signature, tensors: Tensors) -> Signature:
+def _sign(judged: Judged, inputs: Signature, tensors: Tensors) -> Signature:
     if judged.safety.level == "code":
         raise Denied(
             f"these files would run code, so they are not asked: {'; '.join(judged.safety.reasons)}",

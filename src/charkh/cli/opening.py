@@ -1,0 +1,28 @@
+"""The workspace that a command works in: `-C FOLDER`, `CHARKH_WORKSPACE`, or the current folder."""
+
+import os
+from pathlib import Path
+
+from charkh.workspace import workspace
+from charkh.workspace.workspace import Workspace
+
+VARIABLE = "CHARKH_WORKSPACE"
+
+
+def open_workspace(*, create: bool = False) -> Workspace:
+    """Open it; with `create`, a folder that is none yet becomes one.
+
+    Raises:
+        NotFound: there is no workspace (exit code 10).
+    """
+    return workspace.open_workspace(starting_folder(), create=create)
+
+
+def starting_folder() -> Path:
+    """Where the search for the workspace begins."""
+    return Path(os.environ.get(VARIABLE) or Path.cwd())
+
+
+def start_in(folder: Path) -> None:
+    """Let the rest of this process work in `folder`: what `-C` does."""
+    os.environ[VARIABLE] = str(folder.resolve())

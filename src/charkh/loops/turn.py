@@ -1,0 +1,158 @@
+"""One turn of a loop: trigger, brakes, retraining, gate, and a promotion or a refusal, each written down.
+
+The decision is durable before the alias moves, and names the evidence. A crash in between leaves a
+decision whose promotion is owed: the next turn pays it first, so that nothing is decided twice.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from charkh.core.config import GateSettings, LoopSettings
+from charkh.core.errors import CharkhError, Conflict
+from charkh.core.events import Draft, Edge
+from charkh.core.ids import new_id
+from charkh.core.redact import redact
+from charkh.loops.brakes import cooling, looked_enough
+from charkh.loops.guard import guard, told
+from charkh.loops.index import DecisionById, Decisions, LooksAt
+from charkh.loops.loop import DECIDED_KIND, MAX_REASON, Candidate, Decided, Decision, Trigger
+from charkh.loops.trigger import triggered
+from charkh.models.alias import holder_of
+from charkh.models.find import find
+from charkh.models.index import AliasHistory, ModelById
+from charkh.models.model import CHAMPION
+from charkh.models.promote import promote
+from charkh.ports.store import Store
+
+Retrain = Callable[[Trigger], Candidate]
+"""Makes a candidate: trains, evaluates against the champion on the newest known truth, registers."""
+
+_log = logging.getLogger("charkh")
+
+
+def turn(
+    store: Store,
+    name: str,
+    settings: LoopSettings,
+    gate: GateSettings,
+    retrain: Retrain,
+    *,
+    moment: float | None = None,
+    by_hand: bool = False,
+) -> Decision:
+    """Turn a loop once.
+
+    Args:
+        store: where everything is.
+        name: of the loop.
+        settings: what triggers it and what brakes it.
+        gate: what decides.
+        retrain: called when it is triggered and no brake holds.
+        moment: seconds since the epoch at which the loop stands, for a replay of the past; now by default.
+        by_hand: it is triggered whatever has happened; the brakes still hold.
+
+    Returns:
+        The decision that was written down; an `idle` one is not.
+    """
+    now = time.time() if moment is None else moment
+    pay_what_is_owed(store, name)
+    history = store.queries.ask(Decisions(loop=name))
+    trigger = Trigger() if by_hand else triggered(store, settings, history, now)
+    if trigger is None:
+        idle = Decided(loop=name, decision="", outcome="idle", reason=f"nothing new on {settings.on}", moment=now)
+        return Decision(decided=idle, actor=store.actor, at=now, stamp="")
+    blank = Decided(
+        loop=name, decision=new_id(), outcome="braked", reason=trigger.reason, moment=now, trigger=trigger.subject
+    )
+    held = cooling(settings, history, now)
+    if held:
+        return _write_down(store, msgspec.structs.replace(blank, reason=held))
+    try:
+        candidate = retrain(trigger)
+    except CharkhError as error:
+        _log.warning("loop %s: the retraining failed: %s", name, error.message)
+        return _write_down(store, msgspec.structs.replace(blank, outcome="failed", reason=_bounded(error.message)))
+    return _judge(store, blank, settings, gate, candidate)
+
+
+def pay_what_is_owed(store: Store, name: str) -> bool:
+    """Move the alias for a decision whose promotion a crash prevented; whether there was one."""
+    newest = next(
+        (each for each in store.queries.ask(Decisions(loop=name)) if each.decided.outcome == "promoted"), None
+    )
+    if newest is None:
+        return False
+    decided = newest.decided
+    version = store.queries.ask(ModelById(version=decided.candidate))
+    moves = store.queries.ask(AliasHistory(name=decided.model, alias=CHAMPION))
+    paid = any(move.moved.decided_by == decided.decision for move in moves)
+    before = moves[0].moved.version if moves else ""
+    if paid or version is None or version.deleted is not None or before != decided.champion:
+        return False
+    _promote(store, decided)
+    return True
+
+
+def _judge(store: Store, blank: Decided, settings: LoopSettings, gate: GateSettings, candidate: Candidate) -> Decision:
+    version = find(store, candidate.model)
+    holder = holder_of(store, version.made.name, CHAMPION)
+    champion = holder.version.id if holder is not None and holder.version is not None else ""
+    looks = store.queries.ask(LooksAt(loop=blank.loop, judged_on=candidate.judged_on))
+    enough = looked_enough(settings, looks)
+    verdicts, _ = guard(store, gate, version.subject, f"model:{champion}" if champion else "", candidate.judged_on)
+    met = all(verdict.met for verdict in verdicts) and not enough
+    decided = msgspec.structs.replace(
+        blank,
+        outcome="promoted" if met else "refused",
+        reason=_bounded(enough or told(verdicts)),
+        model=version.made.name,
+        candidate=version.id,
+        champion=champion,
+        judged_on=candidate.judged_on,
+        looks=looks + 1,
+        verdicts=verdicts,
+    )
+    decision = _write_down(store, decided)
+    if met:
+        _promote(store, decided)
+    return decision
+
+
+def _promote(store: Store, decided: Decided) -> None:
+    try:
+        promote(
+            store,
+            decided.candidate,
+            decided_by=decided.decision,
+            expect=decided.champion,
+            reason=f"loop {decided.loop}: {decided.reason}"[:MAX_REASON],
+        )
+    except Conflict as error:
+        # Somebody moved the alias while the gate judged: their decision is the later one and stands.
+        _log.warning("loop %s: %s", decided.loop, error.message)
+
+
+def _write_down(store: Store, decided: Decided) -> Decision:
+    subject = f"loop:{decided.decision}"
+    targets = [
+        ("triggered_by", decided.trigger),
+        ("judged_on", decided.judged_on),
+        ("judged", f"model:{decided.candidate}" if decided.candidate else ""),
+        ("against", f"model:{decided.champion}" if decided.champion else ""),
+    ]
+    edges = tuple(Edge(subject, relation, target) for relation, target in targets if target)
+    facts = {"promoted": decided.outcome == "promoted"} if decided.candidate else {}
+    about = f"model:{decided.candidate}" if decided.candidate else ""
+    store.record(
+        Draft(kind=DECIDED_KIND, subject=subject, body=decided, edges=edges, facts=facts, about=about), durable=True
+    )
+    decision = store.queries.ask(DecisionById(decision=decided.decision))
+    assert decision is not None
+    return decision
+
+
+def _bounded(text: str) -> str:
+    return redact(text)[:MAX_REASON]

@@ -1,0 +1,135 @@
+"""A model that is not registered yet: its files, its signature and the example that it was signed with.
+
+What a training step returns. It is a value: files by name, never a live estimator, so that a step's
+output can be kept by content, and what is evaluated is what would be served.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+
+import msgspec
+import polars as pl
+
+from charkh.core.errors import Invalid, Unavailable
+from charkh.core.events import Fact
+from charkh.models.example import Array, example_tensors, input_specs, output_specs
+from charkh.models.register import judge_model
+from charkh.ports.runtimes import ModelRuntime, Predictor, Signature, Tensors
+
+
+class CandidateParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a candidate is, apart from its files and its example.
+
+    Attributes:
+        runtime: name of the runtime that loads it.
+        signature: what it takes and gives.
+        metrics: numbers about it, published when it is registered.
+        run: id of the run that made it, or empty.
+        origins: subjects that it was made from, such as `dataset:id`.
+    """
+
+    runtime: str
+    signature: Signature
+    metrics: dict[str, Fact] = {}
+    run: str = ""
+    origins: tuple[str, ...] = ()
+
+
+class Candidate:
+    """A trained model that can be asked, evaluated and registered.
+
+    Args:
+        parts: what it is.
+        files: the model's files by name.
+        example: a few rows as the model takes them.
+        runtimes: what can load it.
+    """
+
+    def __init__(
+        self,
+        parts: CandidateParts,
+        files: Mapping[str, bytes],
+        example: pl.DataFrame,
+        runtimes: Sequence[ModelRuntime],
+    ) -> None:
+        self.parts = parts
+        self.files = dict(files)
+        self.example = example
+        self._runtimes = tuple(runtimes)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The loaded model."""
+        runtime = next((each for each in self._runtimes if each.name == self.parts.runtime), None)
+        if runtime is None:
+            raise Unavailable(
+                f"the model needs the runtime {self.parts.runtime!r}, which is not installed",
+                code="model.no_runtime",
+                hint=f"Install it, for example `pip install charkh[{self.parts.runtime}]`.",
+            )
+        return runtime.load(self.files, self.parts.signature)
+
+    def predict(self, frame: pl.DataFrame) -> Tensors:
+        """The outputs for rows that have at least the model's input columns.
+
+        Raises:
+            Invalid: a column is missing or does not fit the signature.
+        """
+        return self.predictor.predict(model_inputs(frame, self.parts.signature))
+
+
+def make_candidate(
+    estimator: object,
+    *,
+    example: pl.DataFrame,
+    runtimes: Sequence[ModelRuntime],
+    nullable: Collection[str] = (),
+    metrics: Mapping[str, Fact] | None = None,
+    run: str = "",
+    origins: Sequence[str] = (),
+) -> Candidate:
+    """Save an estimator, judge its files, and sign it by what the saved files answer to the example.
+
+    Args:
+        estimator: a fitted model that one of the runtimes accepts.
+        example: a few rows as it takes them.
+        runtimes: what can save and load models.
+        nullable: inputs that may be missing although the example has no gaps in them.
+        metrics: numbers about it, published when it is registered.
+        run: id of the run that made it.
+        origins: subjects that it was made from.
+
+    Raises:
+        NotFound: no runtime accepts it.
+        Invalid: the example has no rows or a column that no model can be sent.
+        Denied: the saved files would run code.
+    """
+    tensors = example_tensors(example)
+    judged = judge_model(estimator, runtimes)
+    unsigned = Signature(inputs=input_specs(tensors, nullable), outputs=())
+    answers = judged.runtime.load(judged.files, unsigned).predict(tensors)
+    parts = CandidateParts(
+        runtime=judged.runtime.name,
+        signature=Signature(inputs=unsigned.inputs, outputs=output_specs(answers)),
+        metrics=dict(metrics or {}),
+        run=run,
+        origins=tuple(origins),
+    )
+    return Candidate(parts, judged.files, example, runtimes)
+
+
+def model_inputs(frame: pl.DataFrame, signature: Signature) -> Mapping[str, Array]:
+    """The columns that a signature names, as its tensors.
+
+    Raises:
+        Invalid: one is missing, there are no rows, or a column's type has no datatype.
+    """
+    missing = [spec.name for spec in signature.inputs if spec.name not in frame.columns]
+    if missing:
+        raise Invalid(
+            f"the rows lack the model's input {missing[0]!r}",
+            code="model.input_missing",
+            hint=f"The model takes: {', '.join(spec.name for spec in signature.inputs)}.",
+            facts={"missing": missing},
+        )
+    return example_tensors(frame.select([spec.name for spec in signature.inputs]))

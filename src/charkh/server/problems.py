@@ -1,0 +1,112 @@
+"""Errors over HTTP: problem details (RFC 9457), one status a class, and a short id that is also in the log."""
+
+import logging
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from charkh.core.errors import (
+    Bug,
+    CharkhError,
+    Conflict,
+    Corrupt,
+    Denied,
+    GateRefused,
+    Incomplete,
+    Invalid,
+    Locked,
+    NotFound,
+    Unavailable,
+)
+from charkh.core.ids import new_id
+
+STATUSES: dict[type[CharkhError], int] = {
+    CharkhError: 500,
+    Invalid: 400,
+    Denied: 403,
+    NotFound: 404,
+    Conflict: 409,
+    GateRefused: 422,
+    Locked: 423,
+    Incomplete: 424,
+    Bug: 500,
+    Corrupt: 502,
+    Unavailable: 503,
+}
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger("charkh.server")
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Problem details.
+
+    Attributes:
+        type: the error's stable code, as a URN.
+        title: what happened.
+        status: the HTTP status.
+        detail: what to do next.
+        instance: a short id; the log has the same.
+        facts: machine-readable details.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    instance: str = ""
+    facts: dict[str, Any] = {}
+
+
+def status_of(error: CharkhError) -> int:
+    """The HTTP status of an error, by its class."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def answer_error(request: Request[Any, Any, Any], error: CharkhError) -> Response[bytes]:
+    """A `CharkhError` as problem details."""
+    identifier = new_id()[-8:]
+    status = status_of(error)
+    _log.log(
+        logging.ERROR if status >= 500 else logging.INFO,
+        "%s %s: %s %s [%s]",
+        *(request.method, request.url.path, status, error.message, identifier),
+    )
+    facts = msgspec.to_builtins(error.facts, enc_hook=str)
+    problem = Problem(
+        type=f"urn:charkh:{error.code}",
+        title=error.message,
+        status=status,
+        detail=error.hint,
+        instance=identifier,
+        facts=facts,
+    )
+    return _answer(problem)
+
+
+def answer_refusal(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """What the framework refuses (no such route, wrong method, unreadable body), in the same form."""
+    problem = Problem(type="about:blank", title=error.detail or "refused", status=error.status_code)
+    return _answer(problem, {name: str(value) for name, value in (error.headers or {}).items()})
+
+
+def answer_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """An error that charkh did not foresee: its id, and nothing of its inside."""
+    identifier = new_id()[-8:]
+    _log.error("%s %s: %r [%s]", request.method, request.url.path, error, identifier, exc_info=error)
+    problem = Problem(
+        type="urn:charkh:bug",
+        title="charkh failed in a way it should not",
+        status=500,
+        detail=f"Look for {identifier} in the server's log and report what stands there.",
+        instance=identifier,
+    )
+    return _answer(problem)
+
+
+def _answer(problem: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(
+        msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers or {}
+    )

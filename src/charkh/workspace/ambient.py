@@ -1,0 +1,58 @@
+"""The workspace that a script works in, without having to name it: the nearest one, opened at the first use."""
+
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import Generator
+from contextvars import ContextVar
+from pathlib import Path
+
+from charkh.core.errors import CharkhError
+from charkh.workspace.workspace import Workspace, open_workspace
+
+_chosen: ContextVar[Workspace | None] = ContextVar("charkh_workspace", default=None)
+_lock = threading.Lock()
+_found: dict[Path, Workspace] = {}
+"""Workspaces that were opened by themselves, by the folder that the script stood in."""
+
+
+def workspace(folder: str | Path | None = None) -> Workspace:
+    """The workspace of this script.
+
+    Args:
+        folder: one to open; without it, the one chosen by `use`, or the nearest one from the current folder
+            upwards, or the current folder itself, which becomes one: no file is needed to begin.
+
+    Raises:
+        Invalid: its settings cannot be read.
+        Unavailable: its store cannot be reached or written.
+    """
+    if folder is not None:
+        return open_workspace(Path(folder), create=True)
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
+    here = Path(os.environ.get("CHARKH_WORKSPACE") or Path.cwd()).resolve()
+    with _lock:
+        if here not in _found:
+            _found[here] = open_workspace(here, create=True)
+        return _found[here]
+
+
+@contextlib.contextmanager
+def use(chosen: Workspace) -> Generator[Workspace]:
+    """Let everything inside the `with` block work in `chosen`; it is not closed at the end."""
+    token = _chosen.set(chosen)
+    try:
+        yield chosen
+    finally:
+        _chosen.reset(token)
+
+
+@atexit.register
+def _close_all() -> None:
+    for each in _found.values():
+        # Whoever opens the store next seals what could not be sealed now; nothing acknowledged is lost.
+        with contextlib.suppress(CharkhError):
+            each.close()

@@ -1,0 +1,208 @@
+"""A workspace: a folder with its settings and its store, opened into the four ports that every verb takes.
+
+The composition root: here, and nowhere else, adapters are chosen and handed down. A store on this disk
+looks like this (docs/formats/store.md):
+
+    format.json       version of the formats, and the id of the store
+    journal/          facts and unsealed data segments
+    packs/            chunks
+    catalog.sqlite    a view of the facts; deleting it loses nothing
+    index.sqlite      which pack holds which chunk; deleting it loses nothing
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from charkh.assets.index import Erasures
+from charkh.assets.vault import PackVault
+from charkh.core.clock import Clock
+from charkh.core.config import Settings
+from charkh.core.errors import Corrupt, Invalid, Unavailable
+from charkh.core.ids import new_id
+from charkh.ports.blobs import Blobs
+from charkh.ports.journal import Journal
+from charkh.ports.runtimes import ModelRuntime
+from charkh.ports.store import Store
+from charkh.stores.blobs_folder import FolderBlobs
+from charkh.stores.blobs_object import object_blobs
+from charkh.stores.catalog import Catalog, Overlay
+from charkh.stores.journal_folder import FolderJournal
+from charkh.stores.journal_postgres import PostgresJournal
+from charkh.stores.segment_file import login_name
+from charkh.stores.sql_engine import postgres_engine, sqlite_engine
+from charkh.workspace.projections import PROJECTIONS
+from charkh.workspace.runtimes import installed_runtimes
+from charkh.workspace.settings import find_workspace, read_settings, require_workspace
+
+FORMAT = 1
+
+
+class StoreFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """`format.json`: the version of everything in the store, and the store's id."""
+
+    format: int
+    store: str
+
+
+class Workspace:
+    """An open workspace; close it, or use it in a `with` block.
+
+    Attributes:
+        folder: of the workspace.
+        settings: what its file and the environment say.
+        store_folder: where the store, or the local part of a remote one, lies.
+        identifier: id of the store.
+        store: the four ports, handed to every verb.
+        vault: the vault, for the verbs that care for bytes (fsck, gc).
+        journal: the journal, for the verbs that care for segments (audit, fsck).
+        catalog: the catalog, for the verbs that rebuild and check it.
+        blobs: the medium under the vault.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, *, create: bool) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.store_folder = (folder / settings.store.path).resolve()
+        self.identifier = _identifier(self.store_folder, create=create)
+        clock, actor = Clock(), actor_name()
+        self.blobs: Blobs = _blobs(settings, self.store_folder)
+        self.journal: Journal = _journal(settings, self.store_folder, self.identifier)
+        postgres = settings.store.journal
+        self.catalog = Catalog(
+            postgres_engine(postgres) if postgres else sqlite_engine(self.store_folder / "catalog.sqlite"),
+            self.journal,
+            PROJECTIONS,
+            clock,
+            actor,
+            None if postgres else Overlay(),
+        )
+        self.vault = PackVault(self.blobs, self.store_folder / "index.sqlite", self._erasures)
+        self.store = Store(
+            journal=self.journal,
+            vault=self.vault,
+            commands=self.catalog,
+            queries=self.catalog,
+            clock=clock,
+            actor=actor,
+        )
+        self._runtimes: tuple[ModelRuntime, ...] | None = None
+        self._closed = False
+
+    @property
+    def runtimes(self) -> tuple[ModelRuntime, ...]:
+        """The model runtimes whose libraries are installed, loaded at the first use."""
+        if self._runtimes is None:
+            self._runtimes = installed_runtimes()
+        return self._runtimes
+
+    def close(self) -> None:
+        """Seal what this process wrote and let go of everything; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.journal.close()
+        finally:
+            self.catalog.close()
+
+    def __enter__(self) -> "Workspace":
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _erasures(self) -> Mapping[str, str]:
+        return dict(self.store.queries.ask(Erasures()))
+
+
+def open_workspace(start: Path | None = None, *, create: bool = False) -> Workspace:
+    """The workspace that `start` lies in, opened.
+
+    Args:
+        start: a folder inside the workspace; the current one by default.
+        create: where there is none, `start` becomes one; no file is needed to begin.
+
+    Raises:
+        NotFound: there is none and `create` is not said.
+        Invalid: its settings cannot be read, or the store was written by a later charkh.
+        Unavailable: the store cannot be reached or written.
+    """
+    begin = (start or Path.cwd()).resolve()
+    folder = find_workspace(begin) if create else require_workspace(begin)
+    return Workspace(folder or begin, read_settings(folder or begin), create=True)
+
+
+def actor_name() -> str:
+    """Who records: `user@host`, or what `CHARKH_ACTOR` says."""
+    return os.environ.get("CHARKH_ACTOR") or f"{login_name()}@{socket.gethostname()}"
+
+
+def _identifier(folder: Path, *, create: bool) -> str:
+    path = folder / "format.json"
+    try:
+        known = msgspec.json.decode(path.read_bytes(), type=StoreFormat)
+    except FileNotFoundError:
+        if not create:
+            raise Unavailable(f"there is no store in {folder}", code="store.missing") from None
+        return _new_store(path)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(
+            f"{path} is damaged: {error}",
+            code="store.format_damaged",
+            hint='Write {"format":1,"store":"<32 hex digits>"} into it; the facts and bytes beside it are untouched.',
+        ) from error
+    if known.format > FORMAT:
+        raise Invalid(
+            f"{folder} was written in format {known.format}; this charkh reads up to {FORMAT}",
+            code="store.too_new",
+            hint="Upgrade with: pip install --upgrade charkh",
+        )
+    return known.store
+
+
+def _new_store(path: Path) -> str:
+    """Write `format.json` once, whichever of several processes comes first."""
+    identifier = new_id()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        waiting = path.with_name(f".format-{identifier}")
+        waiting.write_bytes(msgspec.json.encode(StoreFormat(format=FORMAT, store=identifier)))
+        try:
+            os.link(waiting, path)
+        except FileExistsError:
+            identifier = msgspec.json.decode(path.read_bytes(), type=StoreFormat).store
+        finally:
+            waiting.unlink()
+    except OSError as error:
+        raise Unavailable(
+            f"cannot make a store in {path.parent}: {error.strerror or error}",
+            code="store.unavailable",
+            hint="Choose a folder that can be written: [store] path in charkh.toml, or CHARKH_STORE.",
+        ) from error
+    return identifier
+
+
+def _blobs(settings: Settings, folder: Path) -> Blobs:
+    if settings.store.blobs:
+        return object_blobs(settings.store.blobs)
+    return FolderBlobs(folder / "packs")
+
+
+def _journal(settings: Settings, folder: Path, identifier: str) -> Journal:
+    address = settings.store.journal
+    if not address:
+        return FolderJournal(folder / "journal", identifier)
+    if not address.startswith(("postgresql://", "postgres://")):
+        raise Invalid(
+            f"[store] journal is {address.partition('://')[0]}://…, which charkh does not speak",
+            code="config.invalid",
+            hint="Write postgresql://user@host/database, or leave it out for a folder.",
+        )
+    return PostgresJournal(address, identifier)
