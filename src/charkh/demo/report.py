@@ -1,0 +1,234 @@
+"""The report of the flights year: one HTML file without scripts, fonts or images from anywhere else."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from charkh.demo.chart import auc_chart
+from charkh.demo.story import DecisionLine, MonthLine, Score, Story
+
+STYLE = """
+:root { color-scheme: light dark; --ink:#1b1f24; --soft:#5b6570; --paper:#fff; --line:#d9dee3; --good:#12715b;
+ --bad:#b3402a; --first:#8a6d1f; --shade:#f5f7f8; }
+@media (prefers-color-scheme: dark) { :root { --ink:#e6e9ec; --soft:#9aa5b0; --paper:#15181c; --line:#333a41;
+ --good:#4fc3a1; --bad:#f08a70; --first:#d9b54a; --shade:#1d2126; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 60rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+ font: 16px/1.55 system-ui, sans-serif; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .5rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
+p.lead { font-size: 1.1rem; } .soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1.4rem 0; }
+.tile { background: var(--shade); border-radius: .5rem; padding: .8rem 1rem; }
+.tile b { display: block; font-size: 1.5rem; line-height: 1.3; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
+th, td { text-align: left; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+pre { background: var(--shade); padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .84rem; }
+svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
+svg .grid { stroke: var(--line); } svg .line { fill: none; stroke-width: 2.5; }
+svg .line.served { stroke: var(--good); } svg .line.unguarded { stroke: var(--bad); stroke-dasharray: 7 4; }
+svg .line.frozen { stroke: var(--first); stroke-dasharray: 2 4; } svg .band { fill: var(--good); opacity: .14; }
+svg text.served { fill: var(--good); } svg text.unguarded { fill: var(--bad); } svg text.frozen { fill: var(--first); }
+svg .mark { stroke: var(--paper); stroke-width: 1.5; } svg .mark.promoted { fill: var(--good); }
+svg .mark.refused { stroke: var(--bad); stroke-width: 3; fill: none; }
+details { margin: .4rem 0; } summary { cursor: pointer; }
+"""
+
+LEAD = (
+    "A model says before departure whether a flight from New York will arrive more than 15 minutes late. It was "
+    "trained on the first months of 2013 and then lived through the rest of the year: each month brought new flights to "
+    "predict, and the truth about them a month later. A monitor watched, drift and poor scores triggered retraining, and a gate "
+    "let a candidate through only where it was better beyond doubt on a month that neither model had seen."
+)
+LEGEND = (
+    "The band is the served model's 95 % interval from a bootstrap over days: flights of one day share the weather. A "
+    "triangle marks a month at whose end a candidate was promoted, a cross one that was refused."
+)
+VERSIONS = "Each month was appended as a new version. A version is whole, and the store took only what was new in it."
+READING = (
+    "AUC is the chance that a late flight was given a higher risk than a punctual one; 0.5 is a coin, 1 is certainty.",
+    "The model sees only what is known before departure: the schedule, the aircraft, and the weather at the airport three "
+    "hours earlier. Departure delay, departure and arrival times and air time are dropped.",
+    "Splits are by time; a candidate is judged on the newest month whose truth is known, which neither it nor the champion "
+    "was trained on, by a paired bootstrap over days.",
+    "\u201cUnguarded\u201d is what the newest candidate would have scored from the month after it was made, had it been "
+    "promoted without a gate. It was computed afterwards and decided nothing.",
+    "Nothing was tuned for the story; a refused candidate may have been the better one, and the table shows it where so.",
+)
+
+
+def report(story: Story) -> str:
+    """The whole page."""
+    parts = [
+        _opening(story),
+        _months(story.months, story.decisions),
+        _decisions(story.decisions),
+        _data(story),
+        _first(story),
+        _trace(story),
+        _reading(story),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>The flights year</title><style>{STYLE}</style></head>"
+        f"<body><main>{''.join(parts)}</main></body></html>\n"
+    )
+
+
+def _opening(story: Story) -> str:
+    served, frozen, unguarded = (
+        sum(pick(month).auc * month.scored for month in story.months) / sum(month.scored for month in story.months)
+        for pick in (_served, _frozen, _unguarded)
+    )
+    promoted = sum(decision.outcome == "promoted" for decision in story.decisions)
+    refused = sum(decision.outcome == "refused" for decision in story.decisions)
+    size, stored = sum(line.size for line in story.versions), sum(line.stored for line in story.versions)
+    predicted = sum(month.predicted for month in story.months)
+    tiles = [
+        (f"{predicted:,}", "flights predicted over HTTP, April to December"),
+        (f"{served:.3f}", "mean AUC of what was served, behind the gate"),
+        (f"{unguarded:.3f}", "had every candidate been promoted"),
+        (f"{frozen:.3f}", "had the first model stayed for ever"),
+        (f"{promoted} / {refused}", "candidates promoted / refused"),
+        (f"{size / max(1, stored):.0f} times", "versions' bytes over what the store took for them"),
+    ]
+    boxes = "".join(f'<div class="tile"><b>{value}</b>{escape(what)}</div>' for value, what in tiles)
+    return (
+        "<h1>The flights year: will it arrive late?</h1>"
+        f'<p class="lead">{LEAD}</p>'
+        f'<div class="tiles">{boxes}</div>'
+        f"<p>{escape(_verdict(served, unguarded, frozen))}</p>"
+    )
+
+
+def _verdict(served: float, unguarded: float, frozen: float) -> str:
+    """What the three means say, whichever way they fell."""
+
+    def beside(other: float) -> str:
+        difference = served - other
+        if abs(difference) < 0.0005:
+            return "neither gained nor lost"
+        return f"{'gained' if difference > 0 else 'lost'} {abs(difference):.3f} of AUC"
+
+    return (
+        f"Over the year the guarded loop {beside(frozen)} against leaving the first model in place, "
+        f"and {beside(unguarded)} against promoting every candidate unseen."
+    )
+
+
+def _months(months: Sequence[MonthLine], decisions: Sequence[DecisionLine]) -> str:
+    at_end = {decision.month: decision for decision in decisions}
+    rows = [
+        (
+            month.month,
+            f"{month.predicted:,}",
+            month.model,
+            _score(month.served),
+            _score(month.frozen),
+            f"{_score(month.unguarded)} ({month.unguarded_model})",
+            f"{month.psi:.2f} ({month.psi_feature})",
+            at_end[month.month].outcome if month.month in at_end else "",
+        )
+        for month in months
+    ]
+    heads = (
+        "month",
+        "#flights",
+        "served by",
+        "#its AUC [95 %]",
+        "#first model",
+        "#unguarded",
+        "#drift (PSI)",
+        "end of month",
+    )
+    return (
+        "<h2>Month by month</h2>" + auc_chart(months, decisions) + f'<p class="soft">{LEGEND}</p>' + _table(heads, rows)
+    )
+
+
+def _decisions(decisions: Sequence[DecisionLine]) -> str:
+    blocks: list[str] = []
+    for decision in decisions:
+        kind = {"promoted": "good", "refused": "bad"}.get(decision.outcome, "soft")
+        lines = "".join(
+            f"<li>{'met' if verdict.met else 'not met'}: <code>{escape(verdict.condition)}</code>; "
+            f"{escape(verdict.reason)}</li>"
+            for verdict in decision.verdicts
+        )
+        who = f"{decision.candidate} against {decision.champion or 'nobody'}: " if decision.candidate else ""
+        looks = f" Looks at this truth so far: {decision.looks}." if decision.looks else ""
+        blocks.append(
+            f"<details><summary>End of {escape(decision.month)}: {escape(who)}"
+            f'<b class="{kind}">{escape(decision.outcome)}</b>'
+            f"</summary><p>{escape(decision.reason)}.{looks}<br><span class=soft>Triggered by "
+            f"{escape(decision.trigger)}</span></p><ul>{lines}</ul></details>"
+        )
+    return "<h2>Every decision, with its reason</h2>" + "".join(blocks)
+
+
+def _data(story: Story) -> str:
+    versions = [(line.ref, f"{line.rows:,}", _size(line.size), _size(line.stored)) for line in story.versions]
+    reasons = [(line.reason, f"{line.rows:,}") for line in story.quarantine]
+    return (
+        f"<h2>The data</h2><p>{VERSIONS}</p>"
+        + _table(("version", "#rows", "#its size", "#the store took"), versions)
+        + f"<p>Of {story.quarantined_of:,} flights in the newest cleaning, these were set aside, as a dataset version of "
+        "their own that can be read and argued with:</p>" + _table(("reason", "#rows"), reasons)
+    )
+
+
+def _first(story: Story) -> str:
+    rows = [(name, f"{count:,}", _score(score)) for name, count, score in story.slices]
+    return f"<h2>The first champion, on held-out March</h2><p>AUC {_score(story.first)}. By slice:</p>" + _table(
+        ("slice", "#flights", "#AUC [95 %]"), rows
+    )
+
+
+def _trace(story: Story) -> str:
+    return (
+        "<h2>One prediction, walked back</h2>"
+        f"<p><code>charkh trace {escape(story.traced)}</code></p><pre>{escape(story.trace)}</pre>"
+        f"<details><summary>The champion's card</summary><pre>{escape(story.card)}</pre></details>"
+    )
+
+
+def _reading(story: Story) -> str:
+    rows = [(name, f"{seconds:.1f} s") for name, seconds in story.seconds.items()]
+    return (
+        "<h2>How to read this</h2><ul>"
+        + "".join(f"<li>{line}</li>" for line in READING)
+        + "</ul><details><summary>Where the time went</summary>"
+        + _table(("part", "#time"), rows)
+        + "</details>"
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; a heading that begins with `#` has numbers below it."""
+    kinds = [' class="number"' if head.startswith("#") else "" for head in heads]
+    top = "".join(f"<th{kind}>{escape(head.lstrip('#'))}</th>" for head, kind in zip(heads, kinds, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _score(score: Score) -> str:
+    return f"{score.auc:.3f} [{score.low:.3f}, {score.high:.3f}]"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.2f} MB"
+
+
+def _served(month: MonthLine) -> Score:
+    return month.served
+
+
+def _frozen(month: MonthLine) -> Score:
+    return month.frozen
+
+
+def _unguarded(month: MonthLine) -> Score:
+    return month.unguarded

@@ -1,0 +1,102 @@
+"""What the flights year has to tell, as plain records: the report draws them, the tests check them."""
+
+import msgspec
+
+from charkh.core.gates import Verdict
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """An AUC with its 95 % interval from a bootstrap over days."""
+
+    auc: float
+    low: float
+    high: float
+
+
+class VersionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One dataset version: its size, and what it added to the store."""
+
+    ref: str
+    rows: int
+    size: int
+    stored: int
+
+
+class QuarantineLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason why rows were set aside, and how many."""
+
+    reason: str
+    rows: int
+
+
+class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of the loop, as it was written down."""
+
+    month: str
+    outcome: str
+    reason: str
+    trigger: str
+    candidate: str = ""
+    champion: str = ""
+    looks: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class MonthLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One month of predictions, scored when its truth had arrived.
+
+    Attributes:
+        month: such as `2013-04`.
+        predicted: flights predicted over HTTP.
+        scored: of them, those that have a truth.
+        model: the version that served, such as `delay@1`.
+        served: its score.
+        frozen: what the first champion would have scored.
+        unguarded: what the newest candidate would have scored, promoted without a gate.
+        unguarded_model: that candidate.
+        psi: greatest population stability index of a feature against the training data.
+        psi_feature: that feature.
+        alerts: what the monitor raised.
+    """
+
+    month: str
+    predicted: int
+    scored: int
+    model: str
+    served: Score
+    frozen: Score
+    unguarded: Score
+    unguarded_model: str
+    psi: float
+    psi_feature: str
+    alerts: tuple[str, ...] = ()
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole year.
+
+    Attributes:
+        versions: of the datasets, in the order of their making.
+        quarantine: rows set aside in the newest cleaning, by reason.
+        quarantined_of: how many rows that cleaning looked at.
+        months: April to December.
+        decisions: of the loop, in order; idle turns are not written down.
+        first: the first champion's evaluation, held-out March.
+        slices: the newest judged candidate's AUC by slice.
+        traced: id of the traced prediction.
+        trace: its trace, as `charkh trace` prints it.
+        card: the champion's card, as Markdown.
+        seconds: how long each part of the demo took.
+    """
+
+    versions: tuple[VersionLine, ...]
+    quarantine: tuple[QuarantineLine, ...]
+    quarantined_of: int
+    months: tuple[MonthLine, ...]
+    decisions: tuple[DecisionLine, ...]
+    first: Score
+    slices: tuple[tuple[str, int, Score], ...]
+    traced: str
+    trace: str
+    card: str
+    seconds: dict[str, float]
