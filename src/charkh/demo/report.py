@@ -35,24 +35,26 @@ details { margin: .4rem 0; } summary { cursor: pointer; }
 
 LEAD = (
     "A model says before departure whether a flight from New York will arrive more than 15 minutes late. It was "
-    "trained on the first months of 2013 and then lived through the rest of the year: each month brought new flights to "
-    "predict, and the truth about them a month later. A monitor watched, drift and poor scores triggered retraining, and a gate "
-    "let a candidate through only where it was better beyond doubt on a month that neither model had seen."
+    "trained on the first months of 2013 and then lived through the rest of the year: each month brought new "
+    "flights to predict, and the truth about them a month later. A monitor watched, drift and poor scores "
+    "triggered retraining, and a gate let a candidate through only where it was better beyond doubt on a month "
+    "that neither model had seen."
 )
 LEGEND = (
-    "The band is the served model's 95 % interval from a bootstrap over days: flights of one day share the weather. A "
-    "triangle marks a month at whose end a candidate was promoted, a cross one that was refused."
+    "The band is the served model's 95 % interval from a bootstrap over days: flights of one day share the "
+    "weather. A triangle marks a month at whose end a candidate was promoted, a cross one that was refused."
 )
 VERSIONS = "Each month was appended as a new version. A version is whole, and the store took only what was new in it."
 READING = (
     "AUC is the chance that a late flight was given a higher risk than a punctual one; 0.5 is a coin, 1 is certainty.",
-    "The model sees only what is known before departure: the schedule, the aircraft, and the weather at the airport three "
-    "hours earlier. Departure delay, departure and arrival times and air time are dropped.",
-    "Splits are by time; a candidate is judged on the newest month whose truth is known, which neither it nor the champion "
-    "was trained on, by a paired bootstrap over days.",
-    "\u201cUnguarded\u201d is what the newest candidate would have scored from the month after it was made, had it been "
-    "promoted without a gate. It was computed afterwards and decided nothing.",
-    "Nothing was tuned for the story; a refused candidate may have been the better one, and the table shows it where so.",
+    "The model sees only what is known before departure: the schedule, the aircraft, and the weather at the "
+    "airport three hours earlier. Departure delay, departure and arrival times and air time are dropped.",
+    "Splits are by time; a candidate is judged on the newest month whose truth is known, which neither it nor the"
+    " champion was trained on, by a paired bootstrap over days.",
+    "\u201cUnguarded\u201d is what the newest candidate would have scored from the month after it was made, had "
+    "it been promoted without a gate. It was computed afterwards and decided nothing.",
+    "Nothing was tuned for the story; a refused candidate may have been the better one, and the table shows it "
+    "where so.",
 )
 
 
@@ -172,8 +174,8 @@ def _data(story: Story) -> str:
     return (
         f"<h2>The data</h2><p>{VERSIONS}</p>"
         + _table(("version", "#rows", "#its size", "#the store took"), versions)
-        + f"<p>Of {story.quarantined_of:,} flights in the newest cleaning, these were set aside, as a dataset version of "
-        "their own that can be read and argued with:</p>" + _table(("reason", "#rows"), reasons)
+        + f"<p>Of {story.quarantined_of:,} flights in the newest cleaning, these were set aside, as a dataset "
+        "version of their own that can be read and argued with:</p>" + _table(("reason", "#rows"), reasons)
     )
 
 
