@@ -11,6 +11,9 @@ from charkh.core.refs import parse_subject
 from charkh.ports.folding import add_rows, keep_rows
 from charkh.ports.projections import Projection, Query
 
+MAX_BOUND = 500
+"""Subjects bound in one statement; databases take a limited number of parameters."""
+
 _metadata = MetaData()
 _edges = Table(
     "lineage_edge",
@@ -75,12 +78,14 @@ class EdgesTo(Query[tuple[Edge, ...]], frozen=True, kw_only=True):
 class Walk(Query[tuple[Reached, ...]], frozen=True, kw_only=True):
     """Every edge reachable from `subject`, nearest first.
 
-    `toward` is `origin` (what it was made from) or `outcome` (what was made from it).
+    `toward` is `origin` (what it was made from) or `outcome` (what was made from it). The walk ends after
+    `max_depth` edges in a row, and with the edges of the depth at which there are `max_edges`.
     """
 
     subject: str
     toward: str = "origin"
     max_depth: int = 50
+    max_edges: int = 100_000
 
 
 class FactsAbout(Query[tuple[KnownFact, ...]], frozen=True, kw_only=True):
@@ -90,7 +95,10 @@ class FactsAbout(Query[tuple[KnownFact, ...]], frozen=True, kw_only=True):
 
 
 class FactsBehind(Query[tuple[KnownFact, ...]], frozen=True, kw_only=True):
-    """Facts about `subject` and about everything that it was made from; of one name, the nearest."""
+    """Facts about `subject` and about everything that it was made from; of one name, the nearest.
+
+    Of several equally near, one that is false: a failed check is not hidden by another that passed; else the newest.
+    """
 
     subject: str
 
@@ -152,18 +160,18 @@ def walk(connection: Connection, query: Walk) -> tuple[Reached, ...]:
     if query.toward not in {"origin", "outcome"}:
         raise Invalid(f"cannot walk toward {query.toward!r}", hint="Walk toward 'origin' or 'outcome'.")
     forward = query.toward == "origin"
-    here, there = (_edges.c.source, _edges.c.target) if forward else (_edges.c.target, _edges.c.source)
+    here = _edges.c.source if forward else _edges.c.target
     seen, frontier, reached = {query.subject}, [query.subject], list[Reached]()
     for depth in range(1, query.max_depth + 1):
-        rows = connection.execute(select(_edges).where(here.in_(frontier)).order_by(here, _edges.c.relation, there))
-        edges = [Edge(row.source, row.relation, row.target) for row in rows]
+        edges = [edge for some in _portions(frontier) for edge in _edges_where(connection, here.in_(some))]
+        edges.sort(key=lambda edge: (edge.source if forward else edge.target, edge.relation, edge.source, edge.target))
         reached += [Reached(edge=edge, depth=depth) for edge in edges]
         ends = dict.fromkeys(edge.target if forward else edge.source for edge in edges)
         frontier = [end for end in ends if end not in seen]
         seen.update(frontier)
-        if not frontier:
+        if not frontier or len(reached) >= query.max_edges:
             break
-    return tuple(reached)
+    return tuple(reached[: query.max_edges])
 
 
 def facts_about(connection: Connection, query: FactsAbout) -> tuple[KnownFact, ...]:
@@ -177,7 +185,7 @@ def facts_behind(connection: Connection, query: FactsBehind) -> tuple[KnownFact,
         distance.setdefault(step.edge.target, step.depth)
     nearest: dict[str, KnownFact] = {}
     known = _facts_of(connection, list(distance))
-    for fact in sorted(known, key=lambda fact: (-distance[fact.about], fact.stamp)):
+    for fact in sorted(known, key=lambda fact: (-distance[fact.about], fact.value is False, fact.stamp)):
         nearest[fact.name] = fact
     return tuple(nearest[name] for name in sorted(nearest))
 
@@ -198,7 +206,9 @@ def holders_of(connection: Connection, query: HoldersOf) -> tuple[str, ...]:
 def subjects_like(connection: Connection, query: SubjectsLike) -> tuple[str, ...]:
     whole = parse_subject(f"{query.noun}:{query.prefix}")
     begins = _subjects.c.subject.startswith(str(whole), autoescape=True)
-    return tuple(connection.execute(select(_subjects.c.subject).where(begins).limit(20)).scalars())
+    return tuple(
+        connection.execute(select(_subjects.c.subject).where(begins).order_by(_subjects.c.subject).limit(20)).scalars()
+    )
 
 
 def _edges_where(connection: Connection, condition: object) -> tuple[Edge, ...]:
@@ -207,11 +217,17 @@ def _edges_where(connection: Connection, condition: object) -> tuple[Edge, ...]:
 
 
 def _facts_of(connection: Connection, subjects: Sequence[str]) -> tuple[KnownFact, ...]:
-    statement = select(_facts).where(_facts.c.about.in_(subjects)).order_by(_facts.c.about, _facts.c.name)
+    statement = select(_facts).order_by(_facts.c.about, _facts.c.name)
     return tuple(
         KnownFact(about=row.about, name=row.name, value=row.value, subject=row.subject, stamp=row.stamp)
-        for row in connection.execute(statement)
+        for some in _portions(subjects)
+        for row in connection.execute(statement.where(_facts.c.about.in_(some)))
     )
+
+
+def _portions(subjects: Sequence[str]) -> Iterable[Sequence[str]]:
+    """The subjects, as many at a time as one statement may bind."""
+    return (subjects[start : start + MAX_BOUND] for start in range(0, len(subjects), MAX_BOUND))
 
 
 PROJECTION = Projection(
