@@ -1,0 +1,1 @@
+"""Served models: deployments, the inference protocol, and the log of every prediction."""

@@ -1,0 +1,66 @@
+"""Deploy a model at an endpoint, and stop it. What is deployed is a fact; what listens is `serve`."""
+
+from charkh.core.errors import Bug, Invalid
+from charkh.core.refs import parse_name, parse_subject
+from charkh.endpoints.deployment import Deployed, Deployment, checked_reason
+from charkh.endpoints.index import CurrentDeployment, Deploy, StopEndpoint
+from charkh.ports.runtimes import Signature
+from charkh.ports.store import Store
+
+
+def deploy(
+    store: Store,
+    name: str,
+    model_subject: str,
+    *,
+    signature: Signature,
+    recipe_subject: str = "",
+    capture: float = 1.0,
+    reason: str = "",
+    decided_by: str = "",
+) -> Deployment:
+    """Let a model version answer at the endpoint `name`; the deployment that is there where it says the same.
+
+    Args:
+        store: where the fact goes.
+        name: of the endpoint.
+        model_subject: `model:ID`.
+        signature: of the raw request.
+        recipe_subject: `recipe:ID` of what prepares requests, or empty.
+        capture: share of the requests that are logged, from 0 to 1.
+        reason: why, in a sentence.
+        decided_by: id of the decision of a loop, or empty for a person.
+
+    Raises:
+        Invalid: a name, a subject or the share is none.
+    """
+    if parse_subject(model_subject).noun != "model":
+        raise Invalid(f"{model_subject!r} is no model", code="endpoint.invalid", hint="Give model:ID.")
+    if recipe_subject and parse_subject(recipe_subject).noun != "recipe":
+        raise Invalid(f"{recipe_subject!r} is no recipe", code="endpoint.invalid", hint="Give recipe:ID.")
+    if not 0.0 <= capture <= 1.0:
+        raise Invalid(f"capture is {capture}", code="endpoint.invalid", hint="It is a share from 0 to 1.")
+    made = Deployed(
+        endpoint=parse_name(name, "endpoint name"),
+        deployment="",
+        model=model_subject,
+        recipe=recipe_subject,
+        signature=signature,
+        capture=capture,
+        reason=checked_reason(reason),
+        decided_by=decided_by,
+    )
+    store.commands.decide(Deploy(made=made))
+    deployment = store.queries.ask(CurrentDeployment(endpoint=made.endpoint))
+    if deployment is None:
+        raise Bug(f"the deployment of {name!r} that was just made cannot be found")
+    return deployment
+
+
+def stop(store: Store, name: str, *, reason: str = "") -> None:
+    """Let nothing answer at the endpoint any more; its deployments and predictions stay.
+
+    Raises:
+        NotFound: there never was such an endpoint.
+    """
+    store.commands.decide(StopEndpoint(endpoint=parse_name(name, "endpoint name"), reason=checked_reason(reason)))

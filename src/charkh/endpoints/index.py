@@ -1,0 +1,320 @@
+"""Endpoints' part of the catalog: deployments, what answers now, and the sealed prediction segments."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Connection, Float, Integer, LargeBinary, MetaData, String, Table, func, select
+
+from charkh.core.clock import seconds
+from charkh.core.errors import NotFound
+from charkh.core.events import Draft, Edge, Event, body_of
+from charkh.core.ids import new_id
+from charkh.endpoints.deployment import (
+    DEPLOYED_KIND,
+    PREPARES_WITH,
+    SEALED_KIND,
+    SERVES,
+    STOPPED_KIND,
+    Deployed,
+    Deployment,
+    EndpointSummary,
+    Sealed,
+    Stopped,
+)
+from charkh.ports.folding import add_rows, keep_rows
+from charkh.ports.projections import Command, Description, Projection, Query
+
+_metadata = MetaData()
+_moves = Table(
+    "endpoint_move",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("endpoint", String, nullable=False, index=True),
+    Column("deployment", String, nullable=False, index=True),
+    Column("kind", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("stamp", String, nullable=False),
+)
+_sealed = Table(
+    "endpoint_sealed",
+    _metadata,
+    Column("segment", String, primary_key=True),
+    Column("endpoint", String, nullable=False, index=True),
+    Column("rows", Integer, nullable=False),
+    Column("first", Float, nullable=False),
+    Column("last", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("stamp", String, nullable=False),
+)
+
+_decode_deployed = msgspec.msgpack.Decoder(Deployed).decode
+_decode_stopped = msgspec.msgpack.Decoder(Stopped).decode
+_decode_sealed = msgspec.msgpack.Decoder(Sealed).decode
+
+
+class Deploy(Command, frozen=True, kw_only=True):
+    """Let a model answer at an endpoint; the id of the deployment is decided here."""
+
+    made: Deployed
+
+
+class StopEndpoint(Command, frozen=True, kw_only=True):
+    """Let nothing answer at an endpoint any more."""
+
+    endpoint: str
+    reason: str = ""
+
+
+class Endpoints(Query[tuple[EndpointSummary, ...]], frozen=True, kw_only=True):
+    """Endpoints whose name begins with `prefix`, by name."""
+
+    prefix: str = ""
+
+
+class CurrentDeployment(Query[Deployment | None], frozen=True, kw_only=True):
+    """What answers at an endpoint now; None when it is stopped or unknown."""
+
+    endpoint: str
+
+
+class DeploymentById(Query[Deployment | None], frozen=True, kw_only=True):
+    """The deployment with this id."""
+
+    deployment: str
+
+
+class Deployments(Query[tuple[Deployment, ...]], frozen=True, kw_only=True):
+    """Every deployment of an endpoint, newest first."""
+
+    endpoint: str
+
+
+class SealedSegments(Query[tuple[Sealed, ...]], frozen=True, kw_only=True):
+    """Sealed segments of an endpoint with a prediction in [since, until), oldest first."""
+
+    endpoint: str
+    since: float | None = None
+    until: float | None = None
+
+
+class SealedSegment(Query[Sealed | None], frozen=True, kw_only=True):
+    """The sealed segment with this id."""
+
+    segment: str
+
+
+def fold(connection: Connection, events: Sequence[Event]) -> None:
+    """Add deployments, stops and sealed segments; nothing is computed from them here."""
+    add_rows(connection, _moves, [_move_row(event) for event in events if event.kind != SEALED_KIND])
+    sealed = [_sealed_row(event) for event in events if event.kind == SEALED_KIND]
+    keep_rows(connection, _sealed, sealed, stamp="stamp", keep="earliest")
+
+
+def _move_row(event: Event) -> dict[str, object]:
+    body = body_of(event, Deployed if event.kind == DEPLOYED_KIND else Stopped)
+    return {
+        "id": event.id,
+        "endpoint": body.endpoint,
+        "deployment": body.deployment,
+        "kind": event.kind,
+        "body": bytes(event.body),
+        "actor": event.actor,
+        "at": seconds(event.clock),
+        "stamp": event.stamp,
+    }
+
+
+def _sealed_row(event: Event) -> dict[str, object]:
+    body = body_of(event, Sealed)
+    return {
+        "segment": body.segment,
+        "endpoint": body.endpoint,
+        "rows": body.rows,
+        "first": body.first,
+        "last": body.last,
+        "body": bytes(event.body),
+        "stamp": event.stamp,
+    }
+
+
+def decide_deploy(connection: Connection, command: Deploy) -> Sequence[Draft]:
+    heads = _heads(_moves_of(connection, command.made.endpoint))
+    if len(heads) == 1 and heads[0].kind == DEPLOYED_KIND and _says_the_same(_decode_deployed(heads[0].body), command):
+        return ()
+    made = msgspec.structs.replace(command.made, deployment=new_id(), replaces=tuple(sorted(head.id for head in heads)))
+    subject = f"deployment:{made.deployment}"
+    edges = [Edge(subject, SERVES, made.model), *([Edge(subject, PREPARES_WITH, made.recipe)] if made.recipe else [])]
+    edges.append(Edge(f"endpoint:{made.endpoint}", "answered_by", subject))
+    return [Draft(kind=DEPLOYED_KIND, subject=subject, body=made, edges=tuple(edges))]
+
+
+def _says_the_same(made: Deployed, command: Deploy) -> bool:
+    wanted = command.made
+    return (made.model, made.recipe, made.signature, made.capture) == (
+        wanted.model,
+        wanted.recipe,
+        wanted.signature,
+        wanted.capture,
+    )
+
+
+def decide_stop(connection: Connection, command: StopEndpoint) -> Sequence[Draft]:
+    heads = _heads(_moves_of(connection, command.endpoint))
+    if not heads:
+        raise NotFound(
+            f"there is no endpoint {command.endpoint!r}",
+            code="endpoint.not_found",
+            hint="`charkh endpoint list` shows them.",
+        )
+    if all(head.kind == STOPPED_KIND for head in heads):
+        return ()
+    deployment = heads[0].deployment
+    body = Stopped(
+        endpoint=command.endpoint,
+        deployment=deployment,
+        replaces=tuple(sorted(head.id for head in heads)),
+        reason=command.reason,
+    )
+    return [Draft(kind=STOPPED_KIND, subject=f"deployment:{deployment}", body=body)]
+
+
+def endpoints(connection: Connection, query: Endpoints) -> tuple[EndpointSummary, ...]:
+    begins = _moves.c.endpoint.startswith(query.prefix, autoescape=True)
+    names = connection.execute(select(_moves.c.endpoint).where(begins).distinct().order_by(_moves.c.endpoint)).scalars()
+    counts = select(_sealed.c.endpoint, func.sum(_sealed.c.rows).label("rows")).group_by(_sealed.c.endpoint)
+    sealed = {row.endpoint: int(row.rows) for row in connection.execute(counts)}
+    return tuple(_summary(connection, name, sealed.get(name, 0)) for name in list(names))
+
+
+def _summary(connection: Connection, name: str, sealed: int) -> EndpointSummary:
+    rows = _moves_of(connection, name)
+    current, *rivals = [_deployment(row, current=True) for row in _heads(rows) if row.kind == DEPLOYED_KIND] or [None]
+    return EndpointSummary(
+        name=name,
+        current=current,
+        rivals=tuple(rival for rival in rivals if rival is not None),
+        deployments=sum(row.kind == DEPLOYED_KIND for row in rows),
+        sealed=sealed,
+    )
+
+
+def current_deployment(connection: Connection, query: CurrentDeployment) -> Deployment | None:
+    head = next(iter(_heads(_moves_of(connection, query.endpoint))), None)
+    return _deployment(head, current=True) if head is not None and head.kind == DEPLOYED_KIND else None
+
+
+def deployment_by_id(connection: Connection, query: DeploymentById) -> Deployment | None:
+    statement = select(_moves).where(_moves.c.deployment == query.deployment, _moves.c.kind == DEPLOYED_KIND)
+    row = connection.execute(statement).first()
+    if row is None:
+        return None
+    return next(
+        each for each in deployments(connection, Deployments(endpoint=row.endpoint)) if each.id == row.deployment
+    )
+
+
+def deployments(connection: Connection, query: Deployments) -> tuple[Deployment, ...]:
+    rows = _moves_of(connection, query.endpoint)
+    now = {row.id for row in _heads(rows)[:1]}
+    return tuple(_deployment(row, current=row.id in now) for row in rows if row.kind == DEPLOYED_KIND)
+
+
+def sealed_segments(connection: Connection, query: SealedSegments) -> tuple[Sealed, ...]:
+    statement = select(_sealed.c.body).where(_sealed.c.endpoint == query.endpoint, _sealed.c.rows > 0)
+    if query.since is not None:
+        statement = statement.where(_sealed.c.last >= query.since)
+    if query.until is not None:
+        statement = statement.where(_sealed.c.first < query.until)
+    rows = connection.execute(statement.order_by(_sealed.c.first, _sealed.c.segment)).scalars()
+    return tuple(_decode_sealed(body) for body in rows)
+
+
+def sealed_segment(connection: Connection, query: SealedSegment) -> Sealed | None:
+    body = connection.execute(select(_sealed.c.body).where(_sealed.c.segment == query.segment)).scalar()
+    return None if body is None else _decode_sealed(body)
+
+
+def portray_deployment(connection: Connection, identifier: str) -> Description | None:
+    found = deployment_by_id(connection, DeploymentById(deployment=identifier))
+    if found is None:
+        return None
+    made = found.made
+    lines = [
+        ("endpoint", made.endpoint),
+        ("serves", made.model),
+        *((("prepares with", made.recipe),) if made.recipe else ()),
+        ("logs", f"{made.capture:.0%} of the requests"),
+        ("deployed by", found.actor),
+        ("answers now", "yes" if found.current else "no"),
+        *((("reason", made.reason),) if made.reason else ()),
+    ]
+    return Description(title=f"{made.endpoint} ({identifier[:8]})", lines=tuple(lines))
+
+
+def portray_endpoint(connection: Connection, name: str) -> Description | None:
+    found = next((each for each in endpoints(connection, Endpoints(prefix=name)) if each.name == name), None)
+    if found is None:
+        return None
+    lines = [
+        ("serves", found.current.made.model if found.current else "nothing: it is stopped"),
+        ("deployments", str(found.deployments)),
+        ("sealed predictions", str(found.sealed)),
+        *(("decided apart", rival.subject) for rival in found.rivals),
+    ]
+    return Description(title=name, lines=tuple(lines))
+
+
+def portray_predictions(connection: Connection, segment: str) -> Description | None:
+    found = sealed_segment(connection, SealedSegment(segment=segment))
+    if found is None:
+        return None
+    lines = (("endpoint", found.endpoint), ("answered by", found.model), ("requests", str(found.records)))
+    return Description(title=f"{found.rows} predictions of {found.endpoint}", lines=lines)
+
+
+def _moves_of(connection: Connection, endpoint: str) -> list[Any]:
+    """Deployments and stops of an endpoint, the latest stamp first."""
+    statement = select(_moves).where(_moves.c.endpoint == endpoint).order_by(_moves.c.stamp.desc())
+    return list(connection.execute(statement))
+
+
+def _heads(rows: Sequence[Any]) -> list[Any]:
+    """The moves that no other replaces; the first shows, and several were decided apart."""
+    replaced = {
+        identifier
+        for row in rows
+        for identifier in (
+            _decode_deployed(row.body).replaces if row.kind == DEPLOYED_KIND else _decode_stopped(row.body).replaces
+        )
+    }
+    return [row for row in rows if row.id not in replaced]
+
+
+def _deployment(row: Any, *, current: bool) -> Deployment:
+    return Deployment(made=_decode_deployed(row.body), actor=row.actor, at=row.at, stamp=row.stamp, current=current)
+
+
+PROJECTION = Projection(
+    name="endpoint",
+    version=1,
+    tables=_metadata,
+    kinds=frozenset({DEPLOYED_KIND, STOPPED_KIND, SEALED_KIND}),
+    fold=fold,
+    answers={
+        Endpoints: endpoints,
+        CurrentDeployment: current_deployment,
+        DeploymentById: deployment_by_id,
+        Deployments: deployments,
+        SealedSegments: sealed_segments,
+        SealedSegment: sealed_segment,
+    },
+    portraits={
+        "deployment": portray_deployment,
+        "endpoint": portray_endpoint,
+        "predictions": portray_predictions,
+    },
+    decisions={Deploy: decide_deploy, StopEndpoint: decide_stop},
+)

@@ -1,0 +1,181 @@
+"""The prediction log: one record a request in a data segment, written by the process that answers.
+
+It never fails a request and never waits for a disk: what cannot be recorded is answered all the same, with an
+id that traces to its deployment, and the trouble is reported once.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from charkh.core.errors import CharkhError
+from charkh.core.ids import new_id
+from charkh.endpoints.prediction import PredictionId, new_unlogged
+from charkh.ports.journal import DataHeader, DataWriter, Journal
+from charkh.ports.runtimes import Tensors
+
+CONTENT = "predictions"
+FORMAT = 1
+ROTATE_BYTES = 64 * 1024 * 1024
+ROTATE_SECONDS = 3600.0
+_log = logging.getLogger("charkh")
+
+Cell = bytes | list[Any]
+
+
+class LoggedTensor(msgspec.Struct, frozen=True, array_like=True):
+    """One tensor of a record.
+
+    Attributes:
+        name: of the input or output.
+        dtype: NumPy's name of the element type; `object` for texts and bytes.
+        shape: of one row; empty for a column.
+        data: little-endian bytes, row after row; for `object` a list of texts, bytes and None.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: Cell
+
+
+class LoggedRequest(msgspec.Struct, frozen=True, array_like=True):
+    """One record: a request and its answer.
+
+    Attributes:
+        format: 1.
+        time: seconds since the epoch when it was answered, to the microsecond.
+        latency: seconds that the model took.
+        request: the id that the client gave, or empty.
+        rows: how many.
+        inputs: as they were sent, after validation.
+        outputs: everything the model said, whichever outputs were asked for.
+    """
+
+    format: int
+    time: float
+    latency: float
+    request: str
+    rows: int
+    inputs: tuple[LoggedTensor, ...]
+    outputs: tuple[LoggedTensor, ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class PredictionLog:
+    """Records requests of one deployment; shared between the threads of one process.
+
+    A segment is begun with the first record and closed when it is large or old, so that it can be sealed
+    while the endpoint goes on.
+
+    Args:
+        journal: where data segments are opened.
+        endpoint: name of the endpoint.
+        deployment: id of the deployment that answers.
+        model: subject of the model version, `model:ID`.
+        version: of the model.
+        capture: share of the requests that are recorded, from 0 to 1.
+        rotate_bytes: a segment with more bytes is closed.
+        rotate_seconds: a segment that is older is closed with the next request.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        endpoint: str,
+        deployment: str,
+        model: str,
+        version: str = "",
+        capture: float = 1.0,
+        rotate_bytes: int = ROTATE_BYTES,
+        rotate_seconds: float = ROTATE_SECONDS,
+    ) -> None:
+        self.deployment = deployment
+        self._journal = journal
+        self._subject = f"endpoint:{endpoint}"
+        self._labels = {"deployment": deployment, "model": model, "version": version}
+        self._capture = capture
+        self._rotate_bytes = rotate_bytes
+        self._rotate_seconds = rotate_seconds
+        self._lock = threading.Lock()
+        self._writer: DataWriter | None = None
+        self._bytes = 0
+        self._opened = 0.0
+        self._reported = False
+        self._closed = False
+
+    def record(
+        self, inputs: Tensors, outputs: Tensors, rows: int, *, request: str = "", latency: float = 0.0
+    ) -> PredictionId:
+        """Record one request where sampling takes it; the id of its first row. Never raises."""
+        if self._capture < 1.0 and random.random() >= self._capture:  # noqa: S311 (sampling keeps no secret)
+            return new_unlogged(self.deployment)
+        try:
+            payload = _encode(
+                LoggedRequest(FORMAT, time.time_ns() // 1000 / 1e6, latency, request, rows, _logged(inputs), _logged(outputs))
+            )
+            with self._lock:
+                return self._append(payload)
+        except (CharkhError, ValueError) as error:  # a ValueError is a text that is no Unicode
+            if not self._reported:
+                _log.warning("predictions of %s are not logged: %s", self._subject, error)
+            self._reported = True
+            return new_unlogged(self.deployment)
+
+    def close(self) -> None:
+        """Let go of the segment, ready to be sealed; requests that still come are answered and not logged."""
+        with self._lock:
+            self._closed = True
+            self._close()
+
+    def _append(self, payload: bytes) -> PredictionId:
+        if self._closed:
+            return new_unlogged(self.deployment)
+        old = time.monotonic() - self._opened > self._rotate_seconds
+        if self._writer is not None and (self._bytes > self._rotate_bytes or old):
+            self._close()
+        if self._writer is None:
+            header = DataHeader(segment=new_id(), content=CONTENT, subject=self._subject, labels=self._labels)
+            self._writer = self._journal.open_data(header)
+            self._bytes, self._opened = 0, time.monotonic()
+        ordinal = self._writer.append(payload)
+        if ordinal < 0:
+            return new_unlogged(self.deployment)
+        self._bytes += len(payload)
+        return PredictionId(deployment=self.deployment, segment=self._writer.segment, ordinal=ordinal)
+
+    def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        try:
+            writer.close()
+        except CharkhError as error:
+            _log.warning("the prediction segment %s was not closed cleanly: %s", writer.segment, error)
+
+
+def _logged(tensors: Tensors) -> tuple[LoggedTensor, ...]:
+    return tuple(_tensor(name, np.asarray(tensor)) for name, tensor in tensors.items())
+
+
+def _tensor(name: str, tensor: npt.NDArray[Any]) -> LoggedTensor:
+    if tensor.dtype.kind in "OUST":
+        cells: Sequence[Any] = tensor.ravel().tolist()
+        return LoggedTensor(name, "object", tensor.shape[1:], [_cell(cell) for cell in cells])
+    if tensor.dtype.byteorder == ">":
+        tensor = tensor.astype(tensor.dtype.newbyteorder("<"))
+    return LoggedTensor(name, tensor.dtype.name, tensor.shape[1:], tensor.tobytes())
+
+
+def _cell(cell: object) -> object:
+    return cell if cell is None or isinstance(cell, str | bytes) else str(cell)

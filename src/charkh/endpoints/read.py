@@ -1,0 +1,127 @@
+"""Read predictions back: as a table, or one by its id; sealed or still in an open segment."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import polars as pl
+
+from charkh.core.errors import NotFound
+from charkh.core.refs import parse_name
+from charkh.endpoints.deployment import Sealed
+from charkh.endpoints.find import find
+from charkh.endpoints.index import SealedSegment, SealedSegments
+from charkh.endpoints.log import CONTENT
+from charkh.endpoints.prediction import Prediction, PredictionId, parse_prediction_id
+from charkh.endpoints.table import INPUT, OUTPUT, Source, cells_of, from_parquet, row_of, shown, source_of, table_of
+from charkh.ports.store import Store
+
+Result = TypeVar("Result")
+_NOT_HERE = "journal.no_segment"
+
+
+def predictions(store: Store, endpoint: str, *, since: float | None = None, until: float | None = None) -> pl.DataFrame:
+    """The logged predictions of an endpoint, oldest first, with the columns that `table.shown` names.
+
+    Args:
+        store: where they are.
+        endpoint: name of the endpoint.
+        since: seconds since the epoch of the first, or None.
+        until: of the first that is not wanted any more, or None.
+    """
+    name = parse_name(endpoint, "endpoint name")
+    # Open segments first: one that is sealed meanwhile is then met twice, never missed.
+    tables = {source.segment: (source, table) for source, table in _open_tables(store, name)}
+    for sealed in store.queries.ask(SealedSegments(endpoint=name, since=since, until=until)):
+        tables[sealed.segment] = (_source(sealed), _sealed_table(store, sealed))
+    parts = [shown(table, source) for source, table in tables.values() if table.height]
+    if not parts:
+        return pl.DataFrame(schema={"prediction_id": pl.String, "time": pl.Datetime("us", "UTC")})
+    whole = pl.concat(parts, how="diagonal_relaxed")
+    if since is not None:
+        whole = whole.filter(pl.col("time") >= datetime.fromtimestamp(since, UTC))
+    if until is not None:
+        whole = whole.filter(pl.col("time") < datetime.fromtimestamp(until, UTC))
+    return whole.sort("time", maintain_order=True)
+
+
+def prediction(store: Store, identifier: str) -> Prediction:
+    """One prediction, with what it was made from and what made it.
+
+    One that was not logged still says which deployment and model answered.
+
+    Raises:
+        Invalid: the text is no prediction id.
+        NotFound: the deployment is not known here, or the record is gone.
+    """
+    where = parse_prediction_id(identifier)
+    deployment = find(store, where.deployment)
+    known = Prediction(
+        id=identifier.strip(),
+        deployment=where.deployment,
+        endpoint=deployment.made.endpoint,
+        model=deployment.made.model,
+        logged=where.logged,
+    )
+    if not where.logged:
+        return known
+    row = row_of(_table_of_segment(store, where), where.ordinal, where.row)
+    if row is None:
+        raise _gone(where)
+    return Prediction(
+        id=known.id,
+        deployment=known.deployment,
+        endpoint=known.endpoint,
+        model=known.model,
+        logged=True,
+        time=row["@time"],
+        request=row["@request"],
+        inputs=cells_of(row, INPUT),
+        outputs=cells_of(row, OUTPUT),
+    )
+
+
+def _open_tables(store: Store, endpoint: str) -> Iterable[tuple[Source, pl.DataFrame]]:
+    for segment in store.journal.list_data():
+        header = segment.header
+        if header.content == CONTENT and header.subject == f"endpoint:{endpoint}":
+            table = _unless_gone(lambda found=header.segment: table_of(store.journal.read_data(found)))
+            if table is not None:
+                yield source_of(header), table
+
+
+def _table_of_segment(store: Store, where: PredictionId) -> pl.DataFrame:
+    table = _unless_gone(lambda: table_of(store.journal.read_data(where.segment)))
+    if table is not None:
+        return table
+    sealed = store.queries.ask(SealedSegment(segment=where.segment))
+    if sealed is None:
+        raise _gone(where)
+    return _sealed_table(store, sealed)
+
+
+def _sealed_table(store: Store, sealed: Sealed) -> pl.DataFrame:
+    return from_parquet(b"".join(store.vault.read(sealed.file))) if sealed.file else pl.DataFrame()
+
+
+def _source(sealed: Sealed) -> Source:
+    return Source(sealed.segment, sealed.endpoint, sealed.deployment, sealed.model, sealed.version)
+
+
+def _unless_gone(read: Callable[[], Result]) -> Result | None:
+    """What `read` gives, or None where the segment has been sealed and dropped meanwhile."""
+    try:
+        return read()
+    except NotFound as error:
+        if error.code != _NOT_HERE:
+            raise
+        return None
+
+
+def _gone(where: PredictionId) -> NotFound:
+    return NotFound(
+        f"the record of this prediction is not here (segment {where.segment}, record {where.ordinal})",
+        code="prediction.not_found",
+        hint="It is with the store that answered: `charkh sync` brings it, unless it was deleted.",
+        facts={"deployment": where.deployment, "segment": where.segment},
+    )

@@ -1,0 +1,32 @@
+"""What is served: a loaded model behind a name, ready to be asked, and the log that remembers its answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from charkh.endpoints.log import PredictionLog
+from charkh.ports.runtimes import Signature, Tensors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Servable:
+    """A model that requests can be sent to.
+
+    Threads: `predict` is called from several at once.
+
+    Attributes:
+        name: of the endpoint, as it stands in the path.
+        version: of the model, as it stands in the path and the answer.
+        subject: `model:ID`.
+        signature: of the *raw* request; what prepares it is inside `predict`.
+        predict: outputs for inputs that fit the signature; raises `Invalid` for rows that the model refuses.
+        log: where requests are recorded and what gives predictions their ids; None for neither.
+        platform: what `GET /v2/models/NAME` says that it runs on.
+    """
+
+    name: str
+    version: str
+    subject: str
+    signature: Signature
+    predict: Callable[[Tensors], Tensors]
+    log: PredictionLog | None = None
+    platform: str = "charkh"

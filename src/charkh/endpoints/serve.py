@@ -1,0 +1,150 @@
+"""Serve models over HTTP: Granian in this process, loopback by default, drained on SIGTERM."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from charkh.core.errors import Unavailable
+from charkh.endpoints.application import CONCURRENCY, MAX_BODY, THREADS, Application
+from charkh.endpoints.door import Door
+from charkh.endpoints.servable import Servable
+
+HOST = "127.0.0.1"
+PORT = 7462
+
+
+def serve(
+    servables: Sequence[Servable],
+    host: str = HOST,
+    port: int = PORT,
+    *,
+    token: str | None = None,
+    open_inference: bool = False,
+    hosts: Collection[str] = (),
+    reload: Callable[[], Sequence[Servable]] | None = None,
+    reload_every: float = 1.0,
+    max_body: int = MAX_BODY,
+    concurrency: int = CONCURRENCY,
+    threads: int = THREADS,
+    grace: float = 10.0,
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then finish the requests under way and close the prediction logs.
+
+    Args:
+        servables: what is served first.
+        host: address to listen on.
+        port: TCP port.
+        token: bearer token that clients send.
+        open_inference: ask for no token; on loopback only.
+        hosts: further names under which clients may call.
+        reload: gives what is to be served now; asked once in `reload_every` seconds, in a thread, and it should
+            return the same objects where nothing changed.
+        reload_every: seconds between two questions.
+        max_body: bytes of the longest request body.
+        concurrency: requests answered at once.
+        threads: slow predictions that run at once.
+        grace: seconds that requests under way have to finish.
+        ready: called when the server listens.
+
+    Raises:
+        Denied: it would let anyone in.
+        Unavailable: the address cannot be listened on.
+    """
+    door = Door(host, token=token, open_inference=open_inference, hosts=hosts)
+    application = Application(
+        servables, door, reload=reload, max_body=max_body, concurrency=concurrency, threads=threads
+    )
+    asyncio.run(_serve(application, host, port, reload_every if reload else 0.0, grace, ready))
+
+
+async def run(application: Application, host: str, port: int, *, stop: asyncio.Event, grace: float = 10.0) -> None:
+    """Serve in the running event loop until `stop` is set; for those who have a loop of their own.
+
+    Raises:
+        Unavailable: the address cannot be listened on.
+    """
+    _refuse_a_taken_port(host, port)
+    server = _server(application, host, port)
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            await application.drain(grace)
+            server.stop()
+        await serving
+    except (OSError, RuntimeError) as error:
+        raise _cannot_listen(host, port, error) from error
+    finally:
+        stopping.cancel()
+        application.close()
+
+
+async def _serve(
+    application: Application, host: str, port: int, every: float, grace: float, ready: Callable[[], None] | None
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(ValueError, NotImplementedError):  # outside the main thread there are no signals
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+    watching = asyncio.create_task(application.watch(every)) if every else None
+    announcing = asyncio.create_task(_announce(host, port, ready)) if ready else None
+    try:
+        await run(application, host, port, stop=stop, grace=grace)
+    finally:
+        for task in (watching, announcing):
+            if task is not None:
+                task.cancel()
+
+
+def _refuse_a_taken_port(host: str, port: int) -> None:
+    """Granian shares its port with any other process of this user (SO_REUSEPORT), which would split the requests."""
+    name = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((name, port))
+        except (OSError, OverflowError) as error:
+            raise _cannot_listen(host, port, error) from error
+
+
+def _cannot_listen(host: str, port: int, error: Exception) -> Unavailable:
+    return Unavailable(
+        f"cannot listen on {host}:{port}: {error}",
+        code="endpoint.cannot_listen",
+        hint="Another process may have the port: choose another one.",
+    )
+
+
+async def _announce(host: str, port: int, ready: Callable[[], None]) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.02)
+            continue
+        writer.close()
+        ready()
+        return
+
+
+def _server(application: Application, host: str, port: int) -> Any:
+    # Granian is imported when something is served: `charkh endpoint list` does not need its start-up time.
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
+    return Server(
+        application,
+        address=host,
+        port=port,
+        interface=Interfaces.RSGI,
+        websockets=False,
+        backlog=1024,
+        backpressure=1024,
+        log_enabled=False,
+    )

@@ -1,0 +1,136 @@
+"""The two thin shells around the inference server: RSGI (Granian's own, the faster) and ASGI (to mount it)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from charkh.endpoints.door import Headers
+
+PATIENCE = 30.0
+"""Seconds that a client has to send its body."""
+
+JSON = ("content-type", "application/json")
+
+
+class Answer(Protocol):
+    """What the server answers."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+
+
+Respond = Callable[[str, str, str, Headers, Callable[[int], Awaitable[bytes | None]]], Awaitable[Answer]]
+
+
+class RsgiScope(Protocol):
+    """What Granian says about a request; `path` is decoded."""
+
+    proto: str
+    method: str
+    path: str
+    authority: str | None
+
+    @property
+    def headers(self) -> Any: ...
+
+
+class RsgiProtocol(Protocol):
+    """Granian's way to read a body and to answer."""
+
+    async def __call__(self) -> bytes: ...
+
+    def __aiter__(self) -> Any: ...
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+
+
+AsgiScope = Mapping[str, Any]
+AsgiReceive = Callable[[], Awaitable[Mapping[str, Any]]]
+AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def rsgi(respond: Respond, scope: RsgiScope, protocol: RsgiProtocol) -> None:
+    """Answer one RSGI request."""
+    headers = scope.headers
+
+    async def read(limit: int) -> bytes | None:
+        length: str = headers.get("content-length") or ""
+        if length.isdigit():
+            return None if int(length) > limit else await _patiently(protocol())
+        return await _patiently(_chunks(protocol, limit))
+
+    host: str = scope.authority or headers.get("host") or ""
+    reply = await _answered(respond, scope.method, scope.path, host, headers, read)
+    if reply is None:
+        protocol.response_bytes(408, [JSON, ("connection", "close")], _LATE)
+    else:
+        protocol.response_bytes(reply.status, [JSON, *reply.headers], reply.body)
+
+
+async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+    """Answer one ASGI request; other scopes than `http` are not for this application."""
+    if scope["type"] != "http":
+        raise ValueError(f"an inference application takes http, not {scope['type']}")
+    pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    headers: dict[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+
+    async def read(limit: int) -> bytes | None:
+        return await _patiently(_messages(receive, limit))
+
+    reply = await _answered(respond, scope["method"], scope["path"], headers.get("host", ""), headers, read)
+    status, more, body = (408, (), _LATE) if reply is None else (reply.status, reply.headers, reply.body)
+    sent = [JSON, ("content-length", str(len(body))), *more]
+    encoded = [(name.encode(), value.encode()) for name, value in sent]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+_LATE = b'{"error":"the body did not come in time"}'
+
+
+async def _answered(
+    respond: Respond,
+    method: str,
+    path: str,
+    host: str,
+    headers: Headers,
+    read: Callable[[int], Awaitable[bytes | None]],
+) -> Answer | None:
+    try:
+        return await respond(method, path, host, headers, read)
+    except TimeoutError:
+        return None
+
+
+async def _patiently(body: Awaitable[bytes | None]) -> bytes | None:
+    async with asyncio.timeout(PATIENCE):
+        return await body
+
+
+async def _chunks(protocol: RsgiProtocol, limit: int) -> bytes | None:
+    parts, size = list[bytes](), 0
+    async for chunk in protocol:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            return None
+    return b"".join(parts)
+
+
+async def _messages(receive: AsgiReceive, limit: int) -> bytes | None:
+    parts, size = list[bytes](), 0
+    while True:
+        message = await receive()
+        part: bytes = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            return None
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return b"".join(parts)

@@ -1,0 +1,57 @@
+"""A tiny model that adds two columns, served from a store in memory."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from charkh.endpoints.deploy import deploy
+from charkh.endpoints.index import PROJECTION
+from charkh.endpoints.log import PredictionLog
+from charkh.endpoints.servable import Servable
+from charkh.lineage.index import PROJECTION as LINEAGE
+from charkh.ports.runtimes import Signature, Tensors, TensorSpec
+from charkh.ports.store import Store
+from charkh.testing.stores import memory_store
+
+SIGNATURE = Signature(
+    inputs=(
+        TensorSpec(name="x", datatype="FP64"),
+        TensorSpec(name="wind", datatype="FP64", optional=True),
+        TensorSpec(name="hour", datatype="INT64"),
+        TensorSpec(name="origin", datatype="BYTES", optional=True),
+    ),
+    outputs=(
+        TensorSpec(name="score", datatype="FP64"),
+        TensorSpec(name="probability", datatype="FP64", shape=(-1, 2)),
+        TensorSpec(name="label", datatype="BYTES"),
+    ),
+)
+MODEL = f"model:{'ab' * 16}"
+
+
+def add(inputs: Tensors) -> Tensors:
+    """x + hour; the probability is of its sign."""
+    score = inputs["x"] + inputs["hour"]
+    high = 1 / (1 + np.exp(-score))
+    label = np.where(score > 0, "up", "down").astype(object)
+    return {"score": score, "probability": np.column_stack([1 - high, high]), "label": label}
+
+
+@pytest.fixture
+def store() -> Store:
+    return memory_store(PROJECTION, LINEAGE)
+
+
+@pytest.fixture
+def servable(store: Store) -> Callable[..., Servable]:
+    """Makes a servable whose requests are logged in the store."""
+
+    def make(name: str = "delay", capture: float = 1.0, version: str = "3", model: str = MODEL) -> Servable:
+        made = deploy(store, name, model, signature=SIGNATURE, capture=capture)
+        log = PredictionLog(
+            store.journal, endpoint=name, deployment=made.id, model=model, version=version, capture=capture
+        )
+        return Servable(name=name, version=version, subject=model, signature=SIGNATURE, predict=add, log=log)
+
+    return make
