@@ -1,0 +1,67 @@
+"""What a gate reads about a candidate and the champion: scores of one dataset version, and what lineage knows."""
+
+import re
+
+from charkh.core.events import Fact
+from charkh.core.gates import Evidence
+from charkh.core.metrics import METRICS
+from charkh.core.refs import parse_subject
+from charkh.evaluations.evaluation import Evaluation
+from charkh.evaluations.index import LatestOn
+from charkh.lineage.index import FactsBehind
+from charkh.ports.store import Store
+
+_SCORE = re.compile(
+    r"(?:slice\(.*\)\.)?(?:" + "|".join(METRICS) + r"|rows|ece|precision|recall|f1)(?:\.(?:low|high|win_probability))?",
+    re.DOTALL,
+)
+
+
+def is_score(name: str) -> bool:
+    """Whether a fact of this name is a score, which means something only together with its dataset."""
+    return _SCORE.fullmatch(name) is not None
+
+
+def evidence(store: Store, candidate: str, champion: str | None, on: str) -> Evidence:
+    """The facts for a gate that decides between a candidate and a champion on one dataset version.
+
+    Scores come from the candidate's latest evaluation on `on`, preferably one against this champion; the champion's
+    are those of that same comparison, and otherwise of its own latest evaluation on `on`. Scores from other data are
+    left out, so that a condition on them is not met. Other facts come from lineage.
+
+    Args:
+        store: where the evaluations are.
+        candidate: `model:id`.
+        champion: `model:id`, or None (or empty) where there is none yet.
+        on: the dataset version, `dataset:id`.
+
+    Raises:
+        Invalid: a text is no subject.
+    """
+    for subject in (candidate, on, *((champion,) if champion else ())):
+        parse_subject(subject)
+    mine = _latest(store, candidate, on, champion or "")
+    known = _unscored(store, candidate) | (mine.facts if mine is not None else {})
+    if not champion:
+        return Evidence(candidate=known)
+    theirs = _latest(store, champion, on, "")
+    rival = _unscored(store, champion) | (theirs.facts if theirs is not None else {})
+    wins: dict[str, float] = {}
+    if mine is not None and mine.made.champion == champion:
+        for comparison in mine.made.comparisons:
+            if comparison.champion is not None:
+                rival[comparison.fact] = comparison.champion
+            if comparison.win_probability is not None:
+                wins[comparison.fact] = comparison.win_probability
+    return Evidence(candidate=known, champion=rival, win_probability=wins)
+
+
+def _latest(store: Store, subject: str, on: str, against: str) -> Evaluation | None:
+    compared = store.queries.ask(LatestOn(subject=subject, on=on, against=against)) if against else None
+    return compared or store.queries.ask(LatestOn(subject=subject, on=on))
+
+
+def _unscored(store: Store, subject: str) -> dict[str, Fact]:
+    """What is known about a subject and behind it, but for scores."""
+    behind = store.queries.ask(FactsBehind(subject=subject))
+    return {fact.name: fact.value for fact in behind if not is_score(fact.name)}
