@@ -1,0 +1,1 @@
+"""Ordered, replayable cleaning steps: the same in training and for live requests."""
