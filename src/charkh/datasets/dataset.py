@@ -17,6 +17,7 @@ from charkh.core.redact import redact
 
 VERSION_KIND = "dataset.version/1"
 DELETED_KIND = "dataset.deleted/1"
+AGAIN_KIND = "dataset.made_again/1"
 
 MAX_MESSAGE = 500
 MAX_SOURCES = 20
@@ -97,6 +98,20 @@ class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
     parent: str = ""
     appended: bool = False
     sources: tuple[str, ...] = ()
+    made_by: str = ""
+
+
+class VersionMadeAgain(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `dataset.made_again/1`: somebody said exactly what the newest version says, from origins of their own.
+
+    Attributes:
+        name: of the dataset.
+        version: id of the version that was there.
+        made_by: id of the run that made it again, or empty.
+    """
+
+    name: str
+    version: str
     made_by: str = ""
 
 

@@ -1,0 +1,72 @@
+"""What appending asks of the files: no path with other content, and the columns that the dataset has."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from charkh.core.errors import Conflict, Invalid
+from charkh.core.files import TreeEntry
+from charkh.core.redact import redact
+from charkh.datasets.dataset import DatasetVersion, Reading
+from charkh.datasets.sniff import TableShape, columns_of, joined_columns
+
+
+def refuse_other_content(parent: DatasetVersion, before: Mapping[str, TreeEntry], fresh: Sequence[TreeEntry]) -> None:
+    """Refuse a path that the version has with other content.
+
+    Args:
+        parent: the version that is appended to.
+        before: its files.
+        fresh: files whose content it does not have at their path.
+
+    Raises:
+        Conflict: there is one.
+    """
+    for entry in fresh:
+        if entry.path in before:
+            raise Conflict(
+                f"{parent.ref} has another {entry.path}",
+                code="dataset.path_exists",
+                hint="Rename the file, or add without appending to replace the dataset's files.",
+                facts={"path": entry.path},
+            )
+
+
+def appended_shape(
+    parent: DatasetVersion, shape: TableShape | None, reading: Reading | None
+) -> tuple[TableShape | None, Reading]:
+    """The table that the version and more files make together, and how it is read.
+
+    Raises:
+        Invalid: the version is a table and the files are none, are read otherwise, or have other columns.
+    """
+    made = parent.made
+    if made.kind == "files":
+        return None, made.reading
+    if shape is None:
+        raise Invalid(
+            f"{parent.ref} is a table, and not all of these files are",
+            code="dataset.not_a_table",
+            hint="Append CSV, Parquet or JSON Lines files, or make a dataset of its own.",
+        )
+    if reading is not None and reading != made.reading:
+        raise Invalid(
+            f"{parent.ref} is read with separator {made.reading.separator!r} and nulls {list(made.reading.nulls)}",
+            code="dataset.reading_differs",
+            hint="Append with the same, or add all files anew with another reading.",
+        )
+    path = next(iter(shape.rows))
+    # Names are compared as they stand in the event: redacted, and no more than an event holds.
+    more = {redact(name): dtype for name, dtype in shape.columns.items()}
+    known = {name: dtype or more.get(name, pl.Null()) for name, dtype in columns_of(made.schema).items()}
+    compared = more if made.columns == len(made.schema) else {name: more[name] for name in known if name in more}
+    joined = joined_columns(known, parent.ref, compared, path)
+    if len(more) != made.columns:
+        raise Invalid(
+            f"{path} has {len(more)} columns, {parent.ref} has {made.columns}",
+            code="dataset.schemas_differ",
+            hint="Add it as a dataset of its own.",
+        )
+    return TableShape({**joined, **{name: dtype for name, dtype in more.items() if name not in joined}}, shape.rows), (
+        made.reading
+    )

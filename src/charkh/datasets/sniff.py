@@ -1,0 +1,117 @@
+"""Whether files make one table, and which: their common columns, types and rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from charkh.core.errors import Invalid
+from charkh.datasets.csv_file import TableFile, read_csv_shape
+from charkh.datasets.dataset import Column, Reading
+from charkh.datasets.dtypes import dtype_text, parse_dtype, widest
+from charkh.datasets.formats import format_of
+from charkh.datasets.walk import LocalFile
+
+_HINT = "Add them as datasets of their own, or keep them as plain files (`--files`)."
+
+
+class TableShape(NamedTuple):
+    """The table that several files make, and how many rows each of them has."""
+
+    columns: dict[str, pl.DataType]
+    rows: Mapping[str, int]
+
+
+def is_table(paths: Sequence[str]) -> bool:
+    """Whether every one of these files has the name of a table's file."""
+    return all(format_of(path) is not None for path in paths)
+
+
+def read_shape(files: Sequence[LocalFile], reading: Reading) -> TableShape:
+    """The table that these files make.
+
+    Raises:
+        Invalid: one of them cannot be read as a table, or their columns differ.
+    """
+    columns: dict[str, pl.DataType] = {}
+    rows: dict[str, int] = {}
+    for file in files:
+        shape = read_file_shape(file.disk, file.path, reading)
+        columns = joined_columns(columns, files[0].path, shape.columns, file.path) if rows else shape.columns
+        rows[file.path] = shape.rows
+    return TableShape(columns, rows)
+
+
+def read_file_shape(disk: Path, path: str, reading: Reading) -> TableFile:
+    """The columns and rows of one file.
+
+    Raises:
+        Invalid: it is empty or not what its name says.
+    """
+    kind = format_of(path)
+    if kind == "csv":
+        return read_csv_shape(disk, path, reading)
+    if not disk.stat().st_size:
+        raise Invalid(f"{path} is empty", code="dataset.empty_file", hint="Leave it out.")
+    try:
+        # Every line is looked at: a field that first appears further down must not be lost.
+        lazy = pl.scan_parquet(disk) if kind == "parquet" else pl.scan_ndjson(disk, infer_schema_length=None)
+        schema = lazy.collect_schema()
+        # Lines of JSON are parsed whole; a Parquet file knows its rows.
+        counted = lazy.select(pl.len()) if kind == "parquet" else lazy.select(pl.all().null_count(), _rows=pl.len())
+        return TableFile(dict(schema), counted.collect(engine="streaming").row(0)[-1])
+    except PolarsError as error:
+        raise Invalid(
+            f"{path} cannot be read as {'Parquet' if kind == 'parquet' else 'JSON Lines'}: "
+            f"{str(error).partition(chr(10))[0]}",
+            code="dataset.not_a_table",
+            hint="Mend the file, or keep it as a plain file (`--files`).",
+        ) from error
+
+
+def joined_columns(
+    known: Mapping[str, pl.DataType], where: str, more: Mapping[str, pl.DataType], path: str
+) -> dict[str, pl.DataType]:
+    """The columns of both, in the order of `known`.
+
+    Args:
+        known: the columns so far.
+        where: what they belong to.
+        more: the columns of another file.
+        path: of that file.
+
+    Raises:
+        Invalid: one lacks a column of the other, or a column has types that no one type holds.
+    """
+    for name in [*(name for name in known if name not in more), *(name for name in more if name not in known)]:
+        has, lacks = (where, path) if name in known else (path, where)
+        raise Invalid(
+            f"{lacks} has no column {name!r}, which {has} has",
+            code="dataset.schemas_differ",
+            hint=_HINT,
+            facts={"column": name},
+        )
+    joined: dict[str, pl.DataType] = {}
+    for name, dtype in known.items():
+        wide = widest(dtype, more[name])
+        if wide is None:
+            raise Invalid(
+                f"the column {name!r} is {dtype_text(dtype)} in {where} and {dtype_text(more[name])} in {path}",
+                code="dataset.schemas_differ",
+                hint=f"If a text such as NA means missing, name it as a null text. {_HINT}",
+                facts={"column": name},
+            )
+        joined[name] = wide
+    return joined
+
+
+def schema_of(columns: Mapping[str, pl.DataType]) -> tuple[Column, ...]:
+    """Columns as they stand in events."""
+    return tuple(Column(name, dtype_text(dtype)) for name, dtype in columns.items())
+
+
+def columns_of(schema: Sequence[Column]) -> dict[str, pl.DataType | None]:
+    """Columns as events say them; None for a type whose text was cut."""
+    return {column.name: parse_dtype(column.dtype) for column in schema}
