@@ -165,7 +165,11 @@ def wrong_value(values: object, kind: str) -> str:
     if fitting.issuperset(map(type, items)):
         return ""
     value = next(item for item in items if type(item) not in fitting)
-    return f"the text {value[:40]!r}" if isinstance(value, str) else msgspec.json.encode(value)[:40].decode()
+    return (
+        f"the text {value[:40]!r}"
+        if isinstance(value, str)
+        else msgspec.json.encode(value)[:40].decode(errors="replace")
+    )
 
 
 def to_array(spec: TensorSpec, values: list[Any], sent: np.dtype[Any]) -> Array:

@@ -122,7 +122,9 @@ class PredictionLog:
             return new_unlogged(self.deployment)
         try:
             payload = _encode(
-                LoggedRequest(FORMAT, time.time_ns() // 1000 / 1e6, latency, request, rows, _logged(inputs), _logged(outputs))
+                LoggedRequest(
+                    FORMAT, time.time_ns() // 1000 / 1e6, latency, request, rows, _logged(inputs), _logged(outputs)
+                )
             )
             with self._lock:
                 return self._append(payload)

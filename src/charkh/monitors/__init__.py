@@ -1,0 +1,1 @@
+"""Watching served models: drift, data quality, performance against late truth, and alerts."""
