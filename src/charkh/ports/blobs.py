@@ -15,11 +15,13 @@ class BlobInfo(NamedTuple):
 class Blobs(Protocol):
     """Five verbs over named immutable objects.
 
-    Keys: relative, `/` between parts, characters `[0-9a-zA-Z._-]`; the implementation refuses others.
+    Keys: relative, `/` between parts, characters `[0-9a-zA-Z._-]`, no part that starts with a dot; the
+    implementation refuses others with `Invalid`.
 
     Atomicity: an object is there whole or not at all; a killed `put` leaves nothing that `list` shows.
     Durability: when `put` has returned, the object survives power loss (file and folder are synced).
     Idempotence: `put` of an existing key is a no-op (objects are immutable); `delete` of an absent key too.
+    Races: of several concurrent `put`s to one key, one wins and its bytes stay.
     Threads: every method may be called from several threads and processes at once.
     Errors: `NotFound` for an absent key in `get`; `Unavailable` for a medium that refuses or is full;
     no exception of a foreign library crosses this port.
@@ -36,7 +38,7 @@ class Blobs(Protocol):
         """
         ...
 
-    def put(self, key: str, parts: Iterable[bytes]) -> None:
+    def put(self, key: str, parts: Iterable[bytes | memoryview]) -> None:
         """Write the concatenation of `parts` under `key`, durably."""
         ...
 
