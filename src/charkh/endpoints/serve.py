@@ -67,7 +67,7 @@ async def run(application: Application, host: str, port: int, *, stop: asyncio.E
     Raises:
         Unavailable: the address cannot be listened on.
     """
-    _refuse_a_taken_port(host, port)
+    refuse_a_taken_port(host, port)
     server = _server(application, host, port)
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
@@ -102,8 +102,12 @@ async def _serve(
                 task.cancel()
 
 
-def _refuse_a_taken_port(host: str, port: int) -> None:
-    """Granian shares its port with any other process of this user (SO_REUSEPORT), which would split the requests."""
+def refuse_a_taken_port(host: str, port: int) -> None:
+    """Granian shares its port with any other process of this user (SO_REUSEPORT), which would split the requests.
+
+    Raises:
+        Unavailable: somebody listens there already, or the address is none of this machine.
+    """
     name = host.strip("[]")
     with socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

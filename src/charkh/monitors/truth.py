@@ -1,0 +1,44 @@
+"""Where the truth of a monitor comes from, as `charkh.toml` says it: `flight_truth on flight_id within 45d`."""
+
+import re
+
+import msgspec
+
+from charkh.core.config import parse_duration
+from charkh.core.errors import Invalid
+
+_TRUTH = re.compile(r"(?P<dataset>\S.*?)\s+on\s+(?P<keys>[^,\s]+(?:\s*,\s*[^,\s]+)*)(?:\s+within\s+(?P<within>\S+))?")
+
+
+class TruthSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset of truths.
+
+    Attributes:
+        dataset: reference, such as `flight_truth`.
+        keys: columns by which predictions and truth are joined.
+        within: seconds after a prediction in which its truth is waited for; 0 without a bound.
+    """
+
+    dataset: str
+    keys: tuple[str, ...]
+    within: float = 0.0
+
+
+def parse_truth(text: str) -> TruthSource:
+    """`DATASET on KEY[, KEY…] [within 45d]`.
+
+    Raises:
+        Invalid: it is not of that form.
+    """
+    match = _TRUTH.fullmatch(text.strip())
+    if match is None:
+        raise Invalid(
+            f"cannot read the truth {text!r}",
+            code="monitor.truth",
+            hint="Write e.g. 'flight_truth on flight_id within 45d'; several keys are separated by commas.",
+        )
+    return TruthSource(
+        dataset=match["dataset"],
+        keys=tuple(re.split(r"\s*,\s*", match["keys"])),
+        within=parse_duration(match["within"]) if match["within"] else 0.0,
+    )
