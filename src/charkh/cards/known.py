@@ -1,0 +1,124 @@
+"""What is known about the subject of a card: its description, its trace, and the scores and checks behind it."""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from charkh.core.events import Fact
+from charkh.core.refs import parse_subject
+from charkh.lineage.index import EdgesFrom, FactsAbout, FactsBehind, KnownFact
+from charkh.lineage.trace import Node, Trace, describe_node, trace
+from charkh.ports.store import Store
+
+_SLICE = re.compile(r"slice\((?P<column>[^=]+)=(?P<value>.*)\)\.(?P<name>[\w.]+)", re.DOTALL)
+
+MAX_STOPS = 60
+
+
+class SliceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about the rows in which `column` has `value`."""
+
+    column: str
+    value: str
+    facts: dict[str, Fact]
+
+
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """What one evaluation says about the subject.
+
+    Attributes:
+        stated_by: the evaluation, described.
+        on: what it was evaluated on, described; None where that is not said.
+        facts: about all rows.
+        slices: about groups of rows.
+    """
+
+    stated_by: Node
+    on: Node | None
+    facts: dict[str, Fact]
+    slices: tuple[SliceFacts, ...]
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a card is generated from.
+
+    Attributes:
+        subject: `noun:id`.
+        title: how its noun calls it.
+        lines: of its description.
+        trace: what it was made from.
+        scores: by evaluation, the newest first.
+        checks: facts of checks about it or behind it, with the title of what each is about.
+    """
+
+    subject: str
+    title: str
+    lines: tuple[tuple[str, str], ...]
+    trace: Trace
+    scores: tuple[Scores, ...]
+    checks: tuple[tuple[str, KnownFact], ...]
+
+
+def known_about(store: Store, subject: str) -> Known:
+    """Gather what a card is generated from.
+
+    Raises:
+        Invalid: the text is no subject.
+    """
+    start = str(parse_subject(subject))
+    walked = trace(store, start, max_nodes=MAX_STOPS)
+    top = walked.nodes[0]
+    titles = {node.subject: node.title for node in walked.nodes}
+    behind = store.queries.ask(FactsBehind(subject=start))
+    checks = [fact for fact in behind if fact.name.startswith("checks.")]
+    return Known(
+        subject=start,
+        title=top.title,
+        lines=top.lines,
+        trace=walked,
+        scores=_scores(store, start),
+        checks=tuple((titles.get(fact.about, fact.about), fact) for fact in checks),
+    )
+
+
+def _scores(store: Store, subject: str) -> tuple[Scores, ...]:
+    stated: dict[str, list[KnownFact]] = {}
+    for fact in store.queries.ask(FactsAbout(subject=subject)):
+        stated.setdefault(fact.subject, []).append(fact)
+    newest = sorted(stated, key=lambda each: max(fact.stamp for fact in stated[each]), reverse=True)
+    found: list[Scores] = []
+    for witness in newest:
+        edges = store.queries.ask(EdgesFrom(subject=witness))
+        if not any(edge.relation == "scores" and edge.target == subject for edge in edges):
+            continue
+        on = next((edge.target for edge in edges if edge.relation == "on"), "")
+        facts, slices = _split(stated[witness])
+        found.append(
+            Scores(
+                stated_by=describe_node(store, Node(subject=witness)),
+                on=describe_node(store, Node(subject=on)) if on else None,
+                facts=facts,
+                slices=slices,
+            )
+        )
+    return tuple(found)
+
+
+def _split(known: Sequence[KnownFact]) -> tuple[dict[str, Fact], tuple[SliceFacts, ...]]:
+    facts: dict[str, Fact] = {}
+    slices: dict[tuple[str, str], dict[str, Fact]] = {}
+    for fact in known:
+        match = _SLICE.fullmatch(fact.name)
+        if match is None:
+            facts[fact.name] = fact.value
+        else:
+            slices.setdefault((match["column"], match["value"]), {})[match["name"]] = fact.value
+    listed = [SliceFacts(column=column, value=value, facts=about) for (column, value), about in slices.items()]
+    listed.sort(key=lambda each: (each.column, -_rows(each), each.value))
+    return facts, tuple(listed)
+
+
+def _rows(part: SliceFacts) -> int:
+    rows = part.facts.get("rows", 0)
+    return rows if isinstance(rows, int) else 0
