@@ -1,0 +1,197 @@
+"""`charkh endpoint`: what is deployed where, and what it predicted."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import polars as pl
+import typer
+
+from charkh.cli.opening import open_workspace
+from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.core.config import EndpointSettings, parse_duration
+from charkh.core.errors import Invalid, NotFound
+from charkh.endpoints.deploy import deploy as deploy_model
+from charkh.endpoints.deploy import stop as stop_endpoint
+from charkh.endpoints.deployment import Deployment
+from charkh.endpoints.index import Deployments, Endpoints
+from charkh.endpoints.read import predictions as read_predictions
+from charkh.models.find import find as find_model
+from charkh.recipes.find import find as find_recipe
+from charkh.workspace.serving import request_signature
+from charkh.workspace.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Served models and their prediction logs.")
+
+Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
+Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
+
+
+@app.command()
+def deploy(
+    name: Name,
+    model: Annotated[str, typer.Argument(help="The model, such as delay@champion; else what charkh.toml says.")] = "",
+    recipe: Annotated[str, typer.Option(help="The recipe that prepares a request.")] = "",
+    example: Annotated[str, typer.Option(help="A dataset whose rows look like a request.")] = "",
+    capture: Annotated[float | None, typer.Option(help="Share of the requests that are logged, 0 to 1.")] = None,
+    reason: Reason = "",
+    json: AsJson = False,
+) -> None:
+    """Record which model version answers at an endpoint; saying the same again changes nothing."""
+    with open_workspace() as workspace:
+        settings = _settings(workspace, name, model, recipe, example, capture)
+        version = find_model(workspace.store, settings.model)
+        signature, subject = version.made.signature, ""
+        if settings.recipe:
+            subject = find_recipe(workspace.store, settings.recipe).subject
+            raw = request_signature(workspace, name, settings)
+            signature = msgspec.structs.replace(raw, outputs=signature.outputs)
+        made = deploy_model(
+            workspace.store,
+            name,
+            version.subject,
+            signature=signature,
+            recipe_subject=subject,
+            capture=settings.capture,
+            reason=reason,
+        )
+    if json:
+        write_json(made)
+    else:
+        write_line(f"{name} answers with {version.ref} (deployment {made.id})")
+
+
+@app.command("list")
+def list_endpoints(prefix: str = "", json: AsJson = False) -> None:
+    """List endpoints and what answers there."""
+    with open_workspace() as workspace:
+        found = workspace.store.queries.ask(Endpoints(prefix=prefix))
+    if json:
+        write_json(found)
+        return
+    write_table(
+        ["endpoint", "model", "since", "deployments", "sealed predictions"],
+        [
+            [
+                each.name,
+                each.current.made.model if each.current else "stopped",
+                shown_time(each.current.at) if each.current else "",
+                each.deployments,
+                each.sealed,
+            ]
+            for each in found
+        ],
+        empty="no endpoints yet; charkh endpoint deploy NAME MODEL makes one",
+    )
+
+
+@app.command()
+def show(name: Name, json: AsJson = False) -> None:
+    """Show an endpoint: what answers now, and everything that did."""
+    with open_workspace() as workspace:
+        found = workspace.store.queries.ask(Deployments(endpoint=name))
+    if not found:
+        raise NotFound(
+            f"there is no endpoint {name!r}", code="endpoint.not_found", hint="`charkh endpoint list` shows them."
+        )
+    if json:
+        write_json(found)
+        return
+    current = next((each for each in found if each.current), None)
+    write_pairs([("endpoint", name), *_described(current)])
+    write_line()
+    write_table(
+        ["deployment", "model", "at", "by", "reason"],
+        [[each.id, each.made.model, shown_time(each.at), each.actor, each.made.reason] for each in found],
+    )
+
+
+@app.command()
+def stop(name: Name, reason: Reason = "") -> None:
+    """Let nothing answer at an endpoint any more; its deployments and predictions stay."""
+    with open_workspace() as workspace:
+        stop_endpoint(workspace.store, name, reason=reason)
+    write_line(f"{name} is stopped")
+
+
+@app.command()
+def predictions(
+    name: Name,
+    since: Annotated[str, typer.Option(help="From then on: 2h, 7d, or 2026-01-31[T12:00].")] = "",
+    until: Annotated[str, typer.Option(help="Up to then, in the same form.")] = "",
+    limit: Annotated[int, typer.Option(help="The last so many; 0 for all.", min=0)] = 20,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all to a .parquet or .csv file.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Print logged predictions, or write them to a file."""
+    if output is not None and output.suffix not in {".parquet", ".csv"}:
+        raise Invalid(f"cannot write {output.name}", code="cli.output", hint="End it in .parquet or .csv.")
+    with open_workspace() as workspace:
+        found = read_predictions(workspace.store, name, since=_moment(since), until=_moment(until))
+    if output is not None:
+        _write_file(found, output)
+        write_line(f"wrote {found.height} predictions to {output}")
+        return
+    last = found.tail(limit) if limit else found
+    if json:
+        write_json(last.to_dicts())
+    else:
+        write_table(last.columns, last.iter_rows(), empty=f"no predictions of {name} yet")
+
+
+def _settings(
+    workspace: Workspace, name: str, model: str, recipe: str, example: str, capture: float | None
+) -> EndpointSettings:
+    known = workspace.settings.endpoint.get(name)
+    if known is None and not model:
+        raise Invalid(
+            f"charkh.toml has no [endpoint.{name}]",
+            code="endpoint.not_configured",
+            hint=f"Name the model: charkh endpoint deploy {name} MODEL@ALIAS.",
+        )
+    base = known or EndpointSettings(model=model)
+    return EndpointSettings(
+        model=model or base.model,
+        recipe=recipe or base.recipe,
+        example=example or base.example,
+        capture=base.capture if capture is None else capture,
+    )
+
+
+def _described(current: Deployment | None) -> list[tuple[str, object]]:
+    if current is None:
+        return [("answers", "nothing: it is stopped")]
+    made = current.made
+    inputs = ", ".join(f"{spec.name} {spec.datatype}{'?' * spec.optional}" for spec in made.signature.inputs)
+    outputs = ", ".join(f"{spec.name} {spec.datatype}" for spec in made.signature.outputs)
+    return [
+        ("answers", made.model),
+        *([("prepares with", made.recipe)] if made.recipe else []),
+        ("takes", inputs),
+        ("gives", outputs),
+        ("logs", f"{made.capture:.0%} of the requests"),
+    ]
+
+
+def _moment(text: str) -> float | None:
+    """Seconds since the epoch of a date, a date and time, or so long ago."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except ValueError:
+        return datetime.now().timestamp() - parse_duration(text)
+
+
+def _write_file(table: pl.DataFrame, path: Path) -> None:
+    if path.suffix == ".parquet":
+        table.write_parquet(path)
+        return
+    nested = [name for name, dtype in table.schema.items() if dtype.is_nested()]
+    as_text = [pl.col(name).map_elements(_as_json, return_dtype=pl.String) for name in nested]
+    table.with_columns(as_text).write_csv(path)
+
+
+def _as_json(cell: pl.Series) -> str:
+    return msgspec.json.encode(cell.to_list()).decode()

@@ -1,0 +1,96 @@
+"""`charkh monitor`: what was collected, and which alerts were raised."""
+
+from typing import Annotated
+
+import typer
+
+from charkh.cli.opening import open_workspace
+from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.core.errors import NotFound
+from charkh.monitors.collect import Report, read_details
+from charkh.monitors.index import Alerts, MonitorHistory, Monitors
+
+app = typer.Typer(no_args_is_help=True, help="Watches over live data, predictions and late truth.")
+
+
+@app.command("list")
+def list_monitors(prefix: str = "", json: AsJson = False) -> None:
+    """List monitors with their latest numbers."""
+    with open_workspace() as workspace:
+        found = workspace.store.queries.ask(Monitors(prefix=prefix))
+    if json:
+        write_json(found)
+        return
+    names = ["rows", "psi", "drifted", "coverage", "auc"]
+    write_table(
+        ["monitor", "for", *names, "collections", "alerts"],
+        [
+            [
+                each.name,
+                shown_time(each.latest.made.moment),
+                *(each.latest.facts.get(name) for name in names),
+                each.collections,
+                each.alerts,
+            ]
+            for each in found
+        ],
+        empty="no monitor has collected yet",
+    )
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="Name of the monitor.")], json: AsJson = False) -> None:
+    """Show what a monitor found last, column by column, and its history."""
+    with open_workspace() as workspace:
+        history = workspace.store.queries.ask(MonitorHistory(monitor=name))
+        if not history:
+            raise NotFound(
+                f"monitor {name!r} has not collected",
+                code="monitor.not_found",
+                hint="`charkh monitor list` shows them.",
+            )
+        report = read_details(workspace.store, history[0].made.details)
+    if json:
+        write_json({"latest": report, "history": history})
+        return
+    _write_report(report)
+    names = ["rows", "psi", "drifted", "coverage", "auc", "auc.low", "auc.high"]
+    write_line()
+    write_table(
+        ["for", *names],
+        [[shown_time(each.made.moment), *(each.facts.get(fact) for fact in names)] for each in history],
+    )
+
+
+@app.command()
+def alerts(
+    name: Annotated[str, typer.Argument(help="Name of the monitor; all without.")] = "", json: AsJson = False
+) -> None:
+    """List alerts, the latest first."""
+    with open_workspace() as workspace:
+        found = workspace.store.queries.ask(Alerts(monitor=name))
+    if json:
+        write_json(found)
+        return
+    write_table(
+        ["for", "monitor", "condition", "reason"],
+        [[shown_time(each.made.moment), each.made.monitor, each.made.condition, each.made.reason] for each in found],
+        empty="no alerts",
+    )
+
+
+def _write_report(report: Report) -> None:
+    write_pairs([("monitor", report.monitor), ("for", shown_time(report.moment)), *report.facts.items()])
+    write_line()
+    write_table(
+        ["column", "psi", "by chance", "ks", "missing", "new", "drifted"],
+        [
+            [each.column, each.psi, each.psi_expected, each.ks, each.missing, each.new, each.reason or "no"]
+            for each in report.drift.columns
+        ],
+    )
+    for verdict in report.verdicts:
+        write_line(f"{'ALERT' if verdict.met else 'quiet'}  {verdict.condition}: {verdict.reason}")
+    if report.performance is not None:
+        for what, why in report.performance.refused.items():
+            write_line(f"{what}: {why}")
