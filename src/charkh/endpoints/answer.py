@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charkh.core.errors import Bug
+from charkh.endpoints.binary import split_body
 from charkh.endpoints.inputs import read_inputs
 from charkh.endpoints.prediction import PredictionId, row_ids
 from charkh.endpoints.records import read_records
@@ -25,20 +26,26 @@ class _Asked(NamedTuple):
     ids: list[str]
 
 
-def infer(servable: Servable, body: bytes) -> bytes:
+def infer(servable: Servable, body: bytes, length: str = "") -> bytes:
     """Answer `POST /v2/models/NAME/infer`; `parameters` of the answer carry the id of every row's prediction.
+
+    Args:
+        servable: the model.
+        body: of the request.
+        length: bytes of its JSON, where binary tensors follow; else empty.
 
     Raises:
         Invalid: the request is malformed or does not fit the signature, or the model refuses its rows.
     """
-    request = decode_request(body)
-    asked = _ask(servable, read_inputs(request, servable.signature), request.id[:MAX_ID])
+    text, tail = split_body(body, length)
+    request = decode_request(text)
+    asked = _ask(servable, read_inputs(request, servable.signature, tail), request.id[:MAX_ID])
     parameters = {"prediction_id": asked.ids[0], "prediction_ids": asked.ids} if asked.ids else {}
     outputs = choose_outputs(request, asked.outputs)
     return encode_answer(servable.name, servable.version, outputs, request=request.id, parameters=parameters)
 
 
-def predict_records(servable: Servable, body: bytes) -> bytes:
+def predict_records(servable: Servable, body: bytes, _length: str = "") -> bytes:
     """Answer `POST /predict/NAME`: a list of records in, a list of predictions with their ids out.
 
     Raises:

@@ -7,6 +7,7 @@ a dictionary of whole paths, so nothing stands between a tensor and its model.
 import asyncio
 import logging
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import msgspec
 from charkh.core.errors import CharkhError, Denied, Invalid, Locked, NotFound, Unavailable
 from charkh.core.ids import new_id
 from charkh.endpoints.answer import infer, metadata, predict_records
+from charkh.endpoints.binary import LENGTH_HEADER
 from charkh.endpoints.door import Door, Headers
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.shells import AsgiReceive, AsgiScope, AsgiSend, RsgiProtocol, RsgiScope, asgi, rsgi
@@ -38,7 +40,7 @@ _encode = msgspec.json.Encoder().encode
 
 Read = Callable[[int], Awaitable[bytes | None]]
 """Reads the body; None when it is longer than that many bytes."""
-Work = Callable[[Servable, bytes], bytes]
+Work = Callable[[Servable, bytes, str], bytes]
 
 
 class Reply(NamedTuple):
@@ -141,12 +143,15 @@ class Application:
             if path == "/v2/health/ready" or (self.draining and path.endswith("/ready")):
                 return self._readiness()
             return Reply(200, route.body)
-        if headers.get("content-encoding", "identity") != "identity":
-            return Reply(415, _error("send the body as it is, without Content-Encoding"))
         body = await read(self._max_body)
+        if body is not None and headers.get("content-encoding", "identity") != "identity":
+            try:
+                body = unpacked(body, self._max_body)
+            except zlib.error:
+                return Reply(415, _error("Content-Encoding may be gzip or deflate"))
         if body is None:
             return Reply(413, _error(f"the body is longer than {self._max_body} bytes"))
-        return await self._answer(route.served, route.work, body)
+        return await self._answer(route.served, route.work, body, headers.get(LENGTH_HEADER, ""))
 
     async def refresh(self) -> None:
         """Serve what `reload` says now; requests under way finish with the model they began with."""
@@ -183,7 +188,7 @@ class Application:
             if served.servable.log is not None:
                 served.servable.log.close()
 
-    async def _answer(self, served: _Served, work: Work, body: bytes) -> Reply:
+    async def _answer(self, served: _Served, work: Work, body: bytes, length: str) -> Reply:
         if self.draining or self._inflight >= self._concurrency:
             why = "the server is shutting down" if self.draining else "the server is busy"
             return Reply(503, _error(why), (("retry-after", "1"),))
@@ -191,10 +196,10 @@ class Application:
         served.inflight += 1
         try:
             if served.is_quick(len(body)):
-                answer, seconds = _timed(work, served.servable, body)
+                answer, seconds = _timed(work, served.servable, body, length)
             else:
                 loop = asyncio.get_running_loop()
-                answer, seconds = await loop.run_in_executor(self._pool, _timed, work, served.servable, body)
+                answer, seconds = await loop.run_in_executor(self._pool, _timed, work, served.servable, body, length)
             served.took(seconds, len(body))
             return Reply(200, answer)
         except CharkhError as error:
@@ -233,19 +238,29 @@ class Application:
             self._pool.submit(served.servable.log.close)
 
 
-def _timed(work: Work, servable: Servable, body: bytes) -> tuple[bytes, float]:
+def unpacked(body: bytes, limit: int) -> bytes | None:
+    """A body in gzip or zlib form, unpacked; None when it is longer than `limit` bytes."""
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    whole = stream.decompress(body, limit + 1)
+    return whole if len(whole) <= limit else None
+
+
+def _timed(work: Work, servable: Servable, body: bytes, length: str) -> tuple[bytes, float]:
     started = time.perf_counter()
-    return work(servable, body), time.perf_counter() - started
+    return work(servable, body, length), time.perf_counter() - started
 
 
 def _routes_of(served: Sequence[_Served]) -> dict[str, _Route]:
     """Every path that is answered. Of several servables with one name, the first answers without a version."""
     names = [each.servable.name for each in served]
     routes = {
-        "/v2": _Route("GET", _encode({"name": "charkh", "version": "2", "extensions": ["parameters"]})),
+        "/v2": _Route(
+            "GET", _encode({"name": "charkh", "version": "2", "extensions": ["parameters", "binary_tensor_data"]})
+        ),
         "/v2/health/live": _Route("GET", _encode({"live": True})),
         "/v2/health/ready": _Route("GET"),
         "/v2/models": _Route("GET", _encode({"models": list(dict.fromkeys(names))})),
+        "/v2/repository/index": _Route("POST", _encode([_listed(each.servable) for each in served])),
     }
     for each in served:
         servable = each.servable
@@ -256,6 +271,10 @@ def _routes_of(served: Sequence[_Served]) -> dict[str, _Route]:
             routes.setdefault(f"{base}/infer", _Route("POST", served=each, work=infer))
         routes.setdefault(f"/predict/{servable.name}", _Route("POST", served=each, work=predict_records))
     return routes
+
+
+def _listed(servable: Servable) -> dict[str, str]:
+    return {"name": servable.name, "version": servable.version, "state": "READY", "reason": ""}
 
 
 def _failure(error: CharkhError) -> Reply:

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from charkh.endpoints.binary import read_binary, split_tail
 from charkh.endpoints.wire import DATATYPES, NAMES, InferInput, InferRequest, bad_request
 from charkh.ports.runtimes import Signature, TensorSpec
 
@@ -37,12 +38,17 @@ _decoders: dict[str, msgspec.json.Decoder[list[Any]]] = {
 }
 
 
-def read_inputs(request: InferRequest, signature: Signature) -> dict[str, Array]:
+def read_inputs(request: InferRequest, signature: Signature, tail: bytes = b"") -> dict[str, Array]:
     """The request's tensors in the order of the signature.
 
     A tensor may come in a narrower datatype than declared where every value survives, as `[N, 1]` for a column,
     and flat or nested. In an optional input null means missing: NaN in a number (whole numbers and booleans become
     FP64 where something is missing), None in a text. An optional input that does not come is missing in every row.
+
+    Args:
+        request: what came.
+        signature: what the model takes.
+        tail: the bytes behind the JSON, with the binary tensors in the order of the inputs.
 
     Raises:
         Invalid: a tensor is missing or unknown, or its datatype, shape, length or values do not fit.
@@ -55,7 +61,8 @@ def read_inputs(request: InferRequest, signature: Signature) -> dict[str, Array]
         if name not in known:
             raise bad_request(f"unknown input {name!r}", f"The model takes: {', '.join(sorted(known))}.", tensor=name)
     rows = _common_rows(request.inputs)
-    return {spec.name: _tensor(spec, by_name.get(spec.name), rows) for spec in signature.inputs}
+    parts = split_tail(request, tail)
+    return {spec.name: _tensor(spec, by_name.get(spec.name), rows, parts.get(spec.name)) for spec in signature.inputs}
 
 
 def _common_rows(inputs: Sequence[InferInput]) -> int:
@@ -76,7 +83,7 @@ def _common_rows(inputs: Sequence[InferInput]) -> int:
     return first.shape[0]
 
 
-def _tensor(spec: TensorSpec, came: InferInput | None, rows: int) -> Array:
+def _tensor(spec: TensorSpec, came: InferInput | None, rows: int, raw: bytes | None) -> Array:
     if came is None:
         if spec.optional:
             return _missing(spec, rows)
@@ -88,12 +95,8 @@ def _tensor(spec: TensorSpec, came: InferInput | None, rows: int) -> Array:
             f"input {spec.name!r}: expected datatype {spec.datatype}, got {came.datatype}", tensor=spec.name
         )
     shape = _shape(spec, came.shape)
-    if "binary_data_size" in came.parameters:
-        raise bad_request(
-            f"input {spec.name!r}: binary tensors are not read here",
-            "Send JSON data; with tritonclient: set_data_from_numpy(..., binary_data=False).",
-            tensor=spec.name,
-        )
+    if raw is not None:
+        return _fitted(spec, read_binary(came, raw, prod(shape))).reshape(shape)
     values = _values(spec.name, came, sent.kind, prod(shape))
     return to_array(spec, values, sent).reshape(shape)
 
@@ -195,6 +198,18 @@ def to_array(spec: TensorSpec, values: list[Any], sent: np.dtype[Any]) -> Array:
         raise bad_request(
             f"input {spec.name!r}: a value is out of range for {NAMES[sent]}", tensor=spec.name
         ) from error
+
+
+def _fitted(spec: TensorSpec, array: Array) -> Array:
+    """A binary tensor as the declared datatype; what is NaN is missing."""
+    wanted = dtype_of(spec)
+    if wanted.kind == "f" and not spec.optional and np.isnan(array).any():
+        raise bad_request(
+            f"input {spec.name!r}: value {int(np.isnan(array).argmax())} is NaN, and this input is required",
+            "Send a value, or declare the input optional.",
+            tensor=spec.name,
+        )
+    return array if wanted.kind == "O" else array.astype(wanted, copy=False)
 
 
 def _missing(spec: TensorSpec, rows: int) -> Array:

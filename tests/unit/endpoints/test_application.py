@@ -1,7 +1,9 @@
 """The inference server without a socket: routes, policy, admission, hot swap and drain, through its ASGI shell."""
 
 import asyncio
+import gzip
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -118,7 +120,26 @@ def test_a_body_in_parts_is_counted_as_it_comes() -> None:
     app = application(max_body=len(BODY))
     assert ask(app, "POST", "/v2/models/delay/infer", chunks=[BODY[:9], BODY[9:]]).status == 200
     assert ask(app, "POST", "/v2/models/delay/infer", chunks=[BODY, b" "]).status == 413
-    assert ask(app, "POST", "/v2/models/delay/infer", BODY, content_encoding="gzip").status == 415
+
+
+def test_a_packed_body_is_unpacked_up_to_the_same_bound() -> None:
+    app = application(max_body=1000)
+    path = "/v2/models/delay/infer"
+    for way, packed in (("gzip", gzip.compress(BODY)), ("deflate", zlib.compress(BODY))):
+        assert ask(app, "POST", path, packed, content_encoding=way).body["outputs"][0]["data"] == [4.0]
+    assert ask(app, "POST", path, gzip.compress(b" " * 100_000), content_encoding="gzip").status == 413
+    assert ask(app, "POST", path, BODY, content_encoding="br").status == 415
+
+
+def test_binary_tensors_are_read_and_models_are_listed() -> None:
+    app = application()
+    text = b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP64","parameters":{"binary_data_size":8}}]}'
+    body = text + np.array([2.5]).tobytes()
+    headers = {"inference_header_content_length": str(len(text))}
+    assert ask(app, "POST", "/v2/models/delay/infer", body, **headers).body["outputs"][0]["data"] == [5.0]
+    assert ask(app, "POST", "/v2/models/delay/infer", body).status == 400
+    listed = [{"name": "delay", "version": "1", "state": "READY", "reason": ""}]
+    assert ask(app, "POST", "/v2/repository/index").body == listed
 
 
 def test_a_token_is_asked_for_everywhere_but_at_the_health_paths() -> None:

@@ -167,7 +167,7 @@ def test_data_may_not_stay_away_and_binary_tensors_are_named() -> None:
     with pytest.raises(Invalid, match="has no data"):
         read(signed("FP64"), {"name": "x", "shape": [1], "datatype": "FP64"})
     binary = {"name": "x", "shape": [1], "datatype": "FP64", "parameters": {"binary_data_size": 8}}
-    with pytest.raises(Invalid, match="binary"):
+    with pytest.raises(Invalid, match="0 bytes are left"):
         read(signed("FP64"), binary)
 
 
