@@ -5,10 +5,12 @@ of the payload. Nothing here does I/O.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, cast
 
 import google_crc32c
+
+from charkh.core.errors import Bug
 
 crc32c = cast(Callable[[bytes], int], google_crc32c.value)  # pyright: ignore[reportUnknownMemberType]
 HEADER = struct.Struct("<II")
@@ -37,6 +39,20 @@ class Scan(NamedTuple):
 def encode_frame(payload: bytes) -> bytes:
     """The frame that carries `payload`."""
     return HEADER.pack(len(payload), crc32c(payload)) + payload
+
+
+def encode_frames(payloads: Iterable[bytes]) -> bytes:
+    """The frames that carry these payloads, one behind the other.
+
+    Raises:
+        Bug: a payload is empty, or longer than a frame may be.
+    """
+    frames: list[bytes] = []
+    for payload in payloads:
+        if not 0 < len(payload) <= MAX_PAYLOAD:
+            raise Bug(f"a payload of {len(payload)} bytes does not fit a frame")
+        frames.append(encode_frame(payload))
+    return b"".join(frames)
 
 
 def frame_size(payload_size: int) -> int:

@@ -5,68 +5,39 @@ same transaction as the folds, answers queries, and takes decisions one after an
 journal's lock.
 """
 
+import logging
 import threading
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Engine,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    delete,
-    inspect,
-    select,
-)
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from charkh.core.clock import Clock
-from charkh.core.errors import Bug, CharkhError, Corrupt, Locked, Unavailable
-from charkh.core.events import Event, Recorded, decode_event, stamp_draft
+from charkh.core.errors import Bug, CharkhError, Locked, Unavailable
+from charkh.core.events import Event, Recorded, stamp_draft
 from charkh.core.refs import parse_subject
-from charkh.ports.folding import add_rows
-from charkh.ports.journal import Cursor, Journal
+from charkh.ports.journal import Journal
 from charkh.ports.projections import Command, Describe, Projection, Query
-from charkh.stores.sql_engine import sqlite_engine
+from charkh.stores.catalog_file import CatalogFile, Overlay, is_single
+from charkh.stores.catalog_fold import Folder
+from charkh.stores.catalog_state import decided_before, forget, is_prepared, read_cursor, set_aside_rows
+from charkh.stores.forks import watch_forks
 
 Answer = TypeVar("Answer")
-
-_metadata = MetaData()
-_projections = Table(
-    "catalog_projection",
-    _metadata,
-    Column("name", String, primary_key=True),
-    Column("version", Integer, nullable=False),
-)
-_cursor = Table(
-    "catalog_cursor",
-    _metadata,
-    Column("source", String, primary_key=True),
-    Column("position", BigInteger, nullable=False),
-)
-_decided = Table(
-    "catalog_decided",
-    _metadata,
-    Column("event_id", String, primary_key=True),
-    Column("key", String, nullable=False, index=True),
-    Column("payload", LargeBinary, nullable=False),
-)
-_set_aside = Table(
-    "catalog_set_aside",
-    _metadata,
-    Column("event_id", String, primary_key=True),
-    Column("projection", String, primary_key=True),
-    Column("reason", String, nullable=False),
-)
+Result = TypeVar("Result")
 
 READER_PATIENCE = 0.2
 """Seconds that a reader waits for the fold lock before it answers from a private overlay."""
+
+FOLD_SECONDS = 2.0
+"""Seconds after which a long fold commits and lets others have the lock for a moment."""
+
+OVERLAY_SECONDS = 1.0
+"""Seconds that a reader folds into its overlay before it answers from what it has."""
+
+_log = logging.getLogger("charkh")
 
 
 class _Ticket:
@@ -77,11 +48,12 @@ class _Ticket:
         self.key = key
         self.events: tuple[Event, ...] = ()
         self.error: BaseException | None = None
+        self.appended = False
         self.done = False
 
 
 class Catalog:
-    """Commands and queries over one SQL engine and one journal.
+    """Commands and queries over one SQL engine and one journal; shared between threads.
 
     Args:
         engine: `sqlite_engine` or `postgres_engine`.
@@ -100,7 +72,7 @@ class Catalog:
         projections: Sequence[Projection],
         clock: Clock,
         actor: str,
-        overlay: "Overlay | None" = None,
+        overlay: Overlay | None = None,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -108,14 +80,32 @@ class Catalog:
         self._clock = clock
         self._actor = actor
         self._overlay = overlay
+        self._folder = Folder(self._projections, clock)
+        self._file = CatalogFile(engine)
         self._answers = {kind: reply for each in projections for kind, reply in each.answers.items()}
         self._decisions = {kind: decide for each in projections for kind, decide in each.decisions.items()}
         self._portraits = {noun: portray for each in projections for noun, portray in each.portraits.items()}
+        self._begin()
+        watch_forks(self)
+
+    def _begin(self) -> None:
         self._queue: list[_Ticket] = []
         self._queue_lock = threading.Lock()
         self._leader = threading.Lock()
+        self._turn = threading.RLock()
+        self._private: Engine | None = None
         self._prepared = False
         self.stale = False
+
+    def after_fork(self) -> None:
+        """See `charkh.stores.forks.Forkable`: the child opens connections of its own."""
+        self._engine.dispose(close=False)
+        self._begin()
+
+    @property
+    def engine(self) -> Engine:
+        """The SQL engine, for those who look into the tables themselves."""
+        return self._engine
 
     def decide(self, command: Command, *, key: str = "") -> tuple[Event, ...]:
         """See `charkh.ports.projections.Commands`; threads that decide at once share one fsync."""
@@ -133,19 +123,7 @@ class Catalog:
 
     def ask(self, query: Query[Answer]) -> Answer:
         """See `charkh.ports.projections.Queries`."""
-        try:
-            return self._ask_once(query)
-        except DatabaseError as error:
-            if not is_damage(error):
-                raise _unavailable(error) from error
-            throw_away(self._engine)
-            self._prepared = False
-            return self._ask_once(query)
-
-    def _ask_once(self, query: Query[Answer]) -> Answer:
-        engine = self._caught_up_engine()
-        with engine.connect() as connection, connection.begin():
-            return cast(Answer, self._reply(connection, query))
+        return self._soundly(lambda: self._ask_once(query))
 
     def catch_up(self) -> None:
         """Fold what the journal holds and the catalog does not yet.
@@ -154,19 +132,35 @@ class Catalog:
             Locked: another process folds for longer than the journal's timeout.
             Unavailable: the database cannot be written.
         """
-        if self._is_behind():
-            with self._journal.exclusive(), self._write() as connection:
-                self._fold_journal(connection)
+        self._soundly(lambda: self._catch_up(30.0))
+
+    def rebuild(self) -> None:
+        """Throw the tables away and fold everything anew; the answers are the same.
+
+        Raises:
+            Locked: another process decides or folds for longer than the journal's timeout.
+            Unavailable: the database cannot be written.
+        """
+        self._throw_away()
+        self.catch_up()
 
     def set_aside(self) -> Sequence[tuple[str, str, str]]:
         """Events that a projection could not read: (event id, projection, reason)."""
-        with self._engine.connect() as connection, connection.begin():
-            rows = connection.execute(select(_set_aside)).all()
-        return [(row.event_id, row.projection, row.reason) for row in rows]
+        self.catch_up()
+        with self._reading(self._engine) as connection:
+            return set_aside_rows(connection)
 
     def close(self) -> None:
         """Let go of the database."""
+        self._drop_overlay()
         self._engine.dispose()
+
+    # Answering
+
+    def _ask_once(self, query: Query[Answer]) -> Answer:
+        engine = self._caught_up_engine()
+        with self._reading(engine) as connection:
+            return cast(Answer, self._reply(connection, query))
 
     def _reply(self, connection: Connection, query: Query[Any]) -> Any:
         if isinstance(query, Describe):
@@ -180,133 +174,157 @@ class Catalog:
 
     def _caught_up_engine(self) -> Engine:
         """The engine to answer from: the catalog's own, or an overlay when it cannot be folded now."""
-        self.stale = False
         try:
-            if not self._is_behind():
-                return self._engine
-            with self._journal.exclusive(READER_PATIENCE), self._write() as connection:
-                self._fold_journal(connection)
-            return self._engine
+            self._catch_up(READER_PATIENCE if self._overlay is not None else 30.0)
         except (Locked, Unavailable):
             if self._overlay is None:
-                self.catch_up()
-                return self._engine
-            engine = self._overlay.copy_of(self._engine)
-            with engine.begin() as connection:
-                self._prepare(connection)
-                self._fold_journal(connection)
-            return engine
+                raise
+            return self._overlaid(self._overlay)
+        self._drop_overlay()
+        self.stale = False
+        return self._engine
+
+    def _overlaid(self, overlay: Overlay) -> Engine:
+        """A private copy of the tables, folded on from ask to ask until the shared ones can be used again."""
+        with self._turn:
+            private = self._private
+            if private is None:
+                private = overlay.copy_of(self._engine)
+                with private.begin() as connection:
+                    self._folder.prepare(connection, self._journal)
+                self._private = private
+            with private.begin() as connection:
+                self.stale = self._folder.fold_journal(connection, self._journal, seconds=OVERLAY_SECONDS)
+            return private
+
+    def _drop_overlay(self) -> None:
+        with self._turn:
+            if self._private is not None:
+                self._private.dispose()
+                self._private = None
+
+    # Folding
+
+    def _catch_up(self, timeout: float) -> None:
+        more = True
+        while more and self._is_behind():
+            with self._journal.exclusive(timeout), self._writing() as connection:
+                more = self._folder.fold_journal(connection, self._journal, seconds=FOLD_SECONDS)
 
     def _is_behind(self) -> bool:
+        if self._file.replaced():
+            self._prepared = False
         try:
-            with self._engine.connect() as connection, connection.begin():
-                self._prepared = self._prepared or self._fits(connection)
+            with self._reading(self._engine) as connection:
+                self._prepared = self._prepared or is_prepared(connection, self._projections)
                 if not self._prepared:
                     return True
-                cursor = _read_cursor(connection)
-        except OperationalError:
+                cursor = read_cursor(connection)
+        except DatabaseError as error:
+            if self._file.is_damaged(error):
+                raise
             return True
         return next(iter(self._journal.read(cursor)), None) is not None
 
-    def _write(self) -> "_WriteTransaction":
-        return _WriteTransaction(self)
-
-    def begin_write(self, connection: Connection) -> None:
-        """Called inside the first write transaction of a process: tables exist and fit their versions."""
-        if not self._prepared:
-            self._prepare(connection)
-
-    def _fits(self, connection: Connection) -> bool:
-        """Whether the tables of every projection are there in the version that the code has."""
-        if not inspect(connection).has_table(_projections.name):
-            return False
-        known = {row.name: row.version for row in connection.execute(select(_projections))}
-        return all(known.get(each.name) == each.version for each in self._projections)
-
-    def _prepare(self, connection: Connection) -> None:
-        """Create what is missing; fold a projection whose version changed anew, in this transaction."""
-        _metadata.create_all(connection)
-        known = {row.name: row.version for row in connection.execute(select(_projections))}
-        changed = [each for each in self._projections if known.get(each.name) != each.version]
-        if not changed:
-            return
-        for each in changed:
-            each.tables.drop_all(connection)
-            each.tables.create_all(connection)
-            connection.execute(delete(_projections).where(_projections.c.name == each.name))
-            connection.execute(_projections.insert(), {"name": each.name, "version": each.version})
-        if _read_cursor(connection):
-            self._refold(connection, changed)
-
-    def _refold(self, connection: Connection, changed: Sequence[Projection]) -> None:
-        # From the start to wherever the journal ends now: folding an event twice changes nothing.
-        for batch in self._journal.read({}):
-            self._fold(connection, [decode_event(payload) for payload in batch.payloads], changed)
-
-    def _fold_journal(self, connection: Connection) -> None:
-        cursor: Cursor = _read_cursor(connection)
-        moved = False
-        for batch in self._journal.read(cursor):
-            recorded = [Recorded(decode_event(payload), payload) for payload in batch.payloads]
-            self._fold_recorded(connection, recorded)
-            cursor, moved = batch.cursor, True
-        if moved:
-            _write_cursor(connection, cursor)
-
-    def _fold_recorded(self, connection: Connection, recorded: Sequence[Recorded]) -> None:
-        for item in recorded:
-            self._clock.observe(item.event.clock)
-        keyed = [
-            {"event_id": item.event.id, "key": item.event.key, "payload": item.payload}
-            for item in recorded
-            if item.event.key
-        ]
-        add_rows(connection, _decided, keyed)
-        self._fold(connection, [item.event for item in recorded], self._projections)
-
-    def _fold(self, connection: Connection, events: Sequence[Event], projections: Iterable[Projection]) -> None:
-        for each in projections:
-            mine = events if each.kinds is None else [event for event in events if event.kind in each.kinds]
-            if mine:
-                self._fold_one(connection, each, mine)
-
-    def _fold_one(self, connection: Connection, projection: Projection, events: Sequence[Event]) -> None:
+    def _soundly(self, action: Callable[[], Result]) -> Result:
+        """Run; where the file turns out to be damaged, throw it away, fold it anew, and run once more."""
         try:
-            with connection.begin_nested():
-                projection.fold(connection, events)
-        except Corrupt as error:
-            if len(events) > 1:
-                for event in events:
-                    self._fold_one(connection, projection, [event])
-                return
-            # One unreadable body must not hide every other fact; `charkh fsck` names it.
-            row = {"event_id": events[0].id, "projection": projection.name, "reason": error.message}
-            add_rows(connection, _set_aside, [row])
+            return action()
+        except DatabaseError as error:
+            if not self._file.is_damaged(error):
+                raise _unavailable(error) from error
+            _log.warning("the catalog is damaged (%s) and is folded anew from the journal", error.orig)
+        self._throw_away()
+        try:
+            return action()
+        except DatabaseError as error:
+            raise _unavailable(error) from error
+
+    def _throw_away(self) -> None:
+        with self._journal.exclusive():
+            if is_single(self._engine) or self._engine.dialect.name != "sqlite":
+                with self._turn, self._engine.begin() as connection:
+                    forget(connection)
+            else:
+                try:
+                    self._file.throw_away()
+                except OSError as error:
+                    raise Unavailable(
+                        f"the damaged catalog cannot be removed: {error}",
+                        code="catalog.unavailable",
+                        hint=f"Remove {self._engine.url.database}: it is a view, and no fact is lost.",
+                    ) from error
+            self._prepared = False
+
+    @contextmanager
+    def _reading(self, engine: Engine) -> Generator[Connection]:
+        if not is_single(engine):
+            with engine.connect() as connection, connection.begin():
+                yield connection
+            return
+        with self._turn, engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Generator[Connection]:
+        """A write transaction, prepared. Called under the journal's lock.
+
+        Raises:
+            Unavailable: the database cannot be written now.
+            DatabaseError: the file is damaged.
+        """
+        if self._file.replaced():
+            self._prepared = False
+        try:
+            with self._turn, self._engine.connect() as plain:
+                connection = plain.execution_options(charkh_write=True)
+                with connection.begin():
+                    if not self._prepared:
+                        self._folder.prepare(connection, self._journal)
+                    yield connection
+            self._prepared = True
+        except DatabaseError as error:
+            if self._file.is_damaged(error):
+                raise
+            raise _unavailable(error) from error
+
+    # Deciding
 
     def _decide_batch(self, tickets: Sequence[_Ticket]) -> None:
-        decided = False
         try:
-            with self._journal.exclusive(), self._write() as connection:
-                self._fold_journal(connection)
-                recorded = [item for ticket in tickets for item in self._decide_one(connection, ticket)]
-                if recorded:
-                    self._journal.append([item.payload for item in recorded], durable=True)
-                    decided = True
-                    self._fold_journal(connection)
-        except CharkhError as error:
-            # Once the journal has it durably, a catalog that cannot be written is only behind.
-            for ticket in tickets:
-                ticket.error = ticket.error or (None if decided else error)
+            self._soundly(lambda: self._decide_together(tickets))
         except BaseException as error:
+            # Once the journal has it durably, a catalog that cannot be written is only behind.
+            interrupted = Unavailable("the deciding thread was interrupted", hint="Call again.")
             for ticket in tickets:
-                ticket.error = ticket.error or error
-            raise
+                if not ticket.appended:
+                    ticket.error = ticket.error or (error if isinstance(error, CharkhError) else interrupted)
+            if not isinstance(error, CharkhError):
+                raise
         finally:
             for ticket in tickets:
                 ticket.done = True
 
+    def _decide_together(self, tickets: Sequence[_Ticket]) -> None:
+        for ticket in tickets:
+            ticket.events, ticket.error = (), None
+        try:
+            with self._journal.exclusive(), self._writing() as connection:
+                self._folder.fold_journal(connection, self._journal)
+                recorded = [item for ticket in tickets for item in self._decide_one(connection, ticket)]
+                if recorded:
+                    payloads = [item.payload for item in recorded]
+                    self._journal.append(payloads, durable=True)
+                    for ticket in tickets:
+                        ticket.appended = True
+                    self._folder.fold_journal(connection, self._journal, known=frozenset(payloads))
+        except (CharkhError, DatabaseError) as error:
+            if not tickets[0].appended:
+                raise
+            _log.warning("a decision is recorded, but the catalog could not be written and is behind: %s", error)
+
     def _decide_one(self, connection: Connection, ticket: _Ticket) -> Sequence[Recorded]:
-        earlier = _decided_before(connection, ticket.key)
+        earlier = decided_before(connection, ticket.key)
         if earlier:
             ticket.events = earlier
             return ()
@@ -318,119 +336,22 @@ class Catalog:
             with connection.begin_nested():
                 drafts = decision(connection, ticket.command)
                 recorded = [stamp_draft(draft, self._clock, self._actor, ticket.key) for draft in drafts]
-                self._fold_recorded(connection, recorded)
-        except CharkhError as error:
+                self._folder.fold(connection, recorded)
+        except DBAPIError:
+            raise
+        except BaseException as error:
+            # What one command's decision raises is that command's own; its neighbours in the batch go on.
             ticket.error = error
+            if not isinstance(error, Exception):
+                raise
             return ()
         ticket.events = tuple(item.event for item in recorded)
         return recorded
 
-    # The write transaction needs these two; they are not part of the ports.
-
-    @property
-    def engine(self) -> Engine:
-        """The SQL engine."""
-        return self._engine
-
-    def mark_prepared(self) -> None:
-        """The tables have been committed."""
-        self._prepared = True
-
-
-class _WriteTransaction:
-    """One write transaction of the catalog, prepared; a damaged SQLite file is thrown away and folded anew."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def __enter__(self) -> Connection:
-        try:
-            return self._open()
-        except DatabaseError as error:
-            if not is_damage(error):
-                raise _unavailable(error) from error
-            throw_away(self._catalog.engine)
-            return self._open()
-
-    def _open(self) -> Connection:
-        self._connection = self._catalog.engine.connect().execution_options(charkh_write=True)
-        try:
-            self._transaction = self._connection.begin()
-            self._catalog.begin_write(self._connection)
-        except BaseException:
-            self._connection.close()
-            raise
-        return self._connection
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        try:
-            if kind is None:
-                self._transaction.commit()
-                self._catalog.mark_prepared()
-            else:
-                self._transaction.rollback()
-        except OperationalError as failure:
-            raise _unavailable(failure) from failure
-        finally:
-            self._connection.close()
-        if isinstance(error, DBAPIError):
-            raise _unavailable(error) from error
-
-
-class Overlay:
-    """Private in-memory copies of the catalog, for readers that cannot fold the shared one."""
-
-    def copy_of(self, engine: Engine) -> Engine:
-        """An in-memory engine with what the catalog holds now; empty when it cannot be read."""
-        copy = sqlite_engine(None)
-        target: Any = copy.raw_connection()
-        try:
-            source: Any = engine.raw_connection()
-        except DatabaseError:
-            return copy
-        try:
-            source.driver_connection.backup(target.driver_connection)
-        finally:
-            source.close()
-            target.close()
-        return copy
-
-
-def is_damage(error: DatabaseError) -> bool:
-    """Whether the database file itself is broken, rather than busy, full or out of reach."""
-    text = str(error.orig).lower()
-    return "malformed" in text or "not a database" in text or "disk image" in text
-
-
-def throw_away(engine: Engine) -> None:
-    """Remove a SQLite catalog: it is a view, and the journal has everything."""
-    engine.dispose()
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        Path(f"{engine.url.database}{suffix}").unlink(missing_ok=True)
-
 
 def _unavailable(error: DBAPIError) -> Unavailable:
     return Unavailable(
-        f"the catalog cannot be written: {error.orig}",
+        f"the catalog cannot be used: {error.orig}",
         code="catalog.unavailable",
         hint="Check the disk and the database server; no fact is lost, the catalog is folded again from the journal.",
     )
-
-
-def _read_cursor(connection: Connection) -> dict[str, int]:
-    return {row.source: row.position for row in connection.execute(select(_cursor))}
-
-
-def _write_cursor(connection: Connection, cursor: Cursor) -> None:
-    connection.execute(delete(_cursor))
-    if cursor:
-        connection.execute(_cursor.insert(), [{"source": key, "position": value} for key, value in cursor.items()])
-
-
-def _decided_before(connection: Connection, key: str) -> tuple[Event, ...]:
-    if not key:
-        return ()
-    rows = connection.execute(
-        select(_decided.c.payload).where(_decided.c.key == key).order_by(_decided.c.event_id)
-    ).scalars()
-    return tuple(decode_event(payload) for payload in rows)

@@ -5,17 +5,28 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from charkh.core.errors import NotFound, Unavailable
-from charkh.core.frames import encode_frame
-from charkh.core.ids import new_id
+from charkh.core.frames import HEADER, Scan, encode_frame, scan_frames
+from charkh.core.ids import new_id, parse_id
 from charkh.ports.journal import DataHeader, DataSegment, DataWriter, Record
-from charkh.stores.segment_file import SegmentFile, is_live, new_header, read_segment, sync_folder, unavailable
+from charkh.stores.durable import make_folder, read_range, sync_folder, unavailable, write_at
+from charkh.stores.forks import watch_forks
+from charkh.stores.segment_file import (
+    HIDDEN,
+    SegmentFile,
+    decode_header,
+    is_header,
+    is_live,
+    new_header,
+)
 
 SUFFIX = ".data"
 BUFFER_BYTES = 16 * 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger("charkh")
 
 
@@ -27,22 +38,38 @@ class FileDataWriter:
         self._store = store
         self._header = header
         self._lock = threading.Lock()
+        self._file: SegmentFile | None = None
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._ordinal = 0
+        self._reported = False
         self.lost = 0
-        self._open()
+        watch_forks(self)
+        try:
+            self._file = self._open()
+        except Unavailable as error:
+            self._report(error)
 
     @property
     def segment(self) -> str:
         return self._header.segment
 
+    def after_fork(self) -> None:
+        """See `charkh.stores.forks.Forkable`: the child writes a segment of its own, with records of its own."""
+        self._lock = threading.Lock()
+        self._header = msgspec.structs.replace(self._header, segment=new_id())
+        self._file = None
+        self._waiting.clear()
+        self._waiting_bytes, self._ordinal, self.lost, self._reported = 0, 0, 0, False
+
     def append(self, payload: bytes) -> int:
         """See `charkh.ports.journal.DataWriter`; -1 when the record was lost to a full buffer."""
         frame = encode_frame(payload)
         with self._lock:
-            if self._waiting or self._file.forked:
-                return self._append_slowly(frame)
+            if self._file is None or self._waiting:
+                self._retry()
+            if self._file is None or self._waiting:
+                return self._keep(frame)
             try:
                 self._file.write(frame)
             except Unavailable as error:
@@ -52,38 +79,30 @@ class FileDataWriter:
             return self._ordinal - 1
 
     def flush(self) -> None:
+        """See `charkh.ports.journal.DataWriter`."""
         with self._lock:
-            self._retry()
             if self._waiting:
-                raise unavailable(self._file.path, OSError(f"{len(self._waiting)} records wait in memory"))
-        self._file.sync()
+                self._retry()
+            if self._waiting:
+                error = OSError(f"{len(self._waiting)} records wait in memory")
+                raise unavailable(self._path(), error)
+            file = self._file
+        if file is not None:
+            file.sync()
 
     def close(self) -> None:
+        """See `charkh.ports.journal.DataWriter`."""
         try:
             self.flush()
         finally:
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
 
-    def _open(self) -> None:
-        name = f"{self._header.segment}{SUFFIX}"
-        self._file = SegmentFile(self._folder / name, new_header(self._header.segment, self._store, self._header))
+    def _path(self) -> Path:
+        return _path_of(self._folder, self._header.segment)
 
-    def _append_slowly(self, frame: bytes) -> int:
-        if self._file.forked:
-            # The child of a fork writes a segment of its own; the parent's records stay the parent's.
-            self._header = msgspec.structs.replace(self._header, segment=new_id())
-            self._waiting.clear()
-            self._waiting_bytes, self._ordinal, self.lost = 0, 0, 0
-            self._open()
-        self._retry()
-        if self._waiting:
-            return self._keep(frame)
-        try:
-            self._file.write(frame)
-        except Unavailable:
-            return self._keep(frame)
-        self._ordinal += 1
-        return self._ordinal - 1
+    def _open(self) -> SegmentFile:
+        return SegmentFile(self._path(), new_header(self._header.segment, self._store, self._header))
 
     def _keep(self, frame: bytes) -> int:
         if self._waiting_bytes + len(frame) > BUFFER_BYTES:
@@ -95,67 +114,146 @@ class FileDataWriter:
         return self._ordinal - 1
 
     def _retry(self) -> None:
+        """Open what could not be opened and write what waits, as far as the disk goes along."""
         try:
+            if self._file is None:
+                self._file = self._open()
             while self._waiting:
                 self._file.write(self._waiting[0])
                 self._waiting_bytes -= len(self._waiting.popleft())
-        except Unavailable:
-            return
+        except Unavailable as error:
+            self._report(error)
 
     def _report(self, error: Unavailable) -> None:
-        _log.warning("%s; records are kept in memory up to %d MiB and written later", error, BUFFER_BYTES >> 20)
+        if not self._reported:
+            self._reported = True
+            _log.warning("%s; records are kept in memory up to %d MiB and written later", error, BUFFER_BYTES >> 20)
 
 
 class DataFolder:
-    """The data half of a journal port, over a folder on a local disk."""
+    """The data half of a journal port, over a folder on a local disk.
 
-    def __init__(self, folder: Path, store: str) -> None:
+    Args:
+        folder: where the segments lie.
+        damaged: where bytes go that stood behind a damaged frame of a dropped segment.
+        store: id of the store.
+    """
+
+    def __init__(self, folder: Path, damaged: Path, store: str) -> None:
         self._folder = folder
+        self._damaged = damaged
         self._store = store
 
     def open_data(self, header: DataHeader) -> DataWriter:
+        """See `charkh.ports.journal.Journal`."""
         return FileDataWriter(self._folder, header, self._store)
 
     def list_data(self) -> Sequence[DataSegment]:
+        """See `charkh.ports.journal.Journal`."""
         found: list[DataSegment] = []
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+        for path in self._paths():
+            # Liveness first: a writer that lets go in between is listed as live and seen again by the next call.
             live = is_live(path)
             header = _read_header(path)
             if header is not None:
-                found.append(DataSegment(header, path.stat().st_size, live))
-            elif not live:
-                # A writer that died before its header was whole has acknowledged nothing.
-                path.unlink(missing_ok=True)
+                found.append(DataSegment(header, _size(path), live))
         return found
 
     def read_data(self, segment: str, start: int = 0) -> Iterator[Record]:
+        """See `charkh.ports.journal.Journal`."""
         try:
-            content = read_segment(self._path(segment).read_bytes())
+            file = _path_of(self._folder, segment).open("rb")
         except FileNotFoundError as error:
             raise NotFound(
                 f"there is no data segment {segment}",
                 code="journal.no_segment",
                 hint="It has been sealed into blobs meanwhile: read it from there.",
             ) from error
-        for ordinal, frame in enumerate(content.frames[start:], start):
-            yield Record(ordinal, frame.payload)
+        return _records(file, start)
 
     def drop_data(self, segment: str) -> None:
-        path = self._path(segment)
+        """See `charkh.ports.journal.Journal`; bytes behind a damaged frame are kept apart."""
+        path = _path_of(self._folder, segment)
         try:
+            if tail := _damaged_tail(path):
+                make_folder(self._damaged)
+                write_at(self._damaged / f"{segment}.data.tail", 0, tail)
             path.unlink(missing_ok=True)
-            sync_folder(self._folder)
+            if self._folder.exists():
+                sync_folder(self._folder)
         except OSError as error:
             raise unavailable(path, error) from error
 
-    def _path(self, segment: str) -> Path:
-        return self._folder / f"{segment}{SUFFIX}"
+    def _paths(self) -> Sequence[Path]:
+        try:
+            paths = sorted(self._folder.iterdir())
+        except FileNotFoundError:
+            return ()
+        return [path for path in paths if path.suffix == SUFFIX and not path.name.startswith(HIDDEN)]
+
+
+def _path_of(folder: Path, segment: str) -> Path:
+    return folder / f"{parse_id(segment)}{SUFFIX}"
+
+
+def _records(file: BinaryIO, start: int) -> Iterator[Record]:
+    with file:
+        for ordinal, payload in enumerate(_payloads(file)):
+            if ordinal >= start:
+                yield Record(ordinal, payload)
+
+
+def _payloads(file: BinaryIO) -> Iterator[bytes]:
+    """The whole records of a segment, its header apart."""
+    first = True
+    for base, scan in _scans(file):
+        for frame in scan.frames:
+            if not first:
+                yield frame.payload
+            elif not is_header(frame.payload):
+                return
+            first = False
+        if scan.damaged:
+            _log.warning("%s is damaged; what stands behind byte %d is set aside", file.name, base + scan.end)
+
+
+def _scans(file: BinaryIO) -> Iterator[tuple[int, Scan]]:
+    """The whole frames, a block of the file at a time, and where in the file each scanned buffer begins."""
+    base, buffer = 0, b""
+    while block := file.read(BLOCK_BYTES):
+        buffer += block
+        scan = scan_frames(buffer)
+        yield base, scan
+        if scan.damaged:
+            return
+        base, buffer = base + scan.end, buffer[scan.end :]
+
+
+def _damaged_tail(path: Path) -> bytes:
+    """What stands behind the last sound frame, when that is damaged rather than torn."""
+    try:
+        with path.open("rb") as file:
+            for base, scan in _scans(file):
+                if scan.damaged:
+                    return read_range(path, base + scan.end)
+    except FileNotFoundError:
+        return b""
+    return b""
 
 
 def _read_header(path: Path) -> DataHeader | None:
-    try:
-        with path.open("rb") as file:
-            content = read_segment(file.read(16 * 1024))
-    except FileNotFoundError:
+    """The header of a data segment; None where it went away or its first frame is damaged."""
+    prefix = read_range(path, 0, HEADER.size)
+    if len(prefix) < HEADER.size:
         return None
-    return content.header.data if content.header else None
+    scan = scan_frames(read_range(path, 0, HEADER.size + HEADER.unpack(prefix)[0]))
+    if not scan.frames or not is_header(scan.frames[0].payload):
+        return None
+    return decode_header(scan.frames[0].payload).data
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from charkh.core.errors import Locked
-from charkh.stores.segment_file import unavailable
+from charkh.stores.durable import unavailable
+from charkh.stores.forks import watch_forks
 
 
 class LockOwner(msgspec.Struct, frozen=True):
@@ -34,7 +35,12 @@ class FolderLock:
         self._thread_lock = threading.RLock()
         self._depth = 0
         self._descriptor = -1
-        os.register_at_fork(after_in_child=self._forget)
+        watch_forks(self)
+
+    @property
+    def depth(self) -> int:
+        """How many nested blocks of this process hold it; 0 when it is free."""
+        return self._depth
 
     def held(self, timeout: float) -> AbstractContextManager[None]:
         """Hold the lock for a `with` block.
@@ -48,7 +54,8 @@ class FolderLock:
     @contextmanager
     def _held(self, timeout: float) -> Generator[None]:
         deadline = time.monotonic() + timeout
-        if not self._thread_lock.acquire(timeout=timeout):
+        thread_lock = self._thread_lock
+        if not thread_lock.acquire(timeout=timeout):
             raise self._locked(timeout)
         try:
             if self._depth == 0:
@@ -57,11 +64,13 @@ class FolderLock:
             try:
                 yield
             finally:
-                self._depth -= 1
-                if self._depth == 0:
-                    self._release()
+                # In a child that was forked inside the block, the lock is the parent's to release.
+                if self._thread_lock is thread_lock:
+                    self._depth -= 1
+                    if self._depth == 0:
+                        self._release()
         finally:
-            self._thread_lock.release()
+            thread_lock.release()
 
     def owner(self) -> LockOwner | None:
         """Who took the lock last, if that can be read."""
@@ -86,6 +95,9 @@ class FolderLock:
                     raise self._locked(timeout) from None
                 time.sleep(pause)
                 pause = min(pause * 2, 0.05)
+            except OSError as error:
+                os.close(descriptor)
+                raise unavailable(self.path, error) from error
         self._descriptor = descriptor
         self._write_owner()
 
@@ -101,8 +113,8 @@ class FolderLock:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _forget(self) -> None:
-        # The child shares the descriptor, not the lock's purpose.
+    def after_fork(self) -> None:
+        """See `charkh.stores.forks.Forkable`: the child shares the descriptor, but does not hold the lock."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._thread_lock = threading.RLock()

@@ -4,52 +4,43 @@ open/SEGMENT.facts     written by one live process, or left behind by a crashed 
 open/SEGMENT.data      points, console lines, predictions
 sealed/NNNNNNNN.facts  sealed fact segments, one after another
 sealed/chain           one record for each sealed segment
-damaged/               bytes cut from a segment because their checksum was wrong
+damaged/               bytes that stood behind a frame whose checksum was wrong
 lock                   held while deciding, folding and sealing
 """
 
 import contextlib
 import os
+import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from blake3 import blake3
-
-from charkh.core.errors import CharkhError, Corrupt
-from charkh.core.frames import encode_frame, scan_frames
+from charkh.core.errors import CharkhError, Unavailable
+from charkh.core.frames import encode_frames, scan_frames
 from charkh.core.ids import new_id
 from charkh.ports.journal import Batch, Cursor, DataHeader, DataSegment, DataWriter, Record
-from charkh.stores.chain import (
-    GENESIS,
-    RECORD_SIZE,
-    ChainRecord,
-    decode_chain,
-    decode_record,
-    encode_record,
-    record_digest,
-)
+from charkh.stores.archive import Archive
 from charkh.stores.data_folder import DataFolder
+from charkh.stores.durable import make_folder, read_range, sync_folder, unavailable, write_at
 from charkh.stores.folder_lock import FolderLock
-from charkh.stores.segment_file import (
-    SegmentFile,
-    is_header,
-    is_live,
-    new_header,
-    read_segment,
-    sync_folder,
-    unavailable,
-)
+from charkh.stores.forks import watch_forks
+from charkh.stores.segment_file import HIDDEN, SegmentFile, is_header, is_live, new_header, read_segment
 
 SUFFIX = ".facts"
-ARCHIVE_BYTES = 64 * 1024 * 1024
-READ_BYTES = 8 * 1024 * 1024
 CHAIN = "chain"
+"""The cursor's entry for the chain; every other entry is an open segment's id."""
+
+ROTATE_BYTES = 8 * 1024 * 1024
 SEAL_PATIENCE = 5.0
+SEAL_AT_ONCE = 500
+STALE_SECONDS = 3600.0
 
 
 class FolderJournal:
     """The journal port over a folder.
+
+    Whoever takes the exclusive lock first seals what dead writers left behind, so open segments never pile up.
 
     Args:
         folder: the journal's folder, created when missing.
@@ -61,43 +52,72 @@ class FolderJournal:
         self._folder = folder
         self._store = store
         self._open_folder = spool or folder / "open"
-        self._sealed_folder = folder / "sealed"
-        self._data = DataFolder(self._open_folder, store)
+        self._archive = Archive(folder / "sealed")
+        self._data = DataFolder(self._open_folder, folder / "damaged", store)
         self._lock = FolderLock(folder / "lock")
+        self._own_lock = threading.Lock()
         self._file: SegmentFile | None = None
-        self._segment = ""
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """See `charkh.stores.forks.Forkable`."""
+        self._own_lock = threading.Lock()
+
+    @property
+    def archive(self) -> Archive:
+        """The sealed segments and their chain."""
+        return self._archive
 
     def append(self, payloads: Sequence[bytes], *, durable: bool = False) -> None:
         """See `charkh.ports.journal.Journal`."""
-        file = self._own_file()
-        file.write(b"".join(encode_frame(payload) for payload in payloads))
+        frames = encode_frames(payloads)
+        with self._own_lock:
+            file = self._own_file()
+            end = file.write(frames)
         if durable:
-            file.sync()
+            try:
+                file.sync()
+            except Unavailable:
+                file.take_back(end - len(frames), end)
+                raise
 
     def read(self, cursor: Cursor) -> Iterator[Batch]:
         """See `charkh.ports.journal.Journal`.
 
-        The open segments are read before the chain: one that is sealed in between is then met in both,
-        never in neither.
+        Where nothing is new this costs one `stat` for each open segment and one for the chain. The open segments
+        are listed before the chain is read: one that is sealed in between is then met in the chain. This process's
+        own facts come first.
         """
-        opened = [(path.stem, _read_tail(path, cursor.get(path.stem, 0))) for path in self._open_paths()]
+        listed = self._open_sizes()
         position = dict(cursor)
-        yield from self._read_sealed(position)
-        sealed_now = set(position) ^ set(cursor)
-        for segment, (start, buffer) in opened:
-            if segment in sealed_now or position.get(segment, 0) > start:
-                continue
-            scan = scan_frames(buffer)
-            payloads = [frame.payload for frame in scan.frames if not is_header(frame.payload)]
-            if payloads:
-                position[segment] = start + scan.end
-                yield Batch(segment, payloads, dict(position))
+        own = self._file
+        if own is not None and (batch := self._read_open(own.path.stem, listed, position)):
+            yield batch
+        sealed: set[str] = set()
+        yield from self._read_sealed(position, sealed)
+        # What is neither open nor behind the end of the chain has been sealed and read before.
+        for segment in position.keys() - listed.keys() - {CHAIN}:
+            del position[segment]
+        for segment in listed.keys() - sealed:
+            if batch := self._read_open(segment, listed, position):
+                yield batch
+        # A segment that went away since it was listed is in the chain by now.
+        yield from self._read_sealed(position, sealed)
 
     def exclusive(self, timeout: float = 30.0) -> AbstractContextManager[None]:
         """See `charkh.ports.journal.Journal`."""
+        return self._exclusive(timeout)
+
+    @contextmanager
+    def _exclusive(self, timeout: float) -> Generator[None]:
         with contextlib.suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self._lock.held(timeout)
+            make_folder(self._folder)
+        with self._lock.held(timeout):
+            if self._lock.depth == 1:
+                # A disk that is full for sealing must not keep anybody from reading and deciding.
+                with contextlib.suppress(Unavailable):
+                    self._seal_dead()
+            yield
 
     def open_data(self, header: DataHeader) -> DataWriter:
         """See `charkh.ports.journal.Journal`."""
@@ -117,175 +137,122 @@ class FolderJournal:
 
     def close(self) -> None:
         """Seal this process's segment; where the lock is not to be had, whoever comes next seals it."""
-        file, self._file = self._file, None
+        with self._own_lock:
+            file, self._file = self._file, None
         if file is None or file.forked:
             return
         try:
             file.sync()
         finally:
             file.close()
+        # Leaving takes the lock, and taking the lock seals what nobody writes any more.
         with contextlib.suppress(CharkhError), self.exclusive(SEAL_PATIENCE):
-            self._seal(file.path)
+            pass
 
     def seal_abandoned(self) -> int:
-        """Seal the segments of processes that died; how many there were."""
-        with self.exclusive():
-            dead = [path for path in self._open_paths() if not is_live(path)]
-            for path in dead:
-                self._seal(path)
-        return len(dead)
-
-    def chain(self) -> Iterator[ChainRecord]:
-        """Every record of the chain, oldest first.
+        """Seal the segments of processes that died; how many there were.
 
         Raises:
-            Corrupt: a record is damaged.
+            Unavailable: the disk is full or failing; nothing is lost.
         """
-        return decode_chain(_read_range(self._sealed_folder / CHAIN, 0))
-
-    def sealed_bytes(self, record: ChainRecord) -> bytes:
-        """The bytes of a sealed segment, as they lie in the archive."""
-        return _read_range(self._archive_path(record.archive), record.offset, record.length)
+        before = set(self._open_sizes())
+        with self.exclusive():
+            self._seal_dead()
+        return len(before - set(self._open_sizes()))
 
     def _own_file(self) -> SegmentFile:
-        if self._file is None or self._file.forked:
-            self._segment = new_id()
-            path = self._open_folder / f"{self._segment}{SUFFIX}"
-            self._file = SegmentFile(path, new_header(self._segment, self._store))
+        file = self._file
+        if file is not None and not file.forked and not file.failed and file.size < ROTATE_BYTES:
+            return file
+        segment = new_id()
+        self._file = SegmentFile(self._path(segment), new_header(segment, self._store))
+        if file is not None and not file.forked:
+            # A full or failed segment is let go of, for the next holder of the lock to seal.
+            with contextlib.suppress(Unavailable):
+                file.sync()
+            file.close()
         return self._file
 
-    def _open_paths(self) -> list[Path]:
-        try:
-            return sorted(path for path in self._open_folder.iterdir() if path.suffix == SUFFIX)
-        except FileNotFoundError:
-            return []
+    def _path(self, segment: str) -> Path:
+        return self._open_folder / f"{segment}{SUFFIX}"
 
-    def _archive_path(self, number: int) -> Path:
-        return self._sealed_folder / f"{number:08d}{SUFFIX}"
+    def _open_sizes(self) -> dict[str, int]:
+        """The open fact segments and their sizes, oldest first."""
+        found: dict[str, int] = {}
+        for entry in _entries(self._open_folder):
+            if entry.name.endswith(SUFFIX) and not entry.name.startswith(HIDDEN):
+                with contextlib.suppress(FileNotFoundError):
+                    found[entry.name.removesuffix(SUFFIX)] = entry.stat().st_size
+        return dict(sorted(found.items()))
 
-    def _read_sealed(self, position: dict[str, int]) -> Generator[Batch]:
-        """Batches of the sealed segments behind `position`, which moves along."""
-        start = position.get(CHAIN, 0)
-        waiting: list[ChainRecord] = []
-        for record in decode_chain(_read_range(self._sealed_folder / CHAIN, start)):
-            if waiting and not _continues(waiting, record):
-                yield self._batch_of(waiting, position)
-                waiting = []
-            waiting.append(record)
-        if waiting:
-            yield self._batch_of(waiting, position)
+    def _read_open(self, segment: str, listed: dict[str, int], position: dict[str, int]) -> Batch | None:
+        start = position.get(segment, 0)
+        if listed.get(segment, 0) <= start:
+            return None
+        scan = scan_frames(read_range(self._path(segment), start))
+        payloads = [frame.payload for frame in scan.frames if not is_header(frame.payload)]
+        if not payloads:
+            return None
+        position[segment] = start + scan.end
+        return Batch(segment, payloads, dict(position))
 
-    def _batch_of(self, records: Sequence[ChainRecord], position: dict[str, int]) -> Batch:
-        first, last = records[0], records[-1]
-        buffer = _read_range(self._archive_path(first.archive), first.offset, last.end - first.offset)
-        scan = scan_frames(buffer)
-        if scan.end != last.end - first.offset:
-            raise Corrupt(
-                f"sealed segments in {self._archive_path(first.archive)} are damaged at byte {first.offset + scan.end}",
-                code="journal.archive_damaged",
-                hint="Run `charkh audit verify` to see which segment; restore journal/sealed from a copy.",
-            )
-        payloads: list[bytes] = []
-        frames = iter(scan.frames)
-        for record in records:
-            folded = first.offset - record.offset + position.pop(record.segment, 0)
-            base = record.offset - first.offset
-            for frame in frames:
-                begin = frame.end - len(frame.payload)
-                if begin - base > folded + base - base and not is_header(frame.payload):
-                    payloads.append(frame.payload)
-                if frame.end == record.end - first.offset:
-                    break
-        position[CHAIN] = position.get(CHAIN, 0) + RECORD_SIZE * len(records)
-        return Batch(last.segment, payloads, dict(position))
+    def _read_sealed(self, position: dict[str, int], sealed: set[str]) -> Generator[Batch]:
+        """Batches of the sealed segments behind `position`, which moves along; `sealed` gathers their ids."""
+        for part in self._archive.read(position.get(CHAIN, 0)):
+            payloads: list[bytes] = []
+            for record, frames in part.segments:
+                folded = position.pop(record.segment, 0)
+                sealed.add(record.segment)
+                payloads.extend(payload for end, payload in frames if end > folded and not is_header(payload))
+            position[CHAIN] = part.next
+            yield Batch(part.segments[-1][0].segment, payloads, dict(position))
 
-    def _seal(self, path: Path) -> None:
-        """Move one segment that nobody writes any more into the archive. Called under the lock.
+    def _seal_dead(self) -> None:
+        """Move the segments that nobody writes any more into the archive. Called under the lock.
 
-        Order: archive bytes durable, chain record durable, then the open file goes. A crash in between
-        leaves a torn tail, which the next seal cuts, or a file that the chain already names, which it removes.
+        Order: archive bytes durable, chain records durable, then the open files go. A crash in between leaves a
+        torn tail, which the next seal cuts, or files that the chain already names, which it removes.
         """
-        last = self._repair()
-        if not path.exists():
+        dead = [path for path in map(self._path, self._open_sizes()) if not is_live(path)][:SEAL_AT_ONCE]
+        if not dead:
             return
+        try:
+            sealed = {record.segment for record in self._archive.last(SEAL_AT_ONCE)}
+            fresh = [path for path in dead if path.stem not in sealed]
+            contents = [(path.stem, self._sound_bytes(path)) for path in fresh]
+            self._archive.add([(segment, data) for segment, data in contents if data])
+            for path in dead:
+                path.unlink(missing_ok=True)
+            self._remove_unfinished()
+            sync_folder(self._open_folder)
+        except Unavailable:
+            raise
+        except OSError as error:
+            raise unavailable(self._folder, error) from error
+
+    def _sound_bytes(self, path: Path) -> bytes:
+        """The header and whole frames of a dead segment; empty when it holds no fact."""
         buffer = path.read_bytes()
         content = read_segment(buffer)
         if content.damaged:
-            self._set_damaged_aside(path, buffer[content.end :])
-        try:
-            if content.header is not None and content.frames:
-                self._append_sealed(path.stem, buffer[: content.end], len(content.frames), last)
-            path.unlink()
-            sync_folder(path.parent)
-        except OSError as error:
-            raise unavailable(path, error) from error
+            folder = self._folder / "damaged"
+            make_folder(folder)
+            write_at(folder / f"{path.stem}.tail", 0, buffer[content.end :])
+        return buffer[: content.end] if content.header is not None and content.frames else b""
 
-    def _append_sealed(self, segment: str, data: bytes, frames: int, last: ChainRecord | None) -> None:
-        archive, offset = (last.archive, last.end) if last else (1, 0)
-        if offset >= ARCHIVE_BYTES:
-            archive, offset = archive + 1, 0
-        digest = blake3(data).digest()
-        previous = record_digest(last) if last else GENESIS
-        record = ChainRecord(segment, archive, offset, len(data), frames, digest, previous)
-        self._sealed_folder.mkdir(mode=0o700, exist_ok=True)
-        _append_durably(self._archive_path(archive), offset, data)
-        _append_durably(self._sealed_folder / CHAIN, self._chain_size(), encode_record(record))
-
-    def _repair(self) -> ChainRecord | None:
-        """Finish or undo what a crashed sealer left; the last whole record of the chain."""
-        size = self._chain_size()
-        if size == 0:
-            return None
-        last = decode_record(_read_range(self._sealed_folder / CHAIN, size - RECORD_SIZE, RECORD_SIZE))
-        (self._open_folder / f"{last.segment}{SUFFIX}").unlink(missing_ok=True)
-        return last
-
-    def _chain_size(self) -> int:
-        try:
-            size = (self._sealed_folder / CHAIN).stat().st_size
-        except FileNotFoundError:
-            return 0
-        return size - size % RECORD_SIZE
-
-    def _set_damaged_aside(self, path: Path, tail: bytes) -> None:
-        folder = self._folder / "damaged"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        (folder / f"{path.stem}.tail").write_bytes(tail)
+    def _remove_unfinished(self) -> None:
+        """Remove files of writers that died before their segment had a name: they acknowledged nothing."""
+        for entry in _entries(self._open_folder):
+            path = Path(entry.path)
+            if entry.name.startswith(HIDDEN) and not is_live(path):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - entry.stat().st_mtime > STALE_SECONDS:
+                        path.unlink()
 
 
-def _continues(records: Sequence[ChainRecord], record: ChainRecord) -> bool:
-    last = records[-1]
-    together = record.archive == last.archive and record.offset == last.end
-    return together and record.end - records[0].offset <= READ_BYTES
-
-
-def _read_tail(path: Path, start: int) -> tuple[int, bytes]:
-    return start, _read_range(path, start)
-
-
-def _read_range(path: Path, start: int, length: int = -1) -> bytes:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(length)
+        with os.scandir(folder) as entries:
+            return list(entries)
     except FileNotFoundError:
-        return b""
-
-
-def _append_durably(path: Path, offset: int, data: bytes) -> None:
-    """Write `data` at `offset`, cut whatever lay behind it, and sync file and folder."""
-    try:
-        new = not path.exists()
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.ftruncate(descriptor, offset)
-            written = 0
-            while written < len(data):
-                written += os.pwrite(descriptor, data[written:], offset + written)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if new:
-            sync_folder(path.parent)
-    except OSError as error:
-        raise unavailable(path, error) from error
+        return []

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from charkh.core.errors import Locked, NotFound
+from charkh.core.frames import encode_frames
 from charkh.core.ids import new_id
 from charkh.ports.journal import Batch, Cursor, DataHeader, DataSegment, DataWriter, Record
 
@@ -18,14 +19,16 @@ class MemoryDataWriter:
         self.header = header
         self.records: list[bytes] = []
         self.live = True
+        self._lock = threading.Lock()
 
     @property
     def segment(self) -> str:
         return self.header.segment
 
     def append(self, payload: bytes) -> int:
-        self.records.append(payload)
-        return len(self.records) - 1
+        with self._lock:
+            self.records.append(payload)
+            return len(self.records) - 1
 
     def flush(self) -> None:
         """Nothing to do: memory has no disk behind it."""
@@ -45,6 +48,7 @@ class MemoryJournal:
 
     def append(self, payloads: Sequence[bytes], *, durable: bool = False) -> None:
         del durable
+        encode_frames(payloads)
         self._payloads.extend(payloads)
 
     def read(self, cursor: Cursor) -> Iterator[Batch]:

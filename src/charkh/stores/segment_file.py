@@ -5,6 +5,7 @@ from a crashed one. An append is one write to the operating system; a background
 """
 
 import contextlib
+import errno
 import fcntl
 import getpass
 import os
@@ -20,11 +21,15 @@ import msgspec
 from charkh.core.errors import Corrupt, Unavailable
 from charkh.core.frames import Frame, encode_frame, scan_frames
 from charkh.ports.journal import DataHeader
+from charkh.stores.durable import make_folder, sync_folder, unavailable
+from charkh.stores.forks import watch_forks
 
 HEADER_PREFIX = b"charkh segment 1\n"
 """Begins the payload of a segment's first frame, and of no other frame."""
 
 SYNC_SECONDS = 1.0
+HIDDEN = "."
+"""Begins the name of a segment file that is being made; readers pass over it."""
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -103,94 +108,139 @@ def read_segment(buffer: bytes) -> SegmentContent:
 class SegmentFile:
     """The writing end of one segment file.
 
-    Threads: `write` and `sync` may be called from several threads.
+    The file gets its name only when it is locked and its header is whole, so whatever can be seen in
+    the folder is either held by a live writer or left behind by a dead one.
+
+    Threads: every method may be called from several threads.
     Fork: in the child the file is let go of; `forked` turns true and nothing more is written to it.
     """
 
-    __slots__ = ("__weakref__", "_descriptor", "_dirty", "_lock", "_size", "folder_synced", "forked", "path")
+    __slots__ = (
+        "__weakref__",
+        "_descriptor",
+        "_failure",
+        "_lock",
+        "_named",
+        "_sync_lock",
+        "_synced",
+        "_torn",
+        "_written",
+        "forked",
+        "path",
+    )
 
     def __init__(self, path: Path, header: SegmentHeader) -> None:
         self.path = path
         self.forked = False
-        self.folder_synced = False
         self._lock = threading.Lock()
-        self._size = 0
-        self._dirty = False
+        self._sync_lock = threading.Lock()
+        self._descriptor = -1
+        self._failure: OSError | None = None
+        self._named = False
+        self._torn = -1
+        self._written = 0
+        self._synced = 0
+        waiting = path.with_name(f"{HIDDEN}{path.name}")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise unavailable(path, error) from error
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        _open_files.add(self)
-        try:
+            make_folder(path.parent)
+            self._descriptor = os.open(waiting, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             self.write(encode_frame(encode_header(header)))
+            waiting.rename(path)
         except Unavailable:
-            self.close()
-            path.unlink(missing_ok=True)
+            self._give_up(waiting)
             raise
+        except OSError as error:
+            self._give_up(waiting)
+            raise unavailable(path, error) from error
+        _open_files.add(self)
+        watch_forks(self)
         _syncer.start()
 
     @property
     def size(self) -> int:
-        """Bytes of whole frames in the file."""
-        return self._size
+        """Bytes of whole frames that were written."""
+        return self._written
 
-    def write(self, frames: bytes) -> None:
-        """Append whole frames with one write; on failure the file ends where it did before.
+    @property
+    def failed(self) -> bool:
+        """Whether a sync failed: what is written from now on cannot be made durable in this file."""
+        return self._failure is not None
+
+    def write(self, frames: bytes) -> int:
+        """Append whole frames with one write; the size of the file behind them. On failure it ends where it did.
 
         Raises:
             Unavailable: the disk is full or failing, or the file was let go of.
         """
         with self._lock:
             try:
+                self._cut_torn()
                 written = os.write(self._descriptor, frames)
+                if written != len(frames):
+                    self._torn = os.fstat(self._descriptor).st_size - written
+                    self._cut_torn()
+                    raise OSError(errno.ENOSPC, "only a part was written: the disk is full")
             except OSError as error:
-                self._cut()
                 raise unavailable(self.path, error) from error
-            if written != len(frames):
-                self._cut()
-                raise unavailable(self.path, OSError("only a part was written: the disk is full"))
-            self._size += written
-            self._dirty = True
+            self._written += written
+            return self._written
 
     def sync(self) -> None:
-        """Return when every written frame survives power loss.
+        """Return when every frame written before this call survives power loss.
 
         Raises:
-            Unavailable: the disk failed; what was written before may be lost with the machine.
+            Unavailable: the disk failed, now or at any earlier sync: the kernel may have dropped what it could
+                not write, so no later success of this file would mean anything.
         """
-        if not self._dirty or self._descriptor < 0:
-            return
-        self._dirty = False
-        try:
-            os.fdatasync(self._descriptor)
-            if not self.folder_synced:
-                sync_folder(self.path.parent)
-                self.folder_synced = True
-        except OSError as error:
-            raise unavailable(self.path, error) from error
+        with self._sync_lock:
+            if self._failure is not None:
+                raise unavailable(self.path, self._failure)
+            target = self._written
+            if self._descriptor < 0 or (self._named and target == self._synced):
+                return
+            try:
+                os.fdatasync(self._descriptor)
+                if not self._named:
+                    sync_folder(self.path.parent)
+                    self._named = True
+            except OSError as error:
+                self._failure = error
+                raise unavailable(self.path, error) from error
+            self._synced = target
+
+    def take_back(self, start: int, end: int) -> None:
+        """Cut what was written between the two sizes, unless something stands behind it or the disk refuses."""
+        with self._lock, contextlib.suppress(OSError):
+            if os.fstat(self._descriptor).st_size == end:
+                os.ftruncate(self._descriptor, start)
+                self._written = start
 
     def close(self) -> None:
         """Let go of the file and its lock; anybody may seal it now."""
-        with self._lock:
+        with self._sync_lock, self._lock:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
 
-    def abandon_after_fork(self) -> None:
-        """In the child of a fork: the file belongs to the parent."""
+    def after_fork(self) -> None:
+        """See `charkh.stores.forks.Forkable`: the file belongs to the parent."""
         self.forked = True
-        self._lock = threading.Lock()
+        self._lock, self._sync_lock = threading.Lock(), threading.Lock()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _cut(self) -> None:
-        # A partial frame would hide every later one; when even the cut fails, the reader stops there.
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
+    def _give_up(self, waiting: Path) -> None:
+        self.close()
+        with contextlib.suppress(OSError):
+            waiting.unlink(missing_ok=True)
+
+    def _cut_torn(self) -> None:
+        # A partial frame would hide every later one, so nothing is written behind it before it is cut.
+        if self._torn >= 0:
+            os.ftruncate(self._descriptor, self._torn)
+            self._torn = -1
 
 
 class _Syncer:
@@ -198,14 +248,17 @@ class _Syncer:
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
+        watch_forks(self)
 
     def start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="charkh-sync", daemon=True)
             self._thread.start()
 
-    def forget_thread(self) -> None:
+    def after_fork(self) -> None:
+        """See `charkh.stores.forks.Forkable`: threads do not survive a fork."""
         self._thread = None
+        _open_files.clear()
 
     def _run(self) -> None:
         while True:
@@ -218,25 +271,6 @@ class _Syncer:
 
 _open_files: "weakref.WeakSet[SegmentFile]" = weakref.WeakSet()
 _syncer = _Syncer()
-
-
-def _after_fork() -> None:
-    _syncer.forget_thread()
-    for file in list(_open_files):
-        file.abandon_after_fork()
-    _open_files.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive power loss."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_live(path: Path) -> bool:
@@ -253,13 +287,3 @@ def is_live(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-def unavailable(path: Path, error: OSError) -> Unavailable:
-    """The error of a journal file that the operating system refuses."""
-    return Unavailable(
-        f"cannot write {path}: {error.strerror or error}",
-        code="journal.unavailable",
-        hint="Free some space or check the disk; what was acknowledged before is kept.",
-        facts={"path": str(path), "errno": error.errno},
-    )

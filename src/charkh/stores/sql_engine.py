@@ -53,7 +53,10 @@ def postgres_engine(url: str) -> Engine:
         Unavailable: the extra is not installed.
     """
     try:
-        return create_engine(make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        # One snapshot a transaction, so that an answer of several statements is of one moment.
+        return create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"), pool_pre_ping=True, isolation_level="REPEATABLE READ"
+        )
     except ModuleNotFoundError as error:
         raise Unavailable(
             "PostgreSQL needs the psycopg driver",

@@ -30,7 +30,8 @@ from charkh.ports.runtimes import ModelRuntime
 from charkh.ports.store import Store
 from charkh.stores.blobs_folder import FolderBlobs
 from charkh.stores.blobs_object import object_blobs
-from charkh.stores.catalog import Catalog, Overlay
+from charkh.stores.catalog import Catalog
+from charkh.stores.catalog_file import Overlay
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.journal_postgres import PostgresJournal
 from charkh.stores.segment_file import login_name
