@@ -120,7 +120,7 @@ def _shape(spec: TensorSpec, came: Sequence[int]) -> tuple[int, ...]:
 
 
 def _values(name: str, came: InferInput, kind: str, count: int) -> list[Any]:
-    if not bytes(came.data):
+    if not memoryview(came.data).nbytes:
         raise bad_request(f"input {name!r}: it has no data", tensor=name)
     try:
         values = _decoders[kind].decode(came.data)

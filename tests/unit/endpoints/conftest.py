@@ -1,10 +1,13 @@
 """A tiny model that adds two columns, served from a store in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from charkh.core.clock import Clock
+from charkh.core.ids import new_id
 from charkh.endpoints.deploy import deploy
 from charkh.endpoints.index import PROJECTION
 from charkh.endpoints.log import PredictionLog
@@ -12,7 +15,11 @@ from charkh.endpoints.servable import Servable
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.ports.runtimes import Signature, Tensors, TensorSpec
 from charkh.ports.store import Store
+from charkh.stores.catalog import Catalog
+from charkh.stores.journal_folder import FolderJournal
+from charkh.stores.sql_engine import sqlite_engine
 from charkh.testing.stores import memory_store
+from charkh.testing.vaults import MemoryVault
 
 SIGNATURE = Signature(
     inputs=(
@@ -38,9 +45,19 @@ def add(inputs: Tensors) -> Tensors:
     return {"score": score, "probability": np.column_stack([1 - high, high]), "label": label}
 
 
-@pytest.fixture
-def store() -> Store:
-    return memory_store(PROJECTION, LINEAGE)
+@pytest.fixture(params=["memory", "folder"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A store in memory, and one whose journal is a folder."""
+    if request.param == "memory":
+        yield memory_store(PROJECTION, LINEAGE)
+        return
+    clock, journal = Clock(), FolderJournal(tmp_path / "journal", new_id())
+    catalog = Catalog(sqlite_engine(None), journal, (PROJECTION, LINEAGE), clock, "ann@laptop")
+    yield Store(
+        journal=journal, vault=MemoryVault(), commands=catalog, queries=catalog, clock=clock, actor="ann@laptop"
+    )
+    catalog.close()
+    journal.close()
 
 
 @pytest.fixture
