@@ -290,7 +290,7 @@ def _tested(test: DriftTest, adjusted: float, limits: Thresholds) -> DriftTest:
 def _judged(column: ColumnDrift, tests: Sequence[DriftTest]) -> ColumnDrift:
     found = [test for test in tests if test.drifted]
     reason = "; ".join(
-        f"{test.name} {test.effect:.3g} is at least {test.floor:.3g}, by chance with p {test.adjusted:.1g}"
+        f"{test.name} {test.effect:.3g}, from {test.floor:.3g} on it matters (by chance: p {test.adjusted:.1g})"
         for test in found
     )
     return msgspec.structs.replace(column, tests=tuple(tests), drifted=bool(found), reason=reason)
