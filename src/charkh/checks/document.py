@@ -90,7 +90,7 @@ def _parse_rule(table: object, number: int, source: str) -> Rule:
     check = fields.get("check")
     shape = SHAPES.get(check) if isinstance(check, str) else None
     if shape is None:
-        nearest = difflib.get_close_matches(str(check), list(SHAPES), n=1, cutoff=0.5)
+        nearest = difflib.get_close_matches(str(check or ""), list(SHAPES), n=1, cutoff=0.5)
         known = ", ".join(SHAPES)
         raise Invalid(
             f"{where}: there is no check {check!r}" if check else f"{where} names no check",

@@ -147,8 +147,10 @@ def _row_outcome(suite: CheckSuite, name: str, rule: Rule, mask: pl.Series, fram
 
 
 def _examples(rule: Rule, mask: pl.Series, frame: pl.DataFrame) -> tuple[str, ...]:
-    places = mask.arg_true().head(50)
-    rows = frame.select(rule_columns(rule))[places].unique(maintain_order=True).head(EXAMPLES)
+    columns = rule_columns(rule)
+    if not columns:
+        return ()
+    rows = frame.select(columns)[mask.arg_true().head(50)].unique(maintain_order=True).head(EXAMPLES)
     return tuple(", ".join(_shown(value) for value in row) for row in rows.iter_rows())
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from charkh.core.errors import Invalid
-from charkh.core.expressions import COMPARISONS, Call, Literal
+from charkh.core.expressions import COMPARISONS, Call, Literal, columns_of
 
 INTEGER, NUMBER, TEXT, TRUTH = "integer", "number", "text", "truth value"
 DATE, TIME, SPAN, NOTHING, OTHER = "date", "time", "time span", "null", "nested value"
@@ -161,8 +161,22 @@ def _null_test(node: Call, arguments: Sequence[Typed]) -> Typed:
 
 def _comparison(node: Call, arguments: Sequence[Typed]) -> Typed:
     a, b = _alike(node.function, *arguments)
-    operations = {"==": a.eq, "!=": a.ne, "<": a.lt, "<=": a.le, ">": a.gt, ">=": a.ge}
-    return Typed(operations[node.function](b), TRUTH)
+    if not columns_of(node.arguments[0]):
+        # Polars 2.1 gives one row for a literal compared with a column in which a condition left nothing but nulls;
+        # the other way round it gives all of them.
+        return Typed(_COMPARED[_MIRRORED[node.function]](b, a), TRUTH)
+    return Typed(_COMPARED[node.function](a, b), TRUTH)
+
+
+_COMPARED: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
+    "==": pl.Expr.eq,
+    "!=": pl.Expr.ne,
+    "<": pl.Expr.lt,
+    "<=": pl.Expr.le,
+    ">": pl.Expr.gt,
+    ">=": pl.Expr.ge,
+}
+_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 def _alike(function: str, left: Typed, right: Typed) -> tuple[pl.Expr, pl.Expr]:
