@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from charkh.workspace.tables import recipe as recipe
     from charkh.workspace.tables import split as split
     from charkh.workspace.tracing import trace as trace
+    from charkh.workspace.training import Registered as Registered
+    from charkh.workspace.training import Report as Report
     from charkh.workspace.training import evaluate as evaluate
     from charkh.workspace.training import load as load
     from charkh.workspace.training import model as model
@@ -42,6 +44,8 @@ _HOMES = {
     "CharkhError": "charkh.core.errors:CharkhError",
     "Model": "charkh.models.candidate:Candidate",
     "Params": "charkh.core.params:Params",
+    "Registered": "charkh.workspace.training:Registered",
+    "Report": "charkh.workspace.training:Report",
     "Split": "charkh.datasets.split:Split",
     "Table": "charkh.datasets.table:Table",
     "add": "charkh.workspace.tables:add",

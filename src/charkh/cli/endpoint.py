@@ -32,7 +32,9 @@ Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
 def deploy(
     name: Name,
     model: Annotated[str, typer.Argument(help="The model, such as delay@champion; else what charkh.toml says.")] = "",
-    recipe: Annotated[str, typer.Option(help="The recipe that prepares a request.")] = "",
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="A recipe that prepares requests; again for the next.")
+    ] = None,
     example: Annotated[str, typer.Option(help="A dataset whose rows look like a request.")] = "",
     capture: Annotated[float | None, typer.Option(help="Share of the requests that are logged, 0 to 1.")] = None,
     reason: Reason = "",
@@ -40,11 +42,11 @@ def deploy(
 ) -> None:
     """Record which model version answers at an endpoint; saying the same again changes nothing."""
     with open_workspace() as workspace:
-        settings = _settings(workspace, name, model, recipe, example, capture)
+        settings = _settings(workspace, name, model, recipe or [], example, capture)
         version = find_model(workspace.store, settings.model)
-        signature, subject = version.made.signature, ""
-        if settings.recipe:
-            subject = find_recipe(workspace.store, settings.recipe).subject
+        signature = version.made.signature
+        subjects = [find_recipe(workspace.store, ref).subject for ref in settings.recipes]
+        if subjects:
             raw = request_signature(workspace, name, settings)
             signature = msgspec.structs.replace(raw, outputs=signature.outputs)
         made = deploy_model(
@@ -52,7 +54,7 @@ def deploy(
             name,
             version.subject,
             signature=signature,
-            recipe_subject=subject,
+            recipe_subjects=subjects,
             capture=settings.capture,
             reason=reason,
         )
@@ -141,7 +143,7 @@ def predictions(
 
 
 def _settings(
-    workspace: Workspace, name: str, model: str, recipe: str, example: str, capture: float | None
+    workspace: Workspace, name: str, model: str, recipes: list[str], example: str, capture: float | None
 ) -> EndpointSettings:
     known = workspace.settings.endpoint.get(name)
     if known is None and not model:
@@ -153,7 +155,7 @@ def _settings(
     base = known or EndpointSettings(model=model)
     return EndpointSettings(
         model=model or base.model,
-        recipe=recipe or base.recipe,
+        recipes=tuple(recipes) or base.recipes,
         example=example or base.example,
         capture=base.capture if capture is None else capture,
     )
@@ -167,7 +169,7 @@ def _described(current: Deployment | None) -> list[tuple[str, object]]:
     outputs = ", ".join(f"{spec.name} {spec.datatype}" for spec in made.signature.outputs)
     return [
         ("answers", made.model),
-        *([("prepares with", made.recipe)] if made.recipe else []),
+        *(("prepares with", recipe) for recipe in made.recipes),
         ("takes", inputs),
         ("gives", outputs),
         ("logs", f"{made.capture:.0%} of the requests"),

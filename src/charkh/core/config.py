@@ -48,12 +48,14 @@ class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         model: the model, such as `delay@champion`.
-        recipe: the recipe that prepares a request, or empty.
+        recipes: recipes that prepare a request, in order.
+        example: a dataset whose rows look like a request; needed with recipes, else the model's signature says it.
         capture: share of the requests whose inputs and outputs are logged, from 0 to 1.
     """
 
     model: str
-    recipe: str = ""
+    recipes: tuple[str, ...] = ()
+    example: str = ""
     capture: float = 1.0
 
 
@@ -61,13 +63,17 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[monitor.NAME]`: the truth to join and the alerts to raise.
 
     Attributes:
+        endpoint: whose requests are watched; the one of the monitor's own name by default.
         truth: `DATASET on KEY within 45d`, or empty.
         target: the column of the truth that the model predicts.
+        block: a column whose equal values share what made them, such as the day, for the intervals.
         alert: conditions that raise an alert when met.
     """
 
+    endpoint: str = ""
     truth: str = ""
     target: str = ""
+    block: str = ""
     alert: tuple[str, ...] = ()
 
 

@@ -1,5 +1,7 @@
 """Deploy a model at an endpoint, and stop it. What is deployed is a fact; what listens is `serve`."""
 
+from collections.abc import Sequence
+
 from charkh.core.errors import Bug, Invalid
 from charkh.core.refs import parse_name, parse_subject
 from charkh.endpoints.deployment import Deployed, Deployment, checked_reason
@@ -14,7 +16,7 @@ def deploy(
     model_subject: str,
     *,
     signature: Signature,
-    recipe_subject: str = "",
+    recipe_subjects: Sequence[str] = (),
     capture: float = 1.0,
     reason: str = "",
     decided_by: str = "",
@@ -26,7 +28,7 @@ def deploy(
         name: of the endpoint.
         model_subject: `model:ID`.
         signature: of the raw request.
-        recipe_subject: `recipe:ID` of what prepares requests, or empty.
+        recipe_subjects: `recipe:ID` of each recipe that prepares requests, in order.
         capture: share of the requests that are logged, from 0 to 1.
         reason: why, in a sentence.
         decided_by: id of the decision of a loop, or empty for a person.
@@ -36,15 +38,16 @@ def deploy(
     """
     if parse_subject(model_subject).noun != "model":
         raise Invalid(f"{model_subject!r} is no model", code="endpoint.invalid", hint="Give model:ID.")
-    if recipe_subject and parse_subject(recipe_subject).noun != "recipe":
-        raise Invalid(f"{recipe_subject!r} is no recipe", code="endpoint.invalid", hint="Give recipe:ID.")
+    for subject in recipe_subjects:
+        if parse_subject(subject).noun != "recipe":
+            raise Invalid(f"{subject!r} is no recipe", code="endpoint.invalid", hint="Give recipe:ID.")
     if not 0.0 <= capture <= 1.0:
         raise Invalid(f"capture is {capture}", code="endpoint.invalid", hint="It is a share from 0 to 1.")
     made = Deployed(
         endpoint=parse_name(name, "endpoint name"),
         deployment="",
         model=model_subject,
-        recipe=recipe_subject,
+        recipes=tuple(recipe_subjects),
         signature=signature,
         capture=capture,
         reason=checked_reason(reason),

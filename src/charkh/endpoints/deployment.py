@@ -23,7 +23,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
         endpoint: name of the endpoint.
         deployment: id of the deployment, which is the subject's id.
         model: subject of the model version that answers, `model:ID`.
-        recipe: subject of the recipe that prepares requests, `recipe:ID`, or empty.
+        recipes: subjects of the recipes that prepare requests, `recipe:ID`, in order.
         signature: of the raw request.
         capture: share of the requests that are logged, from 0 to 1.
         replaces: ids of the events that this decision saw and supersedes.
@@ -34,7 +34,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     deployment: str
     model: str
-    recipe: str = ""
+    recipes: tuple[str, ...] = ()
     signature: Signature
     capture: float = 1.0
     replaces: tuple[str, ...] = ()

@@ -146,16 +146,16 @@ def decide_deploy(connection: Connection, command: Deploy) -> Sequence[Draft]:
         return ()
     made = msgspec.structs.replace(command.made, deployment=new_id(), replaces=tuple(sorted(head.id for head in heads)))
     subject = f"deployment:{made.deployment}"
-    edges = [Edge(subject, SERVES, made.model), *([Edge(subject, PREPARES_WITH, made.recipe)] if made.recipe else [])]
+    edges = [Edge(subject, SERVES, made.model), *(Edge(subject, PREPARES_WITH, recipe) for recipe in made.recipes)]
     edges.append(Edge(f"endpoint:{made.endpoint}", "answered_by", subject))
     return [Draft(kind=DEPLOYED_KIND, subject=subject, body=made, edges=tuple(edges))]
 
 
 def _says_the_same(made: Deployed, command: Deploy) -> bool:
     wanted = command.made
-    return (made.model, made.recipe, made.signature, made.capture) == (
+    return (made.model, made.recipes, made.signature, made.capture) == (
         wanted.model,
-        wanted.recipe,
+        wanted.recipes,
         wanted.signature,
         wanted.capture,
     )
@@ -245,7 +245,7 @@ def portray_deployment(connection: Connection, identifier: str) -> Description |
     lines = [
         ("endpoint", made.endpoint),
         ("serves", made.model),
-        *((("prepares with", made.recipe),) if made.recipe else ()),
+        *(("prepares with", recipe) for recipe in made.recipes),
         ("logs", f"{made.capture:.0%} of the requests"),
         ("deployed by", found.actor),
         ("answers now", "yes" if found.current else "no"),

@@ -42,7 +42,7 @@ def _by_alert(store: Store, name: str, answered: set[str]) -> Trigger | None:
     newest = next(iter(store.queries.ask(Alerts(monitor=name))), None)
     if newest is None or newest.subject in answered:
         return None
-    return Trigger(subject=newest.subject, reason=f"monitor {name}: {newest.reason}")
+    return Trigger(subject=newest.subject, reason=f"monitor {name}: {newest.made.reason}")
 
 
 def _by_version(store: Store, name: str, answered: set[str]) -> Trigger | None:

@@ -49,7 +49,7 @@ def sync(*stores: Store) -> None:
 
 def test_a_deployment_names_what_it_serves(store: Store) -> None:
     recipe = f"recipe:{7:032x}"
-    made = deploy(store, "delay", model(1), signature=SIGNATURE, recipe_subject=recipe, capture=0.5, reason="first")
+    made = deploy(store, "delay", model(1), signature=SIGNATURE, recipe_subjects=[recipe], capture=0.5, reason="first")
     assert made.current
     assert made.made.signature == SIGNATURE
     edges = store.queries.ask(EdgesFrom(subject=made.subject))
@@ -101,7 +101,7 @@ def test_a_stopped_endpoint_answers_no_more_and_keeps_its_history(store: Store) 
         ("../x", model(1), {}),
         ("delay", "run:1", {}),
         ("delay", "model", {}),
-        ("delay", model(1), {"recipe_subject": "model:1"}),
+        ("delay", model(1), {"recipe_subjects": ["model:1"]}),
         ("delay", model(1), {"capture": 1.5}),
         ("delay", model(1), {"reason": "x" * 501}),
     ],

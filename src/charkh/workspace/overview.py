@@ -1,0 +1,65 @@
+"""What stands in a workspace at one look: the newest of every noun, for a page or a terminal."""
+
+from pathlib import Path
+
+import msgspec
+
+from charkh.datasets.dataset import DatasetSummary
+from charkh.datasets.index import Datasets
+from charkh.endpoints.deployment import EndpointSummary
+from charkh.endpoints.index import Endpoints
+from charkh.evaluations.evaluation import Evaluation
+from charkh.evaluations.index import Evaluations
+from charkh.loops.index import Decisions
+from charkh.loops.loop import Decision
+from charkh.models.index import Models
+from charkh.models.model import ModelSummary
+from charkh.monitors.index import Alerts
+from charkh.monitors.monitor import Alert
+from charkh.runs.run import Run
+from charkh.runs.search import search
+from charkh.workspace.workspace import Workspace
+
+NEWEST = 20
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest of every noun.
+
+    Attributes:
+        folder: of the workspace.
+        datasets: by name.
+        runs: the newest.
+        models: by name.
+        evaluations: the newest.
+        endpoints: by name.
+        alerts: the newest.
+        decisions: of the loops, the newest.
+        stale: other processes' newest facts could not be folded in yet.
+    """
+
+    folder: Path
+    datasets: tuple[DatasetSummary, ...]
+    runs: tuple[Run, ...]
+    models: tuple[ModelSummary, ...]
+    evaluations: tuple[Evaluation, ...]
+    endpoints: tuple[EndpointSummary, ...]
+    alerts: tuple[Alert, ...]
+    decisions: tuple[Decision, ...]
+    stale: bool
+
+
+def overview(workspace: Workspace) -> Overview:
+    """The newest of every noun."""
+    queries = workspace.store.queries
+    return Overview(
+        folder=workspace.folder,
+        datasets=queries.ask(Datasets()),
+        runs=tuple(search(workspace.store, limit=NEWEST)),
+        models=queries.ask(Models()),
+        evaluations=queries.ask(Evaluations())[:NEWEST],
+        endpoints=queries.ask(Endpoints()),
+        alerts=tuple(queries.ask(Alerts()))[:NEWEST],
+        decisions=queries.ask(Decisions(limit=NEWEST)),
+        stale=queries.stale,
+    )

@@ -1,0 +1,14 @@
+"""Seal every data segment that nobody writes any more: metric points and predictions."""
+
+from charkh.endpoints.seal import seal as seal_predictions
+from charkh.runs.seal import seal_ended
+from charkh.workspace.workspace import Workspace
+
+
+def seal_all(workspace: Workspace) -> int:
+    """Rewrite closed data segments into columnar blobs; how many there were.
+
+    Raises:
+        Unavailable: the store cannot be written; what was not sealed waits.
+    """
+    return seal_ended(workspace.store) + seal_predictions(workspace.store)

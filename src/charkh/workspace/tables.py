@@ -1,0 +1,153 @@
+"""Data in the SDK: datasets, recipes, checks and splits, each recorded where it is used."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from charkh.checks.document import parse_suite
+from charkh.checks.gate import gate
+from charkh.checks.record import record as record_check
+from charkh.checks.run import run as run_check
+from charkh.core.errors import Invalid, NotFound
+from charkh.datasets.add import add_table
+from charkh.datasets.find import find as find_dataset
+from charkh.datasets.read import read_table
+from charkh.datasets.split import Split, split_by_time
+from charkh.datasets.table import Table
+from charkh.pipelines.active import inside_step
+from charkh.recipes.apply import apply
+from charkh.recipes.document import parse_recipe
+from charkh.recipes.find import find as find_recipe
+from charkh.recipes.find import load as load_recipe
+from charkh.recipes.record import record as record_recipe
+from charkh.recipes.tables import read_tables
+from charkh.runs.active import current
+from charkh.workspace.ambient import workspace
+
+FromTable = Callable[[Table], Table]
+
+
+def dataset(ref: str) -> Table:
+    """A dataset's table; the current run records that it used it.
+
+    Args:
+        ref: such as `flights@3`, or `flights` for the newest version.
+
+    Raises:
+        NotFound: there is no such version.
+        Invalid: it is no table, or a cached step asks for what a name happens to mean now.
+    """
+    if inside_step() and "@" not in ref and not ref.startswith("dataset:"):
+        raise Invalid(
+            f"the cached step {inside_step()} reads {ref!r}, whatever version that is at the time",
+            code="dataset.moving_in_step",
+            hint=f"Read it in the pipeline and pass it to the step, or name a version such as {ref}@3.",
+        )
+    store = workspace().store
+    version = find_dataset(store, ref)
+    active = current()
+    if active is not None:
+        active.use(version.subject)
+    return Table(read_table(store, version), (version.subject,))
+
+
+def add(name: str, table: Table | pl.DataFrame, *, message: str = "") -> Table:
+    """Keep a table as a version of a dataset; equal content gives the version that is there.
+
+    Args:
+        name: of the dataset.
+        table: what is kept; what it was made from is recorded with it.
+        message: what a person should know about it.
+
+    Returns:
+        The table, now made from that version alone.
+    """
+    given = Table(table) if isinstance(table, pl.DataFrame) else table
+    active = current()
+    version = add_table(
+        workspace().store,
+        name,
+        given.frame,
+        message=message,
+        made_by=active.id if active is not None else "",
+        origins=[("made_from", origin) for origin in given.origins],
+    )
+    return Table(given.frame, (version.subject,))
+
+
+def recipe(source: str | Path) -> FromTable:
+    """A recipe that can be applied to tables; it is recorded, and what it makes says so.
+
+    Args:
+        source: a JSON file, relative to the workspace, or the name of a recorded recipe.
+
+    Raises:
+        NotFound: there is neither such a file nor such a recipe.
+        Invalid: the file is no recipe.
+    """
+    opened = workspace()
+    store = opened.store
+    path = opened.folder / source
+    if Path(source).suffix == ".json":
+        steps = parse_recipe(_read(path, "recipe"), str(source))
+        version = record_recipe(store, steps, Path(source).stem)
+    else:
+        version = find_recipe(store, str(source))
+    pinned = load_recipe(store, version)
+
+    def applied(table: Table) -> Table:
+        return table.having(apply(pinned, table.frame, tables=read_tables(store, pinned)), version.subject)
+
+    return applied
+
+
+def check(source: str | Path) -> FromTable:
+    """A suite of checks: what it lets through goes on, the failing rows go to quarantine with their reasons.
+
+    Args:
+        source: a TOML file, relative to the workspace.
+
+    Raises:
+        NotFound: there is no such file.
+        Invalid: it is no suite.
+        GateRefused: by the returned function, when rows fail beyond what the suite tolerates.
+    """
+    opened = workspace()
+    suite = parse_suite(_read(opened.folder / source, "check").decode(), str(source))
+
+    def checked(table: Table) -> Table:
+        result = run_check(suite, table.frame)
+        about = next((origin for origin in table.origins if origin.startswith("dataset:")), "")
+        active = current()
+        made_by = active.id if active is not None else ""
+        recorded = record_check(opened.store, Path(source).stem, result, about=about, made_by=made_by)
+        return table.having(gate(result).good, recorded.subject)
+
+    return checked
+
+
+def split(
+    table: Table,
+    *,
+    target: str,
+    time: str,
+    test: str | float = "1mo",
+    drop: Sequence[str] = (),
+    unknown: Sequence[str] = (),
+    allow: Sequence[str] = (),
+) -> Split:
+    """The last rows by time for the test, everything earlier for training; features that leak are refused.
+
+    See `charkh.datasets.split.split_by_time` for the arguments.
+    """
+    return split_by_time(table, target=target, time=time, test=test, drop=drop, unknown=unknown, allow=allow)
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"there is no {what} {path}", code=f"{what}.no_file", hint="Paths are relative to the workspace."
+        ) from error

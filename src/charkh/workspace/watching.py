@@ -1,0 +1,160 @@
+"""Watch an endpoint: what it was asked since the last look, beside what its model learned from, and the late truth."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from charkh.core.config import MonitorSettings
+from charkh.core.errors import Invalid, NotFound
+from charkh.datasets.dataset import DatasetVersion
+from charkh.datasets.diff import diff_files
+from charkh.datasets.find import find as find_dataset
+from charkh.datasets.index import DatasetById
+from charkh.datasets.read import read_table, scan_table
+from charkh.endpoints.find import find as find_deployment
+from charkh.endpoints.read import predictions as read_predictions
+from charkh.models.find import find as find_model
+from charkh.models.model import ModelVersion
+from charkh.monitors.collect import Report, collect
+from charkh.monitors.index import LatestCollection
+from charkh.monitors.truth import TruthSource, parse_truth
+from charkh.workspace.serving import Prepare, preparing
+from charkh.workspace.workspace import Workspace
+
+SCORE = "score"
+PROBABILITY = "predict_proba"
+PREDICTION = "predict"
+
+
+def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Report:
+    """Collect a monitor once.
+
+    Drift is measured on the model's inputs, as its recipes prepare them, of the requests since the last
+    collection; the reference is the data that the model was trained on. Truth is what the newest version of the
+    truth's dataset added, joined with the predictions that were still waiting for it.
+
+    Args:
+        workspace: whose monitor it is.
+        name: of the monitor in the settings.
+        moment: seconds since the epoch for which it speaks, for a replay of the past; now by default.
+
+    Raises:
+        NotFound: the settings have no such monitor, or nothing is deployed at its endpoint.
+        Invalid: there was no request since the last collection.
+    """
+    settings = _settings(workspace, name)
+    store = workspace.store
+    endpoint = settings.endpoint or name
+    deployment = find_deployment(store, endpoint)
+    version = find_model(store, deployment.made.model)
+    prepare = preparing(store, deployment.made.recipes)
+    last = store.queries.ask(LatestCollection(monitor=name))
+    since = last.at if last is not None else 0.0
+    logged = read_predictions(store, endpoint)
+    asked = logged.filter(pl.col("time").dt.epoch("us") > since * 1e6)
+    if asked.is_empty():
+        raise Invalid(
+            f"nobody has asked {endpoint} since monitor {name!r} collected last",
+            code="monitor.no_requests",
+            hint="Collect again when there are requests; `[endpoint] capture` says which share is logged.",
+        )
+    inputs = [spec.name for spec in version.made.signature.inputs]
+    truth, waiting, source = _late_truth(workspace, settings, logged, since, prepare)
+    return collect(
+        store,
+        name,
+        endpoint=endpoint,
+        reference=_reference(workspace, version, prepare).select(inputs),
+        live=prepare(_requests(asked)).select(inputs),
+        truth=truth,
+        predictions=waiting,
+        key=source.keys if source is not None else (),
+        target=settings.target,
+        score=SCORE if truth is not None else "",
+        block=settings.block,
+        alerts=settings.alert,
+        sources=[version.subject],
+        moment=moment,
+    )
+
+
+def scored(logged: pl.DataFrame, prepare: Prepare) -> pl.DataFrame:
+    """Logged predictions with what their recipes made of them, and `score`: one number a row."""
+    outputs = logged[PROBABILITY] if PROBABILITY in logged.columns else logged[PREDICTION]
+    return prepare(_requests(logged)).with_columns(
+        logged["prediction_id"], logged["version"], _score(outputs).alias(SCORE)
+    )
+
+
+def _settings(workspace: Workspace, name: str) -> MonitorSettings:
+    settings = workspace.settings.monitor.get(name)
+    if settings is None:
+        known = ", ".join(sorted(workspace.settings.monitor)) or "none"
+        raise NotFound(
+            f"charkh.toml has no monitor {name!r}",
+            code="monitor.not_configured",
+            hint=f"Write [monitor.{name}]; known: {known}.",
+        )
+    return settings
+
+
+def _reference(workspace: Workspace, version: ModelVersion, prepare: Prepare) -> pl.DataFrame:
+    """What the model was trained on, prepared as a request is."""
+    for identifier in version.made.datasets:
+        dataset = workspace.store.queries.ask(DatasetById(version=identifier))
+        if dataset is not None and dataset.made.kind == "table":
+            return prepare(read_table(workspace.store, dataset))
+    raise Invalid(
+        f"{version.ref} does not say which dataset it was trained on",
+        code="monitor.no_reference",
+        hint="Make the model with data=… so that its origin is recorded.",
+    )
+
+
+def _late_truth(
+    workspace: Workspace, settings: MonitorSettings, logged: pl.DataFrame, since: float, prepare: Prepare
+) -> tuple[pl.DataFrame | None, pl.DataFrame | None, TruthSource | None]:
+    """The truth that is new, and the predictions that waited for it; None where nothing is known yet."""
+    if not settings.truth:
+        return None, None, None
+    source = parse_truth(settings.truth)
+    try:
+        version = find_dataset(workspace.store, source.dataset)
+    except NotFound:
+        return None, None, source
+    earlier = logged.filter(pl.col("time").dt.epoch("us") <= since * 1e6)
+    if earlier.is_empty():
+        return None, None, source
+    known, new = _truth_by_age(workspace, version)
+    waiting = scored(earlier, prepare)
+    if known is not None:
+        waiting = waiting.join(known.select(source.keys), on=list(source.keys), how="anti")
+    if new.is_empty() or waiting.is_empty():
+        return None, None, source
+    if settings.block and settings.block in waiting.columns and settings.block in new.columns:
+        waiting = waiting.drop(settings.block)
+    return new, waiting, source
+
+
+def _truth_by_age(workspace: Workspace, version: DatasetVersion) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+    """The rows that the version before had, and those that this one added."""
+    store = workspace.store
+    parent = store.queries.ask(DatasetById(version=version.made.parent)) if version.made.parent else None
+    if parent is None:
+        return None, read_table(store, version)
+    added = [change.path for change in diff_files(store, parent, version).added]
+    return read_table(store, parent), scan_table(store, version, files=added).collect()
+
+
+def _requests(logged: pl.DataFrame) -> pl.DataFrame:
+    """The raw inputs of logged predictions, without what the log says about them."""
+    said = {"prediction_id", "time", "deployment", "model", "version", "request_id", "latency", PROBABILITY, PREDICTION}
+    return logged.select(name for name in logged.columns if name not in said)
+
+
+def _score(outputs: pl.Series) -> pl.Series:
+    if isinstance(outputs.dtype, pl.List | pl.Array):
+        rows: Any = np.asarray(outputs.to_list(), dtype=np.float64)
+        return pl.Series(SCORE, rows[:, -1])
+    return outputs.cast(pl.Float64)
