@@ -94,8 +94,7 @@ def _text(node: ast.expr | None) -> str:
 def widest(first: pl.DataType, second: pl.DataType) -> pl.DataType | None:
     """The one type that holds the values of both columns as they are, or None when there is none.
 
-    A column without any value fits everything; numbers widen, two kinds of whole numbers only to
-    whole numbers; a date widens to a time of day on that date.
+    A column without any value fits everything; numbers widen; a date widens to a time of day on that date.
     """
     if first == second or second == pl.Null:
         return first
@@ -104,8 +103,7 @@ def widest(first: pl.DataType, second: pl.DataType) -> pl.DataType | None:
     if first.is_numeric() and second.is_numeric():
         empty = [pl.DataFrame(schema={"x": dtype}) for dtype in (first, second)]
         wide = pl.concat(empty, how="vertical_relaxed").schema["x"]
-        lossy = first.is_integer() and second.is_integer() and not wide.is_integer()
-        return None if lossy or wide.is_decimal() else wide
+        return None if wide.is_decimal() else wide
     if {type(first), type(second)} == {pl.Date, pl.Datetime}:
         return first if isinstance(first, pl.Datetime) else second
     return None

@@ -119,4 +119,4 @@ def _bits_of_a_match(target: pl.Series) -> float:
     """How unlikely it is that two rows have one target by chance, in bits."""
     shares = target.value_counts()["count"] / target.len()
     agree = float((shares**2).sum())
-    return -math.log2(agree) if agree < 1 else 0.0
+    return -math.log2(agree) if 0 < agree < 1 else 0.0

@@ -94,6 +94,15 @@ def split_by_time(
     features = tuple(name for name in frame.columns if name not in {target, time, *drop})
     if not features:
         raise Invalid("no column is left as a feature", code="split.no_features", hint="Drop fewer columns.")
+    cut = _cut(frame[time], test)
+    late = frame[time] >= cut
+    train, held = frame.filter(~late), frame.filter(late)
+    if train.is_empty() or held.is_empty():
+        raise Invalid(
+            f"no rows are left for {'training' if train.is_empty() else 'the test'}: all are on one side of {cut}",
+            code="split.empty",
+            hint="Choose a shorter or longer test window.",
+        )
     leaks = leaking_columns(
         frame, target=target, features=[name for name in features if name not in allow], unknown=unknown
     )
@@ -103,15 +112,6 @@ def split_by_time(
             code="split.leak",
             hint=f"Take them away with drop={sorted(leaks)}, or allow the ones that are truly known before.",
             facts={"leaks": dict(leaks)},
-        )
-    cut = _cut(frame[time], test)
-    late = frame[time] >= cut
-    train, held = frame.filter(~late), frame.filter(late)
-    if train.is_empty() or held.is_empty():
-        raise Invalid(
-            f"no rows are left for {'training' if train.is_empty() else 'the test'}: all are on one side of {cut}",
-            code="split.empty",
-            hint="Choose a shorter or longer test window.",
         )
     return Split(Part(train, features, target), Part(held, features, target), target, time, table.origins)
 
