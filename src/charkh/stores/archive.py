@@ -65,7 +65,7 @@ class Archive:
         Raises:
             Corrupt: a record is damaged.
         """
-        end = self._chain_size()
+        end = self._chain_size(start)
         if end > start:
             yield from decode_chain(read_range(self._chain, start, end - start))
 
@@ -134,14 +134,17 @@ class Archive:
             segments.append((record, mine))
         return segments
 
-    def _chain_size(self) -> int:
-        """Bytes of whole records; zeros at the end are what power loss leaves of an append."""
+    def _chain_size(self, known: int = 0) -> int:
+        """Bytes of whole records, `known` of which have been read before.
+
+        Zeros at the end are what power loss leaves of an append.
+        """
         try:
             size = self._chain.stat().st_size
         except FileNotFoundError:
             return 0
         size -= size % RECORD_SIZE
-        while size and read_range(self._chain, size - RECORD_SIZE, RECORD_SIZE) == _NOT_WRITTEN:
+        while size > known and read_range(self._chain, size - RECORD_SIZE, RECORD_SIZE) == _NOT_WRITTEN:
             size -= RECORD_SIZE
         return size
 
