@@ -1,0 +1,1 @@
+"""Runs: recorded executions with their params, metrics, artifacts and provenance."""

@@ -1,0 +1,109 @@
+"""The facts that a run in progress states, as drafts; the bytes they hold are put, and flushed by the caller."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from charkh.core.errors import NotFound
+from charkh.core.events import Draft, Edge
+from charkh.core.files import FileRef
+from charkh.core.ids import parse_id
+from charkh.core.redact import redact
+from charkh.core.refs import parse_path
+from charkh.ports.store import Store
+from charkh.runs.run import (
+    ARTIFACT_KIND,
+    ENDED_KIND,
+    LINKED_KIND,
+    MAX_TEXT,
+    PARAMS_KIND,
+    STARTED_KIND,
+    EndStatus,
+    RunArtifact,
+    RunEnded,
+    RunLinked,
+    RunParams,
+    RunStarted,
+    bounded_text,
+)
+from charkh.runs.values import plain_params
+
+
+def started_draft(run: str, name: str, group: str, parent: str, host: str, pid: int) -> Draft:
+    """A run begins; a part of another one points to it.
+
+    Raises:
+        Invalid: a text is too long, or `parent` is no id.
+    """
+    around = parse_id(parent.removeprefix("run:")) if parent else ""
+    body = RunStarted(
+        run=run,
+        name=bounded_text(name, "run's name"),
+        group=bounded_text(group, "run's group"),
+        parent=around,
+        host=host,
+        pid=pid,
+    )
+    edges = (Edge(f"run:{run}", "part_of", f"run:{around}"),) if around else ()
+    return Draft(kind=STARTED_KIND, subject=f"run:{run}", body=body, edges=edges)
+
+
+def params_draft(store: Store, run: str, params: Mapping[str, Any]) -> Draft:
+    """Params were chosen; those too long for a fact are put into the vault.
+
+    Raises:
+        Invalid: a name cannot be kept, or a value has no JSON form.
+        Unavailable: the vault cannot be written.
+    """
+    plain = plain_params(params)
+    large = {name: store.vault.put_bytes(text, "param.json") for name, text in plain.large.items()}
+    body = RunParams(run=run, values=plain.values, large=large)
+    held = tuple(sorted({file.held for file in large.values()}))
+    return Draft(kind=PARAMS_KIND, subject=f"run:{run}", body=body, holds=held)
+
+
+def artifact_drafts(store: Store, run: str, path: str, data: bytes | Path) -> list[Draft]:
+    """A file, or every file of a folder, was left under `path`; the content is put into the vault.
+
+    Raises:
+        Invalid: a path cannot be kept.
+        NotFound: there is no such file or folder.
+        Unavailable: the vault cannot be written.
+    """
+    return [_artifact_draft(run, where, _put(store, where, part)) for where, part in _parts(path, data)]
+
+
+def link_draft(run: str, edge: Edge) -> Draft:
+    """The run is linked to something."""
+    return Draft(kind=LINKED_KIND, subject=f"run:{run}", body=RunLinked(run=run), edges=(edge,))
+
+
+def ended_draft(run: str, status: EndStatus, error: str, lost: int) -> Draft:
+    """The run has ended."""
+    body = RunEnded(run=run, status=status, error=redact(error)[:MAX_TEXT], lost=lost)
+    return Draft(kind=ENDED_KIND, subject=f"run:{run}", body=body, facts={"run.status": status})
+
+
+def _artifact_draft(run: str, path: str, file: FileRef) -> Draft:
+    body = RunArtifact(run=run, path=path, file=file)
+    return Draft(kind=ARTIFACT_KIND, subject=f"run:{run}", body=body, holds=(file.held,))
+
+
+def _parts(path: str, data: bytes | Path) -> Iterator[tuple[str, bytes | Path]]:
+    where = parse_path(redact(path))
+    if isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+        yield where, bytes(data)
+        return
+    source = Path(data)
+    if source.is_dir():
+        for each in sorted(source.rglob("*")):
+            if each.is_file():
+                yield parse_path(redact(f"{where}/{each.relative_to(source).as_posix()}")), each
+    elif source.is_file():
+        yield where, source
+    else:
+        raise NotFound(f"there is no file {source}", code="asset.not_found", hint="Write it before it is added.")
+
+
+def _put(store: Store, path: str, part: bytes | Path) -> FileRef:
+    return store.vault.put_file(part) if isinstance(part, Path) else store.vault.put_bytes(part, path)

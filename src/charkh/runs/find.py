@@ -1,0 +1,50 @@
+"""Find the run that a reference means."""
+
+import time
+
+from charkh.core.errors import Conflict, NotFound
+from charkh.ports.store import Store
+from charkh.runs.index import RunsByIds, RunsLike
+from charkh.runs.live import open_segments, with_segments
+from charkh.runs.run import Run
+
+
+def find(store: Store, ref: str) -> Run:
+    """The run that `ref` means: `run:1f3a`, an id or the beginning of one, or a name that one run has.
+
+    What its open segments say is part of it.
+
+    Raises:
+        NotFound: no run is meant, or it has been deleted.
+        Conflict: several are; the error lists them.
+    """
+    prefix = ref.removeprefix("run:")
+    found = store.queries.ask(RunsLike(prefix=prefix)) if prefix else ()
+    exact = [each for each in found if each == prefix]
+    if len(found) > 1 and not exact:
+        raise Conflict(
+            f"{ref!r} means {len(found)} runs: {', '.join(f'run:{each}' for each in found[:10])}",
+            code="run.ambiguous",
+            hint="Name the one you mean by its id.",
+            facts={"runs": list(found)},
+        )
+    if not found:
+        raise NotFound(
+            f"there is no run {ref!r}", code="run.not_found", hint="`charkh run list` shows the latest runs."
+        )
+    return by_id(store, exact[0] if exact else found[0])
+
+
+def by_id(store: Store, identifier: str) -> Run:
+    """The run with this id, what its open segments say included; deleted ones too.
+
+    Raises:
+        NotFound: there is none.
+    """
+    segments = open_segments(store).get(identifier, [])
+    found = store.queries.ask(RunsByIds(runs=(identifier,), now=time.time()))
+    if not found:
+        raise NotFound(
+            f"there is no run {identifier}", code="run.not_found", hint="`charkh run list` shows the latest runs."
+        )
+    return with_segments(store, found[0], segments).run if segments else found[0]

@@ -1,0 +1,342 @@
+"""Runs' part of the catalog: the questions about runs, and how they are answered.
+
+Nothing here decodes points: what a search needs of a metric stands in the fact that sealed it. What
+segments that are still open say is laid over the answers by `charkh.runs.live`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+
+from charkh.core.events import Edge
+from charkh.core.files import FileRef
+from charkh.ports.projections import Description, Projection, Query
+from charkh.runs.query import Condition, Order
+from charkh.runs.run import (
+    Artifact,
+    LargeValue,
+    ParamConflict,
+    Run,
+    RunParams,
+    RunProvenance,
+    RunSealed,
+    RunStarted,
+    Status,
+    from_json_text,
+    json_text,
+)
+from charkh.runs.search_sql import clause, current_tags, is_over, order_column, status_column
+from charkh.runs.tables import KINDS, METADATA, artifacts, fold, links, metrics, param_events, params, runs, segments
+
+IDS_AT_ONCE = 500
+_decode_started = msgspec.msgpack.Decoder(RunStarted).decode
+_decode_provenance = msgspec.msgpack.Decoder(RunProvenance).decode
+_decode_params = msgspec.msgpack.Decoder(RunParams).decode
+_decode_sealed = msgspec.msgpack.Decoder(RunSealed).decode
+_decode_file = msgspec.msgpack.Decoder(FileRef).decode
+
+
+class RunsByIds(Query[tuple[Run, ...]], frozen=True, kw_only=True):
+    """The runs with these ids, deleted ones included; `now` is seconds since the epoch."""
+
+    runs: tuple[str, ...]
+    now: float
+
+
+class RunsLike(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """Ids of undeleted runs that begin with `prefix`, or that have this name; at most 20, newest first."""
+
+    prefix: str
+
+
+class FindRuns(Query[tuple[Run, ...]], frozen=True, kw_only=True):
+    """The first `limit` undeleted runs that meet a condition.
+
+    Attributes:
+        where: the condition; None for every run.
+        order: keys of the order; runs without a field come last.
+        limit: how many at most.
+        without: ids of runs that the caller looks at itself.
+        now: seconds since the epoch: what tells a running run from a lost one.
+    """
+
+    where: Condition | None
+    order: tuple[Order, ...]
+    limit: int
+    without: tuple[str, ...] = ()
+    now: float
+
+
+class ChildRuns(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """Ids of the undeleted runs that are a part of `parent`, oldest first."""
+
+    parent: str
+
+
+class ArtifactsOf(Query[tuple[Artifact, ...]], frozen=True, kw_only=True):
+    """The files that a run left, by path."""
+
+    run: str
+
+
+class LinksOf(Query[tuple[Edge, ...]], frozen=True, kw_only=True):
+    """The links that a run stated itself: what it used, and what it made."""
+
+    run: str
+
+
+class SealedOf(Query[tuple[RunSealed, ...]], frozen=True, kw_only=True):
+    """The sealed segments of a run, in order of writer, attempt and segment."""
+
+    run: str
+
+
+class ParamConflicts(Query[tuple[ParamConflict, ...]], frozen=True, kw_only=True):
+    """The params of a run that were given several values, by name."""
+
+    run: str
+
+
+class SealedAmong(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """Those of these segments that have been sealed."""
+
+    segments: tuple[str, ...]
+
+
+class WereDeleted(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """Those of these runs that have been deleted."""
+
+    runs: tuple[str, ...]
+
+
+class TagEvents(Query[dict[str, tuple[str, ...]]], frozen=True, kw_only=True):
+    """By tag name, ids of the events that set what nothing replaces yet."""
+
+    run: str
+
+
+def runs_by_ids(connection: Connection, query: RunsByIds) -> tuple[Run, ...]:
+    return _assemble(connection, query.runs, query.now)
+
+
+def runs_like(connection: Connection, query: RunsLike) -> tuple[str, ...]:
+    begins = runs.c.id.startswith(query.prefix, autoescape=True)
+    statement = select(runs.c.id).where(_present(), or_(begins, runs.c.name == query.prefix))
+    return tuple(connection.execute(statement.order_by(runs.c.stamp.desc()).limit(20)).scalars())
+
+
+def find_runs(connection: Connection, query: FindRuns) -> tuple[Run, ...]:
+    where = and_(_present(), clause(query.where, query.now))
+    if query.without:
+        where = and_(where, runs.c.id.not_in(query.without))
+    found = list(_ordered_ids(connection, where, query.order, query.limit, query.now))
+    return _assemble(connection, found, query.now)
+
+
+def child_runs(connection: Connection, query: ChildRuns) -> tuple[str, ...]:
+    statement = select(runs.c.id).where(_present(), runs.c.parent == query.parent).order_by(runs.c.stamp)
+    return tuple(connection.execute(statement).scalars())
+
+
+def artifacts_of(connection: Connection, query: ArtifactsOf) -> tuple[Artifact, ...]:
+    statement = select(artifacts).where(artifacts.c.run == query.run).order_by(artifacts.c.path)
+    return tuple(
+        Artifact(path=row.path, file=_decode_file(row.file), at=row.at) for row in connection.execute(statement)
+    )
+
+
+def links_of(connection: Connection, query: LinksOf) -> tuple[Edge, ...]:
+    statement = select(links).where(links.c.run == query.run).order_by(*links.c)
+    return tuple(Edge(row.source, row.relation, row.target) for row in connection.execute(statement))
+
+
+def sealed_of(connection: Connection, query: SealedOf) -> tuple[RunSealed, ...]:
+    rows = connection.execute(select(segments.c.body).where(segments.c.run == query.run)).scalars()
+    return tuple(sorted(map(_decode_sealed, rows), key=lambda each: (each.writer, each.attempt, each.segment)))
+
+
+def param_conflicts(connection: Connection, query: ParamConflicts) -> tuple[ParamConflict, ...]:
+    statement = select(param_events.c.body).where(param_events.c.run == query.run).order_by(param_events.c.stamp)
+    said: dict[str, dict[str, Any]] = {}
+    for body in map(_decode_params, connection.execute(statement).scalars()):
+        for name, value in body.values.items():
+            said.setdefault(name, {}).setdefault(json_text(value), value)
+        for name, file in body.large.items():
+            said.setdefault(name, {}).setdefault(file.digest, LargeValue(file=file))
+    conflicts = ((name, list(values.values())) for name, values in sorted(said.items()) if len(values) > 1)
+    return tuple(ParamConflict(name=name, shown=first, others=tuple(rest)) for name, (first, *rest) in conflicts)
+
+
+def sealed_among(connection: Connection, query: SealedAmong) -> tuple[str, ...]:
+    found: list[str] = []
+    for ids in _portions(query.segments):
+        found += connection.execute(select(segments.c.segment).where(segments.c.segment.in_(ids))).scalars()
+    return tuple(found)
+
+
+def were_deleted(connection: Connection, query: WereDeleted) -> tuple[str, ...]:
+    found: list[str] = []
+    for ids in _portions(query.runs):
+        gone = runs.c.deleted_stamp.is_not(None)
+        found += connection.execute(select(runs.c.id).where(runs.c.id.in_(ids), gone)).scalars()
+    return tuple(found)
+
+
+def tag_events(connection: Connection, query: TagEvents) -> dict[str, tuple[str, ...]]:
+    current = current_tags().subquery()
+    statement = select(current.c.name, current.c.event).where(current.c.run == query.run).order_by(current.c.event)
+    found: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(statement):
+        found[row.name] = (*found.get(row.name, ()), row.event)
+    return found
+
+
+def portray(connection: Connection, identifier: str) -> Description | None:
+    found = _assemble(connection, [identifier], 0.0)
+    if not found:
+        return None
+    run = found[0]
+    provenance = run.provenance
+    lines = [
+        ("status", run.status if run.over else "not ended"),
+        ("started by", run.actor),
+        *((("commit", provenance.commit),) if provenance is not None and provenance.commit else ()),
+        *((f"param {name}", _shown(value)) for name, value in sorted(run.params.items())),
+        *((f"metric {name}", f"{value:.6g}") for name, value in sorted(run.metrics.items())),
+        *((("deleted", "its bytes may be gone"),) if run.deleted is not None else ()),
+    ]
+    return Description(title=run.name or f"run:{identifier[:12]}", lines=tuple(lines))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, LargeValue):
+        return f"{value.file.size} bytes"
+    return value if isinstance(value, str) else json_text(value)
+
+
+def _present() -> ColumnElement[bool]:
+    return and_(runs.c.stamp.is_not(None), runs.c.deleted_stamp.is_(None))
+
+
+def _ordered_ids(
+    connection: Connection, where: ColumnElement[bool], order: Sequence[Order], limit: int, now: float
+) -> Iterator[str]:
+    """Ids in order. Where the first key lies in another table, the runs that have it come first, by its index."""
+    column, held = order_column(order[0].field, now)
+    if held is None:
+        # Missing values last, without a sort where the column's own index gives the order.
+        keys = [column.desc() if order[0].descending else column.asc()]
+        keys = keys if order[0].field.name == "created" else [column.is_(None), *keys]
+        yield from connection.execute(_sorted(select(runs.c.id).where(where), keys, order[1:], limit, now)).scalars()
+        return
+    rows = held.subquery()
+    keys = _sort_keys(rows, order[0].descending)
+    has = or_(*(each.is_not(None) for each in _value_columns(rows)))
+    first = select(runs.c.id).join(rows, rows.c.run == runs.c.id).where(where, has)
+    found = list(connection.execute(_sorted(first, keys, order[1:], limit, now)).scalars())
+    yield from found
+    if len(found) < limit:
+        without = select(runs.c.id).where(where, runs.c.id.not_in(select(rows.c.run).where(has)))
+        rest = _sorted(without, [], order[1:], limit - len(found), now)
+        yield from connection.execute(rest).scalars()
+
+
+def _sorted(statement: Select[Any], keys: list[Any], more: Sequence[Order], limit: int, now: float) -> Select[Any]:
+    for each in more:
+        column, held = order_column(each.field, now)
+        if held is None:
+            keys += [column.is_(None), column.desc() if each.descending else column.asc()]
+            continue
+        rows = held.subquery()
+        statement = statement.join(rows, rows.c.run == runs.c.id, isouter=True)
+        keys += [and_(*(value.is_(None) for value in _value_columns(rows))), *_sort_keys(rows, each.descending)]
+    return statement.order_by(*keys, runs.c.stamp.desc()).limit(limit)
+
+
+def _value_columns(rows: Any) -> list[ColumnElement[Any]]:
+    return [rows.c[name] for name in ("number", "text") if name in rows.c]
+
+
+def _sort_keys(rows: Any, descending: bool) -> list[Any]:
+    """Numbers before texts, whichever way the order goes; one column alone is sorted by its index."""
+    columns = _value_columns(rows)
+    keys = [each.desc() if descending else each.asc() for each in columns]
+    return keys if len(keys) == 1 else [columns[0].is_(None), *keys]
+
+
+def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[start : start + IDS_AT_ONCE]
+
+
+def _assemble(connection: Connection, ids: Sequence[str], now: float) -> tuple[Run, ...]:
+    """The runs with these ids, in this order; ids that no run was started with are left out."""
+    found: dict[str, Run] = {}
+    for portion in _portions(ids):
+        parts = _Parts(connection, portion)
+        statement = select(runs, is_over().label("over"), status_column(now).label("shown_status"))
+        for row in connection.execute(statement.where(runs.c.id.in_(portion), runs.c.stamp.is_not(None))):
+            found[row.id] = parts.run_of(row)
+    return tuple(found[identifier] for identifier in ids if identifier in found)
+
+
+class _Parts:
+    """What other tables know of some runs."""
+
+    def __init__(self, connection: Connection, ids: Sequence[str]) -> None:
+        self.params: dict[str, dict[str, Any]] = {}
+        self.metrics: dict[str, dict[str, float]] = {}
+        self.tags: dict[str, dict[str, str | None]] = {}
+        for row in connection.execute(select(params).where(params.c.run.in_(ids)).order_by(params.c.name)):
+            value = from_json_text(row.value) if row.large is None else LargeValue(file=_decode_file(row.large))
+            self.params.setdefault(row.run, {})[row.name] = value
+        for row in connection.execute(select(metrics).where(metrics.c.run.in_(ids)).order_by(metrics.c.name)):
+            self.metrics.setdefault(row.run, {})[row.name] = float("nan") if row.last is None else row.last
+        current = current_tags().subquery()
+        chosen = select(current).where(current.c.run.in_(ids)).order_by(current.c.name, current.c.stamp)
+        for row in connection.execute(chosen):
+            self.tags.setdefault(row.run, {})[row.name] = row.value
+
+    def run_of(self, row: Any) -> Run:
+        status: Status = row.shown_status
+        return Run(
+            started=_decode_started(row.started),
+            over=bool(row.over),
+            status=status,
+            created=row.created,
+            actor=row.actor,
+            stamp=row.stamp,
+            ended=row.ended if row.over else None,
+            params=self.params.get(row.id, {}),
+            tags={name: value for name, value in self.tags.get(row.id, {}).items() if value is not None},
+            metrics=self.metrics.get(row.id, {}),
+            provenance=_decode_provenance(row.provenance) if row.provenance is not None else None,
+            error=(row.error or "") if row.over else "",
+            lost_records=row.lost or 0,
+            deleted=row.deleted,
+        )
+
+
+PROJECTION = Projection(
+    name="run",
+    version=1,
+    tables=METADATA,
+    kinds=KINDS,
+    fold=fold,
+    answers={
+        RunsByIds: runs_by_ids,
+        RunsLike: runs_like,
+        FindRuns: find_runs,
+        ChildRuns: child_runs,
+        ArtifactsOf: artifacts_of,
+        LinksOf: links_of,
+        SealedOf: sealed_of,
+        ParamConflicts: param_conflicts,
+        SealedAmong: sealed_among,
+        WereDeleted: were_deleted,
+        TagEvents: tag_events,
+    },
+    portraits={"run": portray},
+)

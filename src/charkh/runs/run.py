@@ -1,0 +1,335 @@
+"""The noun: what a run is, and what its events say.
+
+Pure data, no I/O; every verb of this room speaks these structs. Names, params and tags are bounded and
+without credentials; what a user typed at length (patch, command line, long params) is bytes in the
+vault, which can be erased. Metric points are no events: they lie in data segments until they are sealed
+(`charkh.runs.points`, docs/formats/runs.md).
+"""
+
+import json
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from charkh.core.errors import Invalid
+from charkh.core.files import FileRef
+from charkh.core.redact import redact
+
+STARTED_KIND = "run.started/1"
+PROVENANCE_KIND = "run.provenance/1"
+PARAMS_KIND = "run.params/1"
+TAGGED_KIND = "run.tagged/1"
+ARTIFACT_KIND = "run.artifact/1"
+LINKED_KIND = "run.linked/1"
+ENDED_KIND = "run.ended/1"
+SEALED_KIND = "run.sealed/1"
+DELETED_KIND = "run.deleted/1"
+
+MAX_NAME = 250
+MAX_TEXT = 500
+LOST_AFTER_SECONDS = 60.0
+"""A run that has neither ended nor given a sign of life for this long shows as lost."""
+
+EndStatus = Literal["finished", "failed"]
+Status = Literal["running", "finished", "failed", "lost"]
+
+
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.started/1`; a run that goes on after a restart says it again, and the earliest stays.
+
+    Attributes:
+        run: id of the run, which is the subject's id.
+        name: for people; runs may share it.
+        group: what belongs together, such as the seeds of one experiment.
+        parent: id of the run that this one is a part of, or empty.
+        host: name of the machine.
+        pid: process id of the starter.
+    """
+
+    run: str
+    name: str = ""
+    group: str = ""
+    parent: str = ""
+    host: str = ""
+    pid: int = 0
+
+
+class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.provenance/1`: where the code came from and what it ran on.
+
+    Attributes:
+        run: id of the run.
+        commit: of the version control system, or empty.
+        branch: its name, or empty.
+        remote: where the repository was cloned from, without credentials.
+        dirty: the working tree differed from the commit; None where that is unknown.
+        folder: where the run was started, relative to the root of the repository.
+        patch: the differences, new text files included, without credentials; None when there are none.
+        patch_cut: the differences were longer than what is kept.
+        script: text of the main script where no version control system has it.
+        command: the command line, a JSON list.
+        environment: the installed distributions, one `name==version` a line.
+        variables: the environment variables of the allow-list, a JSON object.
+        python: version of the interpreter.
+        platform: operating system and machine.
+        cpus: number of processors.
+        memory: bytes.
+        gpus: names of the accelerators.
+    """
+
+    run: str
+    commit: str = ""
+    branch: str = ""
+    remote: str = ""
+    dirty: bool | None = None
+    folder: str = ""
+    patch: FileRef | None = None
+    patch_cut: bool = False
+    script: FileRef | None = None
+    command: FileRef | None = None
+    environment: FileRef | None = None
+    variables: FileRef | None = None
+    python: str = ""
+    platform: str = ""
+    cpus: int = 0
+    memory: int = 0
+    gpus: tuple[str, ...] = ()
+
+
+class RunParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.params/1`; of two values for one param the first shows, beside the conflict.
+
+    Attributes:
+        run: id of the run.
+        values: by dotted name; any JSON value, and floats that JSON cannot say.
+        large: by dotted name, values too long for an event, as JSON bytes.
+    """
+
+    run: str
+    values: dict[str, Any]
+    large: dict[str, FileRef] = {}
+
+
+class RunTagged(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.tagged/1`.
+
+    Attributes:
+        run: id of the run.
+        tags: by name; None removes the tag.
+        replaces: by name, ids of the events that this one saw and supersedes.
+    """
+
+    run: str
+    tags: dict[str, str | None]
+    replaces: dict[str, tuple[str, ...]] = {}
+
+
+class RunArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.artifact/1`: a file that the run left; of two under one path the latest shows."""
+
+    run: str
+    path: str
+    file: FileRef
+
+
+class RunLinked(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.linked/1`; the links themselves are the event's edges."""
+
+    run: str
+
+
+class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.ended/1`.
+
+    Attributes:
+        run: id of the run.
+        status: how it ended.
+        error: type and text of the exception that ended it, without credentials.
+        lost: metric records that could not be written: the run is incomplete when there are any.
+    """
+
+    run: str
+    status: EndStatus
+    error: str = ""
+    lost: int = 0
+
+
+class SeriesSummary(msgspec.Struct, frozen=True, array_like=True):
+    """What one segment holds of one metric.
+
+    Attributes:
+        key: of the metric.
+        context: such as `val`; empty where the caller named none.
+        count: points.
+        first_step: the smallest step.
+        last_step: the greatest step.
+        last: value at the greatest step; of several, the one that was logged last.
+        low: the smallest value; NaN when every value is.
+        high: the greatest value; NaN when every value is.
+        first_time: seconds since the epoch of the earliest point.
+        last_time: seconds since the epoch of the latest point.
+    """
+
+    key: str
+    context: str
+    count: int
+    first_step: int
+    last_step: int
+    last: float
+    low: float
+    high: float
+    first_time: float
+    last_time: float
+
+    @property
+    def name(self) -> str:
+        return series_name(self.key, self.context)
+
+
+class RunSealed(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.sealed/1`: a data segment has been rewritten into a blob.
+
+    Attributes:
+        run: id of the run.
+        segment: id of the data segment.
+        writer: which of the run's writers, such as the rank.
+        attempt: which attempt of that writer; later ones are greater.
+        blob: the points, laid out as docs/formats/runs.md says.
+        records: how many records the segment had.
+        points: how many points.
+        series: one summary for each metric, at most `MAX_SERIES`; the blob has them all.
+    """
+
+    run: str
+    segment: str
+    writer: str
+    attempt: int
+    blob: FileRef
+    records: int
+    points: int
+    series: tuple[SeriesSummary, ...]
+
+
+class RunDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.deleted/1`: the run's bytes need no longer be readable on its behalf."""
+
+    run: str
+    reason: str = ""
+
+
+class LargeValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A param that is too long for a fact; `file` is its JSON in the vault."""
+
+    file: FileRef
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a run left, as the catalog answers it; `at` is seconds since the epoch."""
+
+    path: str
+    file: FileRef
+    at: float
+
+
+class ParamConflict(msgspec.Struct, frozen=True, kw_only=True):
+    """A param that was given several values; `shown` was the first."""
+
+    name: str
+    shown: Any
+    others: tuple[Any, ...]
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the catalog answers it.
+
+    Attributes:
+        started: what its first event says.
+        over: it has ended and was not taken up again.
+        status: `running`, `finished`, `failed` or `lost`.
+        created: seconds since the epoch when it was started.
+        ended: seconds since the epoch, or None.
+        actor: who started it, `user@host`.
+        params: by dotted name; `LargeValue` for a value that is kept as bytes.
+        tags: by name.
+        metrics: by series name, the value at the greatest step of the writer that shows by default.
+        provenance: what is known of it, or None.
+        error: why it failed, or empty.
+        lost_records: metric records that could not be written.
+        stamp: the total order of runs.
+        deleted: seconds since the epoch when it was deleted, or None.
+    """
+
+    started: RunStarted
+    over: bool
+    status: Status
+    created: float
+    actor: str
+    stamp: str
+    ended: float | None = None
+    params: dict[str, Any] = {}
+    tags: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+    provenance: RunProvenance | None = None
+    error: str = ""
+    lost_records: int = 0
+    deleted: float | None = None
+
+    @property
+    def id(self) -> str:
+        return self.started.run
+
+    @property
+    def subject(self) -> str:
+        """`run:id`, as it stands in edges."""
+        return f"run:{self.started.run}"
+
+    @property
+    def name(self) -> str:
+        return self.started.name
+
+    @property
+    def complete(self) -> bool:
+        """Whether every metric record that was logged has been kept."""
+        return self.lost_records == 0
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it has not ended."""
+        return None if self.ended is None else max(0.0, self.ended - self.created)
+
+
+def series_name(key: str, context: str) -> str:
+    """How a metric is called where contexts are told apart: `loss`, or `loss[val]`."""
+    return f"{key}[{context}]" if context else key
+
+
+def json_text(value: object) -> str:
+    """A param as text: JSON, with `NaN` and `Infinity` for the floats that JSON cannot say."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def from_json_text(text: str) -> Any:
+    """The value of `json_text`."""
+    return json.loads(text)
+
+
+def bounded_text(text: str, what: str, limit: int = MAX_NAME) -> str:
+    """A short text that may stand in an event, without credentials.
+
+    Raises:
+        Invalid: longer than `limit`.
+    """
+    clean = redact(text.strip()).encode("utf-8", "replace").decode()
+    if len(clean) > limit:
+        raise Invalid(
+            f"the {what} has {len(clean)} characters, more than {limit}",
+            code="run.text_too_long",
+            hint="Add long texts as an artifact.",
+        )
+    return clean
+
+
+def is_nan(value: object) -> bool:
+    """Whether a value is the float that is no number."""
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,85 @@
+"""Seal closed points segments: columns into the vault, then the fact, then the segment goes.
+
+A crash between any two of the three is harmless: the next seal finds the segment and does what is missing;
+equal records give an equal blob, so that a second fact says the same as the first.
+"""
+
+from collections.abc import Sequence
+
+from charkh.core.errors import NotFound
+from charkh.core.events import Draft
+from charkh.core.refs import parse_subject
+from charkh.ports.journal import DataHeader
+from charkh.ports.store import Store
+from charkh.runs.index import SealedAmong, WereDeleted
+from charkh.runs.points import CONTENT, collect_series
+from charkh.runs.run import SEALED_KIND, RunSealed
+from charkh.runs.sealed_points import encode_blob
+
+MAX_SERIES = 10_000
+"""Summaries that stand in the fact; the blob's own index has all of them."""
+
+TOGETHER = 200
+"""Segments whose blobs share one flush and whose facts share one sync."""
+
+
+def seal_ended(store: Store) -> int:
+    """Seal every points segment that nobody writes any more; how many were let go of.
+
+    Raises:
+        Locked: another process seals or decides.
+        Unavailable: the store cannot be written; what was sealed before stays so.
+    """
+    with store.journal.exclusive():
+        closed = [each.header for each in store.journal.list_data() if each.header.content == CONTENT and not each.live]
+        for start in range(0, len(closed), TOGETHER):
+            _seal_together(store, closed[start : start + TOGETHER])
+    return len(closed)
+
+
+def sealed_draft(store: Store, header: DataHeader) -> Draft | None:
+    """Put a segment's points into the vault, and the fact that names them; None where it holds none.
+
+    The caller flushes the vault before it records.
+
+    Raises:
+        NotFound: the segment is not here any more.
+        Corrupt: a record cannot be read.
+    """
+    records, series = collect_series(record.payload for record in store.journal.read_data(header.segment))
+    if not series:
+        return None
+    summaries = [each.summary() for each in series]
+    blob = store.vault.put_bytes(encode_blob(series, summaries), "points.zst")
+    body = RunSealed(
+        run=parse_subject(header.subject).id,
+        segment=header.segment,
+        writer=header.writer,
+        attempt=header.attempt,
+        blob=blob,
+        records=records,
+        points=sum(summary.count for summary in summaries),
+        series=tuple(summaries[:MAX_SERIES]),
+    )
+    return Draft(kind=SEALED_KIND, subject=header.subject, body=body, holds=(blob.held,))
+
+
+def _seal_together(store: Store, headers: Sequence[DataHeader]) -> None:
+    done = set(store.queries.ask(SealedAmong(segments=tuple(header.segment for header in headers))))
+    runs = {header.segment: parse_subject(header.subject).id for header in headers}
+    done_with = set(store.queries.ask(WereDeleted(runs=tuple(sorted(set(runs.values()))))))
+    drafts: list[Draft] = []
+    for header in headers:
+        if header.segment in done or runs[header.segment] in done_with:
+            continue
+        try:
+            draft = sealed_draft(store, header)
+        except NotFound:
+            # Its own process sealed it meanwhile.
+            continue
+        drafts += [draft] if draft is not None else []
+    if drafts:
+        store.vault.flush()
+        store.record(*drafts, durable=True)
+    for header in headers:
+        store.journal.drop_data(header.segment)

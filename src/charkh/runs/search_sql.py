@@ -1,0 +1,160 @@
+"""A search condition as SQL over the tables of runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, not_, or_, select, true
+
+from charkh.runs.query import All, Any_, Comparison, Condition, Field, Not, Scalar
+from charkh.runs.run import LOST_AFTER_SECONDS
+from charkh.runs.tables import metrics, params, replaced_tags, runs, tags
+
+Clause = ColumnElement[bool]
+Rows = Select[*tuple[Any, ...]]
+_METRIC_COLUMNS = {"metrics": metrics.c.last, "low": metrics.c.low, "high": metrics.c.high}
+_WORD_COLUMNS: dict[str, ColumnElement[Any]] = {
+    "id": runs.c.id,
+    "name": func.nullif(runs.c.name, ""),
+    "group": func.nullif(runs.c.run_group, ""),
+    "parent": func.nullif(runs.c.parent, ""),
+    "actor": runs.c.actor,
+    "commit": func.nullif(runs.c.commit_id, ""),
+    "branch": func.nullif(runs.c.branch, ""),
+    "error": func.nullif(runs.c.error, ""),
+    "created": runs.c.created,
+    "lost_records": func.coalesce(runs.c.lost, 0),
+}
+
+
+def is_over() -> Clause:
+    """Whether a run has ended and has not been taken up again since."""
+    return and_(runs.c.ended_stamp.is_not(None), runs.c.resumed_stamp < runs.c.ended_stamp)
+
+
+def status_column(now: float) -> ColumnElement[str]:
+    """The status of a run none of whose segments is held open; `now` is seconds since the epoch."""
+    fresh = runs.c.created >= now - LOST_AFTER_SECONDS
+    return case((is_over(), runs.c.status), (fresh, literal("running")), else_=literal("lost"))
+
+
+def current_tags() -> Rows:
+    """Run, name, value and stamp of the tags that nothing replaces."""
+    seen = exists().where(replaced_tags.c.event == tags.c.event, replaced_tags.c.name == tags.c.name)
+    return select(tags).where(not_(seen))
+
+
+def clause(condition: Condition | None, now: float) -> Clause:
+    """The condition on `run` rows."""
+    if condition is None:
+        return true()
+    if isinstance(condition, All):
+        return and_(*(clause(each, now) for each in condition.conditions))
+    if isinstance(condition, Any_):
+        return or_(*(clause(each, now) for each in condition.conditions))
+    if isinstance(condition, Not):
+        return not_(clause(condition.condition, now))
+    if condition.field.family == "run":
+        return _word(condition, now)
+    holders = _holders(condition)
+    if condition.operator == "is null":
+        return runs.c.id.not_in(holders)
+    return runs.c.id.in_(holders)
+
+
+def order_column(field: Field, now: float) -> tuple[ColumnElement[Any], Rows | None]:
+    """What to sort by, and the rows to join by their column `run`, where it is no column of the run itself."""
+    if field.family == "run":
+        # The stamp sorts as the moment of the start does, and has an index.
+        return (runs.c.stamp if field.name == "created" else word_column(field.name, now)), None
+    if field.family == "params":
+        held = select(params.c.run, params.c.number, params.c.text).where(params.c.name == field.name)
+    elif field.family == "tags":
+        held = _shown_tags(field.name)
+    else:
+        held = select(metrics.c.run, _METRIC_COLUMNS[field.family].label("number")).where(metrics.c.name == field.name)
+    return literal(None), held
+
+
+def word_column(name: str, now: float) -> ColumnElement[Any]:
+    """The run's own word as a column."""
+    if name == "status":
+        return status_column(now)
+    if name == "ended":
+        return case((is_over(), runs.c.ended), else_=None)
+    if name == "duration":
+        return case((is_over(), runs.c.ended - runs.c.created), else_=None)
+    return _WORD_COLUMNS[name]
+
+
+def _word(condition: Comparison, now: float) -> Clause:
+    column = word_column(condition.field.name, now)
+    if condition.operator == "is null":
+        return column.is_(None)
+    if condition.operator == "is not null":
+        return column.is_not(None)
+    # Of a missing value even the negation must not hold, as everywhere in the grammar.
+    return and_(column.is_not(None), _compared(column, condition.operator, condition.values))
+
+
+def _holders(condition: Comparison) -> Rows:
+    """The runs that have the field and whose value compares as it should."""
+    field, operator, values = condition.field, condition.operator, condition.values
+    present = operator in {"is null", "is not null"}
+    if field.family == "params":
+        held = select(params.c.run).where(params.c.name == field.name)
+        return held if present else held.where(_compared_param(operator, values))
+    if field.family == "tags":
+        shown = _shown_tags(field.name).subquery()
+        held = select(shown.c.run)
+        return held if present else held.where(_compared(shown.c.text, operator, values))
+    held = select(metrics.c.run).where(metrics.c.name == field.name)
+    column = _METRIC_COLUMNS[field.family]
+    return held if present else held.where(column.is_not(None), _compared(column, operator, values))
+
+
+def _shown_tags(name: str) -> Rows:
+    """Run and text of a tag: of several values that were set apart, the latest."""
+    current = current_tags().where(tags.c.name == name).subquery()
+    latest = select(current.c.run, func.max(current.c.stamp).label("stamp")).group_by(current.c.run).subquery()
+    return (
+        select(current.c.run, current.c.value.label("text"))
+        .join(latest, and_(current.c.run == latest.c.run, current.c.stamp == latest.c.stamp))
+        .where(current.c.value.is_not(None))
+    )
+
+
+def _compared_param(operator: str, values: Sequence[Scalar]) -> Clause:
+    if operator in {"in", "not in", "==", "!="}:
+        equal = or_(*(_equal_param(value) for value in values))
+        known = or_(params.c.number.is_not(None), params.c.value != "NaN")
+        return equal if operator in {"in", "=="} else and_(not_(func.coalesce(equal, false())), known)
+    value = values[0]
+    if isinstance(value, bool):
+        return false()
+    return _compared(params.c.text if isinstance(value, str) else params.c.number, operator, values)
+
+
+def _equal_param(value: Scalar) -> Clause:
+    if isinstance(value, bool):
+        return params.c.value == ("true" if value else "false")
+    column = params.c.text if isinstance(value, str) else params.c.number
+    return func.coalesce(column == value, false())
+
+
+def _compared(column: ColumnElement[Any], operator: str, values: Sequence[Scalar]) -> Clause:
+    if operator == "in":
+        return column.in_(values)
+    if operator == "not in":
+        return column.not_in(values)
+    value = values[0]
+    if operator == "~":
+        return func.lower(column).contains(str(value).lower(), autoescape=True)
+    answers: dict[str, ColumnElement[bool]] = {
+        "==": column == value,
+        "!=": column != value,
+        "<": column < value,
+        "<=": column <= value,
+        ">": column > value,
+        ">=": column >= value,
+    }
+    return answers[operator]

@@ -1,0 +1,375 @@
+"""The catalog tables of runs, and how each kind of event folds into them.
+
+Every fold is a join: rows are added, the earliest or latest is kept, or the greater of two values is.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    case,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from charkh.core.clock import seconds
+from charkh.core.events import Event, body_of
+from charkh.ports.folding import add_rows, keep_rows
+from charkh.runs.membership import writer_order
+from charkh.runs.run import (
+    ARTIFACT_KIND,
+    DELETED_KIND,
+    ENDED_KIND,
+    LINKED_KIND,
+    PARAMS_KIND,
+    PROVENANCE_KIND,
+    SEALED_KIND,
+    STARTED_KIND,
+    TAGGED_KIND,
+    RunArtifact,
+    RunDeleted,
+    RunEnded,
+    RunLinked,
+    RunParams,
+    RunProvenance,
+    RunSealed,
+    RunStarted,
+    RunTagged,
+    SeriesSummary,
+    json_text,
+)
+
+Row = dict[str, Any]
+
+METADATA = MetaData()
+runs = Table(
+    "run",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("name", String, index=True),
+    Column("run_group", String, index=True),
+    Column("parent", String, index=True),
+    Column("started", LargeBinary),
+    Column("created", Float),
+    Column("actor", String),
+    Column("stamp", String, index=True),
+    Column("resumed_stamp", String),
+    Column("status", String),
+    Column("error", String),
+    Column("lost", Integer),
+    Column("ended", Float),
+    Column("ended_stamp", String),
+    Column("provenance", LargeBinary),
+    Column("commit_id", String),
+    Column("branch", String),
+    Column("provenance_stamp", String),
+    Column("deleted", Float),
+    Column("deleted_stamp", String),
+)
+"""A run by id. Facts about it may come in any order, so that all but its id may be missing."""
+
+params = Table(
+    "run_param",
+    METADATA,
+    Column("run", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("number", Float),
+    Column("text", String),
+    Column("value", String, nullable=False),
+    Column("large", LargeBinary),
+    Column("stamp", String, nullable=False),
+    Index("run_param_number", "name", "number"),
+    Index("run_param_text", "name", "text"),
+)
+"""The first value of each param."""
+
+param_events = Table(
+    "run_param_event",
+    METADATA,
+    Column("event", String, primary_key=True),
+    Column("run", String, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("stamp", String, nullable=False),
+)
+"""Everything that was ever said about params: where the conflicts are."""
+
+tags = Table(
+    "run_tag",
+    METADATA,
+    Column("run", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("event", String, primary_key=True),
+    Column("value", String),
+    Column("stamp", String, nullable=False),
+    Index("run_tag_value", "name", "value"),
+)
+replaced_tags = Table(
+    "run_tag_replaced",
+    METADATA,
+    Column("event", String, primary_key=True),
+    Column("name", String, primary_key=True),
+)
+"""Tags that a later decision has seen and superseded, by the event that set them."""
+
+metrics = Table(
+    "run_metric",
+    METADATA,
+    Column("run", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("last", Float),
+    Column("rank", String, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+    Index("run_metric_last", "name", "last"),
+)
+"""By series name: the value that shows, and the smallest and greatest that anybody logged. NaN is NULL."""
+
+segments = Table(
+    "run_segment",
+    METADATA,
+    Column("segment", String, primary_key=True),
+    Column("run", String, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+)
+artifacts = Table(
+    "run_artifact",
+    METADATA,
+    Column("run", String, primary_key=True),
+    Column("path", String, primary_key=True),
+    Column("file", LargeBinary, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("stamp", String, nullable=False),
+)
+
+links = Table(
+    "run_link",
+    METADATA,
+    Column("run", String, primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("relation", String, primary_key=True),
+    Column("target", String, primary_key=True),
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+_GREATEST_STEP = 1 << 63
+
+
+def fold(connection: Connection, events: Sequence[Event]) -> None:
+    """Fold events of this room's kinds, whatever their order and grouping."""
+    by_kind: dict[str, list[Event]] = {}
+    for event in events:
+        by_kind.setdefault(event.kind, []).append(event)
+    for kind, found in by_kind.items():
+        _FOLDS[kind](connection, found)
+
+
+def shown_rank(writer: str, attempt: int, summary: SeriesSummary, segment: str) -> str:
+    """Orders the values of one metric: the greatest shows.
+
+    Rank 0 before rank 1, a process before those it started; then the greatest step; of one step the later
+    attempt, and the later point.
+    """
+    first, second, name = writer_order(writer)
+    order = f"{_inverted(first)}{_inverted(second + 1)}"
+    late = f"{attempt:016x}{max(0, int(summary.last_time * 1e6)):016x}"
+    return f"{order}{summary.last_step + _GREATEST_STEP:016x}{late}{segment}{name if first == 1 << 62 else ''}"
+
+
+def param_row(run: str, name: str, value: Any, stamp: str, large: bytes | None = None) -> Row:
+    """A param as it is searched: numbers by value, texts by text, everything else by its JSON."""
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return {
+        "run": run,
+        "name": name,
+        "number": None if number is None or math.isnan(number) else number,
+        "text": value.replace("\0", "\ufffd") if isinstance(value, str) else None,
+        "value": json_text(value),
+        "large": large,
+        "stamp": stamp,
+    }
+
+
+def _fold_started(connection: Connection, events: Sequence[Event]) -> None:
+    bodies = [(event, body_of(event, RunStarted)) for event in events]
+    rows = [
+        {
+            "id": body.run,
+            "name": body.name,
+            "run_group": body.group,
+            "parent": body.parent,
+            "started": bytes(event.body),
+            "created": seconds(event.clock),
+            "actor": event.actor,
+            "stamp": event.stamp,
+        }
+        for event, body in bodies
+    ]
+    keep_rows(connection, runs, rows, stamp="stamp", keep="earliest")
+    again = [{"id": body.run, "resumed_stamp": event.stamp} for event, body in bodies]
+    keep_rows(connection, runs, again, stamp="resumed_stamp")
+
+
+def _fold_ended(connection: Connection, events: Sequence[Event]) -> None:
+    rows = [
+        {
+            "id": body.run,
+            "status": body.status,
+            "error": body.error,
+            "lost": body.lost,
+            "ended": seconds(event.clock),
+            "ended_stamp": event.stamp,
+        }
+        for event, body in ((event, body_of(event, RunEnded)) for event in events)
+    ]
+    keep_rows(connection, runs, rows, stamp="ended_stamp")
+
+
+def _fold_provenance(connection: Connection, events: Sequence[Event]) -> None:
+    rows = [
+        {
+            "id": body.run,
+            "provenance": bytes(event.body),
+            "commit_id": body.commit,
+            "branch": body.branch,
+            "provenance_stamp": event.stamp,
+        }
+        for event, body in ((event, body_of(event, RunProvenance)) for event in events)
+    ]
+    keep_rows(connection, runs, rows, stamp="provenance_stamp", keep="earliest")
+
+
+def _fold_deleted(connection: Connection, events: Sequence[Event]) -> None:
+    rows = [
+        {"id": body_of(event, RunDeleted).run, "deleted": seconds(event.clock), "deleted_stamp": event.stamp}
+        for event in events
+    ]
+    keep_rows(connection, runs, rows, stamp="deleted_stamp", keep="earliest")
+
+
+def _fold_params(connection: Connection, events: Sequence[Event]) -> None:
+    rows: list[Row] = []
+    for event in events:
+        body = body_of(event, RunParams)
+        rows += [param_row(body.run, name, value, event.stamp) for name, value in body.values.items()]
+        rows += [param_row(body.run, name, None, event.stamp, _encode(file)) for name, file in body.large.items()]
+    keep_rows(connection, params, rows, stamp="stamp", keep="earliest")
+    said = [
+        {"event": event.id, "run": body_of(event, RunParams).run, "body": bytes(event.body), "stamp": event.stamp}
+        for event in events
+    ]
+    add_rows(connection, param_events, said)
+
+
+def _fold_tagged(connection: Connection, events: Sequence[Event]) -> None:
+    set_now: list[Row] = []
+    replaced: list[Row] = []
+    for event in events:
+        body = body_of(event, RunTagged)
+        for name, value in body.tags.items():
+            set_now.append({"run": body.run, "name": name, "event": event.id, "value": value, "stamp": event.stamp})
+        for name, earlier in body.replaces.items():
+            replaced += [{"event": identifier, "name": name} for identifier in earlier]
+    add_rows(connection, tags, set_now)
+    add_rows(connection, replaced_tags, replaced)
+
+
+def _fold_artifacts(connection: Connection, events: Sequence[Event]) -> None:
+    rows = [
+        {
+            "run": body.run,
+            "path": body.path,
+            "file": _encode(body.file),
+            "at": seconds(event.clock),
+            "stamp": event.stamp,
+        }
+        for event, body in ((event, body_of(event, RunArtifact)) for event in events)
+    ]
+    keep_rows(connection, artifacts, rows, stamp="stamp")
+
+
+def _fold_links(connection: Connection, events: Sequence[Event]) -> None:
+    rows = [
+        {"run": body_of(event, RunLinked).run, "source": edge.source, "relation": edge.relation, "target": edge.target}
+        for event in events
+        for edge in event.edges
+    ]
+    add_rows(connection, links, rows)
+
+
+def _fold_sealed(connection: Connection, events: Sequence[Event]) -> None:
+    bodies = [(event, body_of(event, RunSealed)) for event in events]
+    add_rows(
+        connection,
+        segments,
+        [{"segment": body.segment, "run": body.run, "body": bytes(event.body)} for event, body in bodies],
+    )
+    _keep_metrics(connection, [row for _, body in bodies for row in _metric_rows(body)])
+
+
+def _metric_rows(body: RunSealed) -> list[Row]:
+    return [
+        {
+            "run": body.run,
+            "name": each.name,
+            "last": _finite(each.last),
+            "rank": shown_rank(body.writer, body.attempt, each, body.segment),
+            "low": _finite(each.low),
+            "high": _finite(each.high),
+        }
+        for each in body.series
+    ]
+
+
+def _keep_metrics(connection: Connection, rows: Sequence[Row]) -> None:
+    """Upsert: the value of the greatest rank stays, beside the smallest and the greatest of all."""
+    if not rows:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(metrics)
+    old, new = metrics.c, statement.excluded
+    better = new.rank > old.rank
+    low = case((old.low.is_(None), new.low), (new.low < old.low, new.low), else_=old.low)
+    high = case((old.high.is_(None), new.high), (new.high > old.high, new.high), else_=old.high)
+    statement = statement.on_conflict_do_update(
+        index_elements=["run", "name"],
+        set_={
+            "last": case((better, new.last), else_=old.last),
+            "rank": case((better, new.rank), else_=old.rank),
+            "low": low,
+            "high": high,
+        },
+    )
+    connection.execute(statement, list(rows))
+
+
+def _finite(value: float) -> float | None:
+    """NaN has no order, and SQLite no NaN."""
+    return None if math.isnan(value) else value
+
+
+def _inverted(number: int) -> str:
+    return f"{(1 << 63) - number:016x}"
+
+
+_FOLDS = {
+    STARTED_KIND: _fold_started,
+    ENDED_KIND: _fold_ended,
+    PROVENANCE_KIND: _fold_provenance,
+    PARAMS_KIND: _fold_params,
+    TAGGED_KIND: _fold_tagged,
+    ARTIFACT_KIND: _fold_artifacts,
+    LINKED_KIND: _fold_links,
+    SEALED_KIND: _fold_sealed,
+    DELETED_KIND: _fold_deleted,
+}
+KINDS = frozenset(_FOLDS)
