@@ -21,6 +21,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
         decision: id of the decision, which is the subject's id.
         outcome: what it came to.
         trigger: subject of what triggered it, such as `alert:…` or `dataset:…`; empty when it was asked for by hand.
+        trigger_reason: why that triggered it.
         reason: why, in a sentence.
         moment: seconds since the epoch at which the loop stood, which a replay of the past sets itself.
         model: name of the model.
@@ -37,6 +38,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     moment: float
     trigger: str = ""
+    trigger_reason: str = ""
     model: str = ""
     candidate: str = ""
     champion: str = ""

@@ -65,7 +65,13 @@ def turn(
         idle = Decided(loop=name, decision="", outcome="idle", reason=f"nothing new on {settings.on}", moment=now)
         return Decision(decided=idle, actor=store.actor, at=now, stamp="")
     blank = Decided(
-        loop=name, decision=new_id(), outcome="braked", reason=trigger.reason, moment=now, trigger=trigger.subject
+        loop=name,
+        decision=new_id(),
+        outcome="braked",
+        reason="",
+        moment=now,
+        trigger=trigger.subject,
+        trigger_reason=_bounded(trigger.reason),
     )
     held = cooling(settings, history, now)
     if held:

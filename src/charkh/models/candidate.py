@@ -57,6 +57,11 @@ class Candidate:
         self.example = example
         self._runtimes = tuple(runtimes)
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Subjects that it was made from."""
+        return self.parts.origins
+
     @cached_property
     def predictor(self) -> Predictor:
         """The loaded model."""

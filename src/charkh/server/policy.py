@@ -5,11 +5,8 @@ token once as a link and keeps it as a cookie that no other site can send.
 """
 
 import hmac
-import os
-import secrets
 from collections.abc import Collection
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from litestar import Litestar
@@ -18,7 +15,7 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from charkh.core.errors import Bug, Unavailable
+from charkh.core.errors import Bug
 
 COOKIE = "charkh_token"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
@@ -33,23 +30,6 @@ class Policy(Enum):
     """The token."""
     WRITE = "write"
     """The token, and for a browser's cookie also a request from the server's own page."""
-
-
-def token_of(folder: Path) -> str:
-    """The token of a store, made at the first call; the SDK and the command line read the same file.
-
-    Raises:
-        Unavailable: the file cannot be written or read.
-    """
-    path = folder / "token"
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}", code="server.token") from error
-    return path.read_text().strip()
 
 
 def require_policies(app: Litestar) -> None:

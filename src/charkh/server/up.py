@@ -11,9 +11,10 @@ from charkh.core.errors import Denied, Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
 from charkh.server.application import Front, api
-from charkh.server.policy import LOOPBACK, Doorkeeper, host_names, token_of
+from charkh.server.policy import LOOPBACK, Doorkeeper, host_names
 from charkh.server.scheduler import Scheduler
 from charkh.workspace.serving import Serving
+from charkh.workspace.token import token_of
 from charkh.workspace.workspace import Workspace
 
 GRACE = 10.0

@@ -1,8 +1,34 @@
 """Every noun's part of the catalog, in one readable list."""
 
 from charkh.assets.index import PROJECTION as ASSETS
+from charkh.cards.index import PROJECTION as CARDS
+from charkh.checks.index import PROJECTION as CHECKS
+from charkh.datasets.index import PROJECTION as DATASETS
+from charkh.endpoints.index import PROJECTION as ENDPOINTS
+from charkh.evaluations.index import PROJECTION as EVALUATIONS
 from charkh.lineage.index import PROJECTION as LINEAGE
+from charkh.loops.index import PROJECTION as LOOPS
 from charkh.models.index import PROJECTION as MODELS
+from charkh.monitors.index import PROJECTION as MONITORS
+from charkh.pipelines.index import PROJECTION as PIPELINES
 from charkh.ports.projections import Projection
+from charkh.recipes.index import PROJECTION as RECIPES
+from charkh.runs.index import PROJECTION as RUNS
+from charkh.studies.index import PROJECTION as STUDIES
 
-PROJECTIONS: tuple[Projection, ...] = (LINEAGE, ASSETS, MODELS)
+PROJECTIONS: tuple[Projection, ...] = (
+    LINEAGE,
+    ASSETS,
+    DATASETS,
+    RUNS,
+    RECIPES,
+    CHECKS,
+    PIPELINES,
+    STUDIES,
+    EVALUATIONS,
+    MODELS,
+    CARDS,
+    ENDPOINTS,
+    MONITORS,
+    LOOPS,
+)

@@ -1,0 +1,38 @@
+"""`python -m charkh.demo`: live through the flights year and leave a report."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from charkh.core.errors import CharkhError
+from charkh.demo.report import report
+from charkh.demo.year import live_through
+
+
+def main() -> int:
+    """Run the demo; the exit status."""
+    parser = argparse.ArgumentParser(prog="charkh.demo", description="The flights year, in a few minutes.")
+    parser.add_argument("--folder", type=Path, default=Path("demo-output"), help="made anew (default: demo-output)")
+    chosen = parser.parse_args()
+    begin = time.perf_counter()
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"[{time.perf_counter() - begin:5.1f} s] {line}\n")
+        sys.stdout.flush()
+
+    say("the flights year: 336,776 flights from New York in 2013, month by month")
+    try:
+        story = live_through(chosen.folder.resolve(), say)
+    except CharkhError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    page = chosen.folder / "report.html"
+    page.write_text(report(story), encoding="utf-8")
+    say(f"done. The report: {page}")
+    say(f"look around: charkh -C {chosen.folder} up")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,330 @@
+"""The flights year, month by month: arrive, predict, learn the truth, watch, retrain, judge."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Generator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from charkh.cards.index import CardOf
+from charkh.cards.record import read_markdown
+from charkh.checks.index import Checks
+from charkh.core.errors import Conflict
+from charkh.core.metrics import block_bootstrap, interval, roc_auc
+from charkh.datasets.add import add_files, add_table
+from charkh.datasets.dataset import DatasetVersion, Reading
+from charkh.datasets.find import find as find_dataset
+from charkh.datasets.read import read_table
+from charkh.datasets.table import Table
+from charkh.demo.client import InferenceClient, served
+from charkh.demo.source import packaged_data, write_months
+from charkh.demo.story import DecisionLine, MonthLine, QuarantineLine, Score, Story, VersionLine
+from charkh.endpoints.read import predictions
+from charkh.evaluations.details import read_details
+from charkh.evaluations.evaluation import Score as MetricScore
+from charkh.evaluations.index import EvaluationsOf
+from charkh.loops.loop import Decision
+from charkh.models.find import find as find_model
+from charkh.models.index import ModelById
+from charkh.monitors.collect import Report
+from charkh.workspace.ambient import use
+from charkh.workspace.serving import Prepare, preparing
+from charkh.workspace.tables import recipe
+from charkh.workspace.token import token_of
+from charkh.workspace.tracing import render, trace_in
+from charkh.workspace.training import load, scores_of
+from charkh.workspace.turning import turn_loop
+from charkh.workspace.watching import scored, watch
+from charkh.workspace.workspace import Workspace, open_workspace
+
+MODEL = ENDPOINT = MONITOR = LOOP = "delay"
+FIRST = range(1, 4)
+LATER = range(4, 13)
+NULLS = Reading(nulls=("NA",))
+ROUNDS = 500
+MARK = ".charkh-demo"
+"""A folder with this file was made by the demo, and is made anew by the next."""
+Say = Callable[[str], None]
+
+
+class Candidate(NamedTuple):
+    """A model that the loop made, and the month at whose end it did."""
+
+    month: int
+    version: str
+    ref: str
+
+
+class Year:
+    """The replay of 2013 in one workspace.
+
+    Args:
+        workspace: fresh, with the demo's settings, recipes and checks.
+        incoming: where the month's files lie.
+        say: told what is under way, one line at a time.
+    """
+
+    def __init__(self, workspace: Workspace, incoming: Path, say: Say) -> None:
+        self._workspace = workspace
+        self._store = workspace.store
+        self._say = say
+        self._seconds: dict[str, float] = {}
+        self._versions: list[VersionLine] = []
+        self._decisions: list[DecisionLine] = []
+        self._candidates: list[Candidate] = []
+        self._reports: dict[int, Report] = {}
+        with self._timed("splitting the year into months"):
+            self._months = write_months(incoming)
+
+    def live(self) -> Story:
+        """Live through the year and tell it."""
+        self._begin()
+        with served(self._workspace.folder, token_of(self._workspace.store_folder), ENDPOINT) as client:
+            for month in LATER:
+                self._month(month, client)
+        with self._timed("learning the truth"):
+            self._truth(12)
+        return self._told()
+
+    def _begin(self) -> None:
+        """January to March, whose truth is known, and the first champion."""
+        data = packaged_data()
+        with self._timed("versioning"):
+            self._add("planes", [data / "planes.csv"])
+            self._add("weather", [data / "weather.csv"])
+            self._add("schedule", [self._months[month][0] for month in FIRST])
+            self._add("flights", [self._months[month][1] for month in FIRST])
+            for month in FIRST:
+                self._learn(month)
+        self._turn(3, by_hand=True)
+
+    def _month(self, month: int, client: InferenceClient) -> None:
+        """One month arrives, is predicted, and the truth of the month before is learnt."""
+        with self._timed("versioning"):
+            self._add("schedule", [self._months[month][0]], append=True)
+        with self._timed("predicting over HTTP"):
+            client.wait_for(str(find_model(self._store, f"{MODEL}@champion").made.number))
+            rows = read_table(self._store, find_dataset(self._store, "schedule"), file=self._months[month][0].name)
+            ids = client.infer(rows)
+            self._say(f"  {name_of(month)}: {len(ids):,} flights predicted over HTTP")
+        with self._timed("learning the truth"):
+            if month - 1 not in FIRST:
+                self._truth(month - 1)
+        with self._timed("watching"):
+            self._reports[month] = watch(self._workspace, MONITOR, moment=end_of(month))
+        self._turn(month)
+
+    def _truth(self, month: int) -> None:
+        """A month's full records arrive."""
+        self._add("flights", [self._months[month][1]], append=True)
+        self._learn(month)
+
+    def _learn(self, month: int) -> None:
+        """From one month's records, which flights were late."""
+        version = find_dataset(self._store, "flights")
+        rows = read_table(self._store, version, file=self._months[month][1].name)
+        tidy = recipe("recipes/flights.json")(Table(rows, (version.subject,)))
+        known = tidy.frame.filter(pl.col("late").is_not_null()).select(
+            "flight_id", "late", pl.col("scheduled_at").dt.date().alias("day")
+        )
+        add_table(
+            self._store,
+            "flights.truth",
+            known,
+            file=f"truth-2013-{month:02d}.parquet",
+            append=month != FIRST.start,
+            origins=[("made_from", origin) for origin in tidy.origins],
+        )
+
+    def _turn(self, month: int, *, by_hand: bool = False) -> None:
+        with self._timed("training and judging"):
+            decision = turn_loop(self._workspace, LOOP, moment=end_of(month), by_hand=by_hand)
+        if decision.decided.outcome == "idle":
+            return
+        self._decisions.append(self._line(month, decision))
+        if decision.decided.candidate:
+            version = self._store.queries.ask(ModelById(version=decision.decided.candidate))
+            assert version is not None
+            self._candidates.append(Candidate(month, version.id, version.ref))
+        self._say(f"  end of {name_of(month)}: {decision.decided.outcome}: {decision.decided.reason}")
+
+    def _line(self, month: int, decision: Decision) -> DecisionLine:
+        decided = decision.decided
+
+        def ref(identifier: str) -> str:
+            version = self._store.queries.ask(ModelById(version=identifier)) if identifier else None
+            return version.ref if version is not None else ""
+
+        return DecisionLine(
+            month=name_of(month),
+            outcome=decided.outcome,
+            reason=decided.reason,
+            trigger=decided.trigger_reason,
+            candidate=ref(decided.candidate),
+            champion=ref(decided.champion),
+            looks=decided.looks,
+            verdicts=decided.verdicts,
+        )
+
+    def _add(self, name: str, paths: Sequence[Path], *, append: bool = False) -> DatasetVersion:
+        before = stored_bytes(self._workspace)
+        version = add_files(
+            self._store, name, list(paths), append=append, reading=NULLS, sources=[path.name for path in paths]
+        )
+        stored = stored_bytes(self._workspace) - before
+        made = version.made
+        self._versions.append(VersionLine(ref=version.ref, rows=made.rows or 0, size=made.tree.size, stored=stored))
+        self._say(
+            f"  {version.ref}: {made.rows or 0:,} rows, {made.tree.size / 1e6:.1f} MB, {stored / 1e6:.2f} MB stored"
+        )
+        return version
+
+    @contextlib.contextmanager
+    def _timed(self, part: str) -> Generator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[part] = self._seconds.get(part, 0.0) + time.perf_counter() - begin
+
+    def _told(self) -> Story:
+        with self._timed("telling"):
+            months = self._scored_months()
+            first = find_model(self._store, self._candidates[0].version)
+            evaluation = self._store.queries.ask(EvaluationsOf(subject=first.subject))[0]
+            details = read_details(self._store, evaluation)
+            last = predictions(self._store, ENDPOINT)["prediction_id"][-1]
+            champion = find_model(self._store, f"{MODEL}@champion")
+            card = self._store.queries.ask(CardOf(about=champion.subject))
+            newest = self._store.queries.ask(Checks())[0]
+        return Story(
+            versions=tuple(self._versions),
+            quarantine=tuple(
+                QuarantineLine(reason=count.reason or count.rule, rows=count.failed)
+                for count in newest.ran.counts
+                if count.failed and count.severity == "error"
+            ),
+            quarantined_of=newest.ran.rows,
+            months=tuple(months),
+            decisions=tuple(self._decisions),
+            first=_auc_of(details.scores),
+            slices=tuple(
+                (f"{part.column}={part.value}", part.rows, _auc_of(part.scores))
+                for part in details.slices
+                if part.published
+            ),
+            traced=last,
+            trace="\n".join(render(trace_in(self._store, last))),
+            card=read_markdown(self._store, card) if card is not None else "",
+            seconds=dict(self._seconds),
+        )
+
+    def _scored_months(self) -> list[MonthLine]:
+        """Every month with what served it, what the first model and what the newest candidate would have scored."""
+        prepare = self._prepare()
+        logged = scored(predictions(self._store, ENDPOINT), prepare)
+        truth = read_table(self._store, find_dataset(self._store, "flights.truth"))
+        joined = logged.join(truth, on="flight_id").with_columns(month=pl.col("scheduled_at").dt.month())
+        asked = dict(logged.group_by(pl.col("scheduled_at").dt.month()).len().iter_rows())
+        return [
+            self._month_line(month, joined.filter(pl.col("month") == month), asked.get(month, 0)) for month in LATER
+        ]
+
+    def _month_line(self, month: int, rows: pl.DataFrame, asked: int) -> MonthLine:
+        newest = [each for each in self._candidates if each.month < month][-1]
+        first = self._candidates[0]
+        report = self._reports[month]
+        top = max(report.drift.columns, key=lambda column: column.psi)
+        return MonthLine(
+            month=name_of(month),
+            predicted=asked,
+            scored=rows.height,
+            model=f"{MODEL}@{rows['version'][0]}",
+            served=_score(rows, rows["score"]),
+            frozen=_score(rows, scores_of(load(first.version).predict(rows))),
+            unguarded=_score(rows, scores_of(load(newest.version).predict(rows))),
+            unguarded_model=newest.ref,
+            psi=top.psi,
+            psi_feature=top.column,
+            alerts=tuple(alert.reason for alert in report.alerts),
+        )
+
+    def _prepare(self) -> Prepare:
+        names = self._workspace.settings.endpoint[ENDPOINT].recipes
+        return preparing(self._store, names)
+
+
+def live_through(folder: Path, say: Say) -> Story:
+    """Make a fresh workspace in `folder`, live through the year in it, and tell it.
+
+    Args:
+        folder: made anew where an earlier demo made it.
+        say: told what is under way.
+
+    Raises:
+        Conflict: the folder holds something else.
+    """
+    lay_out(folder)
+    with open_workspace(folder) as workspace, use(workspace):
+        return Year(workspace, folder / "incoming", say).live()
+
+
+def lay_out(folder: Path) -> None:
+    """The demo's own files, as a user would have them in a project."""
+    here = Path(__file__).parent
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).is_file():
+            raise Conflict(
+                f"{folder} has something in it that is not the demo's",
+                code="demo.folder_taken",
+                hint="Name an empty folder with --folder, or one that an earlier demo made.",
+            )
+        shutil.rmtree(folder)
+    places = {
+        "charkh.toml": "charkh.toml",
+        "flights.py": "flights.py",
+        "flights.json": "recipes/flights.json",
+        "features.json": "recipes/features.json",
+        "flights.toml": "checks/flights.toml",
+        "delay.md": "cards/delay.md",
+    }
+    for name, place in places.items():
+        target = folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(here / name, target)
+    (folder / MARK).touch()
+
+
+def stored_bytes(workspace: Workspace) -> int:
+    """Bytes of all packs."""
+    return sum(info.size for info in workspace.blobs.list())
+
+
+def name_of(month: int) -> str:
+    """Such as `2013-04`."""
+    return f"2013-{month:02d}"
+
+
+def end_of(month: int) -> float:
+    """Seconds since the epoch of the first moment after a month of 2013."""
+    return datetime(2013 + month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp()
+
+
+def _auc_of(scores: Sequence[MetricScore]) -> Score:
+    found = next(score for score in scores if score.metric == "auc")
+    nothing = float("nan")
+    value, low, high = (nothing if each is None else each for each in (found.value, found.low, found.high))
+    return Score(auc=value, low=low, high=high)
+
+
+def _score(rows: pl.DataFrame, scores: pl.Series) -> Score:
+    """AUC with a 95 % interval from a bootstrap over days."""
+    truth, values = rows["late"].cast(pl.Int8).to_numpy(), scores.to_numpy()
+    days = rows["day"].to_physical().to_numpy()
+    low, high = interval(block_bootstrap(roc_auc, truth, values, np.asarray(days), rounds=ROUNDS))
+    return Score(auc=roc_auc(truth, values), low=low, high=high)
