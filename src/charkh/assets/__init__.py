@@ -1,0 +1,1 @@
+"""Versioned bytes: chunks by digest, laid in packs, and the trees and chunk lists that name them."""

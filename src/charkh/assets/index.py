@@ -1,0 +1,106 @@
+"""Assets' part of the catalog: what was erased, and what stands in its place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Connection, MetaData, String, Table, select
+
+from charkh.core.events import Event, body_of
+from charkh.ports.folding import keep_rows
+from charkh.ports.projections import Projection, Query
+
+ERASED_KIND = "asset.erased/1"
+
+_metadata = MetaData()
+_erasures = Table(
+    "assets_erasure",
+    _metadata,
+    Column("digest", String, primary_key=True),
+    Column("replacement", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("stamp", String, nullable=False),
+)
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `asset.erased/1`: bytes that no store may give out or take in again.
+
+    Attributes:
+        replacements: by digest of an erased chunk or file, the digest of what stands in its place; empty for nothing.
+        reason: why, in a sentence, without credentials and without what was erased.
+    """
+
+    replacements: dict[str, str]
+    reason: str
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """One erased digest, as the catalog answers it.
+
+    Attributes:
+        digest: of the erased bytes.
+        replacement: digest of what stands in their place; empty for nothing.
+        reason: why.
+        actor: who erased them, `user@host`.
+        event: id of the event.
+    """
+
+    digest: str
+    replacement: str
+    reason: str
+    actor: str
+    event: str
+
+
+class Erasures(Query[tuple[tuple[str, str], ...]], frozen=True, kw_only=True):
+    """Every erased digest and its replacement, empty for nothing."""
+
+
+class ErasureOf(Query[Erasure | None], frozen=True, kw_only=True):
+    """What is known of the erasure of a digest."""
+
+    digest: str
+
+
+def fold(connection: Connection, events: Sequence[Event]) -> None:
+    """Keep, of several erasures of one digest, the first: it is the one that versions have shown since."""
+    rows: list[dict[str, object]] = []
+    for event in events:
+        erased = body_of(event, Erased)
+        for digest, replacement in erased.replacements.items():
+            rows.append(
+                {
+                    "digest": digest,
+                    "replacement": replacement,
+                    "reason": erased.reason,
+                    "actor": event.actor,
+                    "event": event.id,
+                    "stamp": event.stamp,
+                }
+            )
+    keep_rows(connection, _erasures, rows, stamp="stamp", keep="earliest")
+
+
+def _all(connection: Connection, _query: Any) -> tuple[tuple[str, str], ...]:
+    rows = connection.execute(select(_erasures.c.digest, _erasures.c.replacement).order_by(_erasures.c.digest))
+    return tuple((row.digest, row.replacement) for row in rows)
+
+
+def _one(connection: Connection, query: ErasureOf) -> Erasure | None:
+    row = connection.execute(select(_erasures).where(_erasures.c.digest == query.digest)).one_or_none()
+    if row is None:
+        return None
+    return Erasure(digest=row.digest, replacement=row.replacement, reason=row.reason, actor=row.actor, event=row.event)
+
+
+PROJECTION = Projection(
+    name="assets",
+    version=1,
+    tables=_metadata,
+    kinds=frozenset({ERASED_KIND}),
+    fold=fold,
+    answers={Erasures: _all, ErasureOf: _one},
+)

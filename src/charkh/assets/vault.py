@@ -1,0 +1,303 @@
+"""The vault over packs: cuts what is put, stores each chunk once, and verifies each when it is read."""
+
+import os
+import stat
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+from blake3 import blake3
+
+from charkh.assets.chunk_index import ChunkIndex
+from charkh.assets.cutting import WHOLE, cut_blocks, cut_for, suffix_of
+from charkh.assets.erasures import ErasedDigests, refuse_erased, replacement
+from charkh.assets.nodes import ChunkSpan, Node, decode_node, list_chunks, put_list
+from charkh.assets.pack import CHUNK, NODE, Record, record_digest
+from charkh.assets.packing import PackWriter
+from charkh.assets.shelf import Shelf, no_such_asset
+from charkh.assets.squeezing import Probe
+from charkh.assets.tree import put_tree, tree_entries
+from charkh.assets.tree_diff import compare_trees
+from charkh.core.digests import parse_digest
+from charkh.core.errors import Conflict, Invalid, NotFound, Unavailable
+from charkh.core.files import FileRef, TreeChange, TreeEntry, TreeRef
+from charkh.ports.blobs import Blobs
+from charkh.ports.vault import Progress
+
+READ_AT_ONCE = 16 * 1024 * 1024
+
+
+def no_erasures() -> Mapping[str, str]:
+    """The erasures of a store in which nothing was erased."""
+    return {}
+
+
+class PackVault:
+    """The vault port over a blob medium (`charkh.ports.vault.Vault`).
+
+    Processes: several may use one store at once; each writes packs of its own and finds the others'.
+    Fork: the child takes over what the parent had not flushed; both may store it.
+
+    Args:
+        blobs: the medium.
+        index_path: where the index of chunks is cached; None for memory.
+        erasures: gives every erased digest and its replacement, empty for nothing.
+    """
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        index_path: Path | None = None,
+        erasures: Callable[[], Mapping[str, str]] = no_erasures,
+    ) -> None:
+        self.shelf = Shelf(blobs, ChunkIndex(index_path))
+        self._writer = PackWriter(self.shelf)
+        self._erased = ErasedDigests(erasures)
+        self._probe = Probe()
+        self._hashing: ThreadPoolExecutor | None = None
+        _vaults.add(self)
+
+    def put_bytes(self, data: bytes, hint: str = "") -> FileRef:
+        suffix = suffix_of(hint)
+        if len(data) <= WHOLE:
+            return self._put_whole(data, suffix)
+        return self._put_stream(BytesIO(data).readinto, suffix, None)
+
+    def put_file(self, path: Path, progress: Progress | None = None) -> FileRef:
+        descriptor = _open(path)
+        try:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise Invalid(f"{path} is no ordinary file", code="asset.not_a_file", hint="Name a file.")
+            suffix = suffix_of(os.fspath(path))
+            if before.st_size <= WHOLE:
+                data = os.read(descriptor, WHOLE + 1)
+                if len(data) != before.st_size:
+                    raise _changed(path)
+                ref = self._put_whole(data, suffix)
+                if progress:
+                    progress(len(data))
+            else:
+                ref = self._put_stream(lambda buffer: os.readv(descriptor, [buffer]), suffix, progress)
+            after = os.fstat(descriptor)
+        except OSError as error:
+            if isinstance(error, Unavailable | Invalid):
+                raise
+            raise _unreadable(path, error) from error
+        finally:
+            os.close(descriptor)
+        if ref.size != before.st_size or after.st_mtime_ns != before.st_mtime_ns or after.st_size != before.st_size:
+            raise _changed(path)
+        return ref
+
+    def put_tree(self, entries: Iterable[TreeEntry]) -> TreeRef:
+        return put_tree(entries, self._put_node)
+
+    def read(self, ref: FileRef, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        erased = self._erased.now()
+        end = None if length is None else start + length
+        if not ref.root:
+            yield from _cut_to(self._read_chunk(bytes.fromhex(ref.digest), erased), start, end)
+            return
+        for position, chunks in self._chunks(ref, start, erased):
+            yield from self._read_spans(position, chunks, start, end)
+            if end is not None and position + sum(chunk.length for chunk in chunks) >= end:
+                return
+
+    def entries(self, root: str) -> Iterator[TreeEntry]:
+        return tree_entries(bytes.fromhex(parse_digest(root)), self.load_node)
+
+    def compare(self, old: str, new: str) -> Iterator[TreeChange]:
+        return compare_trees(parse_digest(old), parse_digest(new), self.load_node)
+
+    def has(self, digest: str) -> bool:
+        wanted = bytes.fromhex(parse_digest(digest))
+        return self._writer.get(wanted) is not None or bool(self.shelf.locate([wanted]))
+
+    def flush(self) -> None:
+        """Return when everything put so far is durable.
+
+        Raises:
+            Unavailable: the medium refuses; everything is kept, and the next call tries again.
+            Conflict: bytes that were there have been collected meanwhile; put them again.
+        """
+        self._writer.flush()
+        self._erased.forget()
+
+    def close(self) -> None:
+        """Flush, and let go of the index."""
+        self.flush()
+        self.shelf.index.close()
+
+    def load_node(self, digest: bytes) -> Node:
+        """The node of a tree or a chunk list.
+
+        Raises:
+            NotFound: it is not here.
+            Corrupt: it is damaged.
+        """
+        return decode_node(self._record(digest), digest)
+
+    def forget_threads(self) -> None:
+        """In the child of a fork: threads and locks of the parent are not here."""
+        self._hashing = None
+        self.shelf.forget_threads()
+        self._writer.forget_threads()
+        self._erased.forget_threads()
+
+    def _put_whole(self, data: bytes, suffix: str) -> FileRef:
+        hasher = blake3(data)
+        digest = hasher.digest()
+        erased = self._erased.now()
+        if erased and digest in erased:
+            raise refuse_erased(digest)
+        self._writer.add((Record(digest, CHUNK, data, self._probe.of_small(suffix, data)),))
+        return FileRef(digest.hex(), len(data))
+
+    def _put_stream(self, read: Callable[[memoryview], int], suffix: str, progress: Progress | None) -> FileRef:
+        erased = self._erased.now()
+        whole, hashed = blake3(), None
+        spans: list[ChunkSpan] = []
+        for content, chunks in cut_blocks(read, cut_for(suffix)):
+            if hashed is not None:
+                hashed.result()
+            hashed = self._hash_beside(whole, content)
+            digests = [blake3(chunk).digest() for chunk in chunks]
+            if erased:
+                for digest in digests:
+                    if digest in erased:
+                        raise refuse_erased(digest)
+            found = list(zip(digests, chunks, strict=True))
+            squeeze = self._probe.of_block(suffix, content)
+            self._writer.add([Record(digest, CHUNK, chunk, squeeze) for digest, chunk in found])
+            spans.extend([ChunkSpan(digest, len(chunk)) for digest, chunk in found])
+            if progress:
+                progress(len(content))
+        if hashed is not None:
+            hashed.result()
+        digest, size = whole.digest(), sum(span.length for span in spans)
+        if erased and digest in erased:
+            raise refuse_erased(digest)
+        if len(spans) == 1:
+            return FileRef(digest.hex(), size)
+        return FileRef(digest.hex(), size, put_list(spans, self._put_node).hex())
+
+    def _hash_beside(self, whole: blake3, content: memoryview) -> "Future[blake3]":
+        if self._hashing is None:
+            self._hashing = ThreadPoolExecutor(1, thread_name_prefix="charkh-hash")
+        return self._hashing.submit(whole.update, content)
+
+    def _put_node(self, data: bytes, squeeze: bool) -> bytes:
+        digest = record_digest(NODE, data)
+        self._writer.add((Record(digest, NODE, data, squeeze),))
+        return digest
+
+    def _record(self, digest: bytes) -> bytes:
+        waiting = self._writer.get(digest)
+        if waiting is not None:
+            return bytes(waiting.data)
+        place = self.shelf.locate([digest]).get(digest)
+        if place is None:
+            raise no_such_asset(digest)
+        return self.shelf.read(digest, place)
+
+    def _read_chunk(self, digest: bytes, erased: Mapping[bytes, bytes]) -> bytes:
+        if erased:
+            digest = replacement(digest, erased)
+            if not digest:
+                return b""
+        return self._record(digest)
+
+    def _chunks(self, ref: FileRef, start: int, erased: Mapping[bytes, bytes]) -> Iterator[tuple[int, list[ChunkSpan]]]:
+        """The chunks to read and where they begin; replacements with their own lengths in place of what was erased."""
+        root = bytes.fromhex(ref.root)
+        if not erased:
+            yield from list_chunks(root, self.load_node, start)
+            return
+        position = 0
+        for _begin, chunks in list_chunks(root, self.load_node):
+            spans = [self._replaced(chunk, erased) for chunk in chunks]
+            yield position, [span for span in spans if span.digest]
+            position += sum(span.length for span in spans)
+
+    def _replaced(self, chunk: ChunkSpan, erased: Mapping[bytes, bytes]) -> ChunkSpan:
+        digest = replacement(chunk.digest, erased)
+        if digest == chunk.digest:
+            return chunk
+        return ChunkSpan(digest, len(self._record(digest)) if digest else 0)
+
+    def _read_spans(self, position: int, chunks: Sequence[ChunkSpan], start: int, end: int | None) -> Iterator[bytes]:
+        """Those of the chunks that lie between `start` and `end`, the first and last cut to fit."""
+        group: list[tuple[int, ChunkSpan]] = []
+        size = 0
+        for chunk in chunks:
+            if position + chunk.length > start and (end is None or position < end):
+                group.append((position, chunk))
+                size += chunk.length
+            if size >= READ_AT_ONCE:
+                yield from self._read_group(group, start, end)
+                group, size = [], 0
+            position += chunk.length
+        yield from self._read_group(group, start, end)
+
+    def _read_group(self, group: list[tuple[int, ChunkSpan]], start: int, end: int | None) -> Iterator[bytes]:
+        digests = [chunk.digest for _position, chunk in group]
+        waiting = [digest for digest in digests if self._writer.get(digest) is not None]
+        if waiting:
+            contents: Iterator[bytes] = map(self._record, digests)
+        else:
+            places = self.shelf.locate(digests)
+            for digest in digests:
+                if digest not in places:
+                    raise no_such_asset(digest)
+            contents = self.shelf.read_run([(digest, places[digest]) for digest in digests])
+        for (position, _chunk), content in zip(group, contents, strict=True):
+            yield from _cut_to(content, start - position, None if end is None else end - position)
+
+
+def _cut_to(content: bytes, start: int, end: int | None) -> Iterator[bytes]:
+    if start > 0 or (end is not None and end < len(content)):
+        content = content[max(0, start) : None if end is None else max(0, end)]
+    if content:
+        yield content
+
+
+def _open(path: Path) -> int:
+    try:
+        # A pipe without a writer would block for ever.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"there is no file {path}", code="asset.no_such_file", hint="Look at the spelling and the current folder."
+        ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"cannot read {path}: {error.strerror or error}",
+        code="asset.unreadable",
+        hint="Look at its owner and permissions.",
+        facts={"path": str(path), "errno": error.errno},
+    )
+
+
+def _changed(path: Path) -> Conflict:
+    return Conflict(
+        f"{path} changed while it was read",
+        code="asset.changed",
+        hint="Wait until whoever writes it is done, and add it again.",
+        facts={"path": str(path)},
+    )
+
+
+def _after_fork() -> None:
+    for vault in list(_vaults):
+        vault.forget_threads()
+
+
+_vaults: "weakref.WeakSet[PackVault]" = weakref.WeakSet()
+os.register_at_fork(after_in_child=_after_fork)
