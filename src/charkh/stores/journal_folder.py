@@ -149,6 +149,10 @@ class FolderJournal:
         with contextlib.suppress(CharkhError), self.exclusive(SEAL_PATIENCE):
             pass
 
+    def open_segments(self) -> int:
+        """How many fact segments are open: of live writers, and of dead ones that nobody has sealed yet."""
+        return len(self._open_sizes())
+
     def seal_abandoned(self) -> int:
         """Seal the segments of processes that died; how many there were.
 
