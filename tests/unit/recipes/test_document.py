@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charkh.core.errors import Conflict, Invalid
-from charkh.recipes.combine import combine
+from charkh.core.errors import Invalid
 from charkh.recipes.document import format_recipe, parse_recipe
 from charkh.recipes.operations.columns import Drop, Keep, Rename, SplitColumn
 from charkh.recipes.operations.rows import Deduplicate, Filter, Sort
@@ -117,13 +116,6 @@ def test_the_lines_of_an_event_name_columns_but_no_values() -> None:
     assert step_lines(recipe.steps) == ("trim", "map city")
 
 
-def test_recipes_are_combined_in_turn() -> None:
-    first = parse_recipe('{"description": "Tidy.", "tables": {"p": "planes"}, "steps": [{"op": "trim"}]}')
-    second = parse_recipe('{"description": "Features.", "steps": [{"op": "filter", "where": "a > 0"}]}')
-    both = combine(first, second)
-    assert both.steps == (*first.steps, *second.steps)
-    assert both.description == "Tidy. Features."
-    assert is_live(first)
-    assert not is_live(both)
-    with pytest.raises(Conflict, match="planes@2"):
-        combine(first, Recipe(tables={"p": "planes@2"}))
+def test_a_recipe_says_whether_it_is_for_live_requests() -> None:
+    assert is_live(parse_recipe('{"steps": [{"op": "trim"}, {"op": "sort", "columns": ["a"], "when": "training"}]}'))
+    assert not is_live(parse_recipe('{"steps": [{"op": "filter", "where": "a > 0"}]}'))

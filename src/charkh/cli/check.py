@@ -1,0 +1,158 @@
+"""`charkh check`: infer, run, list and show."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charkh.checks.check import Check
+from charkh.checks.document import format_suite, parse_suite
+from charkh.checks.find import find, load_suite
+from charkh.checks.gate import gate
+from charkh.checks.index import Checks
+from charkh.checks.infer import infer
+from charkh.checks.record import record
+from charkh.checks.result import CheckResult
+from charkh.checks.run import run
+from charkh.checks.suite import CheckSuite
+from charkh.cli.documents import begin_document, read_document
+from charkh.cli.opening import open_workspace
+from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
+from charkh.datasets.add import add_table
+from charkh.datasets.find import find as find_dataset
+from charkh.datasets.read import read_table
+
+app = typer.Typer(no_args_is_help=True, help="What a dataset must satisfy; failing rows go to quarantine.")
+
+Dataset = Annotated[str, typer.Argument(help="A version of a table: flights@3, flights (the latest) or dataset:ID.")]
+
+
+@app.command("infer")
+def infer_suite(
+    dataset: Dataset,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the suite there; never over one.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Read rules off a table, each with its reason: a first suite to be mended by hand."""
+    with open_workspace() as workspace:
+        version = find_dataset(workspace.store, dataset)
+        inferred = infer(read_table(workspace.store, version), description=f"Inferred from {version.ref}")
+    if out is not None:
+        begin_document(out, inferred.toml)
+        write_note(f"written to {out}: read it, mend it, then `charkh check run {out} {dataset}`")
+    if json:
+        write_json(inferred)
+    elif out is None:
+        write_line(inferred.toml)
+
+
+@app.command("run")
+def run_suite(
+    suite: Annotated[Path, typer.Argument(help="A suite: a TOML file.")],
+    dataset: Dataset,
+    good: Annotated[
+        str, typer.Option("--as", help="Keep the rows that pass as a version of this dataset, when the suite holds.")
+    ] = "",
+    json: AsJson = False,
+) -> None:
+    """Check a table; the result is recorded and failing rows go to quarantine. Exit code 4 when the suite fails."""
+    rules = _read(suite)
+    with open_workspace() as workspace:
+        store = workspace.store
+        version = find_dataset(store, dataset)
+        result = run(rules, read_table(store, version))
+        check = record(store, suite.stem, result, about=version.subject)
+        kept = None
+        if good and result.ok:
+            origins = [("made_from", version.subject), ("made_from", check.subject)]
+            kept = add_table(store, good, result.good, origins=origins)
+    if json:
+        write_json({"check": check, "outcomes": result.outcomes, "ok": result.ok, "kept": kept})
+    else:
+        _write_result(check, result)
+        if kept is not None:
+            write_line(f"kept as {kept.ref}")
+    gate(result, version.ref)
+
+
+@app.command("list")
+def list_checks(
+    name: Annotated[str, typer.Argument(help="Only checks by the suite of this name.")] = "",
+    dataset: Annotated[str, typer.Option("--of", help="Only checks of this dataset version.")] = "",
+    json: AsJson = False,
+) -> None:
+    """List the checks that were run, newest first."""
+    with open_workspace() as workspace:
+        about = find_dataset(workspace.store, dataset).subject if dataset else ""
+        found = workspace.store.queries.ask(Checks(name=name, about=about))
+    if json:
+        write_json(found)
+        return
+    write_table(
+        ["check", "id", "holds", "rows", "set aside", "about", "run"],
+        [
+            [
+                each.ran.name,
+                each.id,
+                each.ran.ok,
+                each.ran.rows,
+                each.ran.failed_rows,
+                each.ran.about,
+                shown_time(each.at),
+            ]
+            for each in found
+        ],
+        empty="nothing was checked yet",
+    )
+
+
+@app.command()
+def show(
+    check: Annotated[str, typer.Argument(help="check:ID, an id, or a suite's name for its newest check.")],
+    json: AsJson = False,
+) -> None:
+    """Show a check: what it came to, rule by rule, and the suite that it ran."""
+    with open_workspace() as workspace:
+        found = find(workspace.store, check)
+        suite = load_suite(workspace.store, found)
+    if json:
+        write_json({"check": found, "suite": suite})
+        return
+    _write_check(found)
+    write_line()
+    write_table(
+        ["rule", "status", "rows", "why"],
+        [[count.rule, count.status.replace("_", " "), count.failed, count.reason] for count in found.ran.counts],
+    )
+    write_line()
+    write_line(format_suite(suite).rstrip())
+
+
+def _read(path: Path) -> CheckSuite:
+    hint = "`charkh check infer DATASET --out FILE` writes a first one."
+    return parse_suite(read_document(path, code="check.no_file", hint=hint), str(path))
+
+
+def _write_result(check: Check, result: CheckResult) -> None:
+    _write_check(check)
+    write_line()
+    write_table(
+        ["rule", "status", "found", "for example", "why"],
+        [
+            [outcome.id, outcome.status.replace("_", " "), outcome.message, "; ".join(outcome.examples), outcome.reason]
+            for outcome in result.outcomes
+        ],
+    )
+
+
+def _write_check(check: Check) -> None:
+    ran = check.ran
+    write_pairs(
+        [
+            ("check", f"{ran.name} ({check.id})"),
+            ("about", ran.about),
+            ("holds", ran.ok),
+            ("rows", f"{ran.rows:,}, of which {ran.failed_rows:,} are set aside"),
+            *([("quarantine", f"dataset:{ran.quarantine}")] if ran.quarantine else []),
+        ]
+    )
