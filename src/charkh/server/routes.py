@@ -2,14 +2,16 @@
 
 from litestar.types import ControllerRouterHandler
 
-from charkh.server.handlers import datasets, endpoints, evaluations, lineage, loops, models, overview
+from charkh.server.handlers import datasets, endpoints, evaluations, lineage, loops, models, monitors, overview, runs
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     *overview.HANDLERS,
     *datasets.HANDLERS,
+    *runs.HANDLERS,
     *models.HANDLERS,
     *evaluations.HANDLERS,
     *endpoints.HANDLERS,
+    *monitors.HANDLERS,
     *loops.HANDLERS,
     *lineage.HANDLERS,
 )

@@ -55,11 +55,11 @@ def overview(workspace: Workspace) -> Overview:
     return Overview(
         folder=workspace.folder,
         datasets=queries.ask(Datasets()),
-        runs=tuple(search(workspace.store, limit=NEWEST)),
+        runs=search(workspace.store, limit=NEWEST),
         models=queries.ask(Models()),
         evaluations=queries.ask(Evaluations())[:NEWEST],
         endpoints=queries.ask(Endpoints()),
-        alerts=tuple(queries.ask(Alerts()))[:NEWEST],
+        alerts=queries.ask(Alerts())[:NEWEST],
         decisions=queries.ask(Decisions(limit=NEWEST)),
         stale=queries.stale,
     )

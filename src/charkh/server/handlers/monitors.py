@@ -1,0 +1,38 @@
+"""`/api/monitors`: what was collected, and the alerts; collecting by hand."""
+
+from litestar import get, post
+from litestar.datastructures import State
+
+from charkh.monitors.collect import Report
+from charkh.monitors.index import Alerts, MonitorHistory, Monitors
+from charkh.monitors.monitor import Alert, Collection, MonitorSummary
+from charkh.server.handlers.opened import workspace_of
+from charkh.server.policy import Policy
+from charkh.workspace.watching import watch
+
+
+@get("/api/monitors", opt={"policy": Policy.READ}, sync_to_thread=True)
+def list_monitors(state: State) -> tuple[MonitorSummary, ...]:
+    """Monitors with their latest numbers."""
+    return workspace_of(state).store.queries.ask(Monitors())
+
+
+@get("/api/monitors/history", opt={"policy": Policy.READ}, sync_to_thread=True)
+def list_collections(state: State, name: str, limit: int = 100) -> tuple[Collection, ...]:
+    """What a monitor collected, the latest moment first."""
+    return workspace_of(state).store.queries.ask(MonitorHistory(monitor=name, limit=max(1, min(limit, 1000))))
+
+
+@get("/api/monitors/alerts", opt={"policy": Policy.READ}, sync_to_thread=True)
+def list_alerts(state: State, name: str = "") -> tuple[Alert, ...]:
+    """Alerts, the latest moment first."""
+    return workspace_of(state).store.queries.ask(Alerts(monitor=name))
+
+
+@post("/api/monitors/collect", opt={"policy": Policy.WRITE}, sync_to_thread=True, status_code=200)
+def collect(state: State, name: str) -> Report:
+    """Collect a monitor once."""
+    return watch(workspace_of(state), name)
+
+
+HANDLERS = (list_monitors, list_collections, list_alerts, collect)
