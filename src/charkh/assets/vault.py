@@ -21,7 +21,7 @@ from charkh.assets.squeezing import Probe
 from charkh.assets.tree import put_tree, tree_entries
 from charkh.assets.tree_diff import compare_trees
 from charkh.core.digests import parse_digest
-from charkh.core.errors import Conflict, Invalid, NotFound, Unavailable
+from charkh.core.errors import CharkhError, Conflict, Invalid, NotFound, Unavailable
 from charkh.core.files import FileRef, TreeChange, TreeEntry, TreeRef
 from charkh.ports.blobs import Blobs
 from charkh.ports.vault import Progress
@@ -82,9 +82,9 @@ class PackVault:
             else:
                 ref = self._put_stream(lambda buffer: os.readv(descriptor, [buffer]), suffix, progress)
             after = os.fstat(descriptor)
+        except CharkhError:
+            raise
         except OSError as error:
-            if isinstance(error, Unavailable | Invalid):
-                raise
             raise _unreadable(path, error) from error
         finally:
             os.close(descriptor)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from charkh.core.errors import Unavailable
+from charkh.core.errors import CharkhError, Unavailable
 from charkh.core.ids import new_id
 from charkh.ports.blobs import BlobInfo
 from charkh.stores.blob_keys import no_such_blob, parse_key, parse_prefix
@@ -88,6 +88,8 @@ class FolderBlobs:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(waiting)  # noqa: PTH108 - a hot path
             sync_folder(Path(target).parent)
+        except CharkhError:
+            raise
         except OSError as error:
             raise self._unavailable("write", key, error) from error
 
