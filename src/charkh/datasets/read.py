@@ -24,7 +24,7 @@ def scan_table(
     Args:
         store: where it lies.
         version: of the dataset.
-        files: only the rows of these files.
+        files: only the rows of these files; of none, the columns without rows.
         cache: keeps the files on disk; without it they are held in memory.
 
     Raises:
@@ -33,10 +33,11 @@ def scan_table(
         Corrupt: the bytes are not what their digest says, or no longer what they were when they were added.
     """
     require_table(version)
+    if files is not None and not files:
+        first = next(iter(store.vault.entries(version.made.tree.root)))
+        return scan_table(store, version, files=[first.path], cache=cache).limit(0)
     wanted = chosen_entries(store, version, files)
     frames = [scan_file(version, entry.path, source_of(store, entry, cache)) for entry in wanted]
-    if not frames:
-        return pl.LazyFrame(schema={column.name: parse_dtype(column.dtype) for column in version.made.schema})
     names = _column_order(version, frames[0])
     # A table that is too wide for its event has columns whose type the files say.
     how = "vertical" if _is_whole(version) else "vertical_relaxed"
@@ -49,6 +50,7 @@ def read_table(
     *,
     columns: Sequence[str] | None = None,
     file: str | None = None,
+    files: Collection[str] | None = None,
     cache: FileCache | None = None,
 ) -> pl.DataFrame:
     """The table in memory.
@@ -58,6 +60,7 @@ def read_table(
         version: of the dataset.
         columns: only these, in this order.
         file: only the rows of this file.
+        files: only the rows of these files.
         cache: keeps the files on disk.
 
     Raises:
@@ -65,7 +68,7 @@ def read_table(
         NotFound: it has no such file, or its bytes are not here.
         Corrupt: the bytes are not what their digest says, or no longer what they were when they were added.
     """
-    lazy = scan_table(store, version, files=None if file is None else [file], cache=cache)
+    lazy = scan_table(store, version, files=files if file is None else [file], cache=cache)
     if columns is not None:
         there = lazy.collect_schema().names()
         missing = [name for name in columns if name not in there]

@@ -184,7 +184,7 @@ def _comparable(old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.
 def _compared(name: str, dtype: pl.DataType, other: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if dtype == pl.Null and other != pl.Null:
-        return pl.lit(None, dtype=pl.String if _needs_text(other) else other).alias(name)
+        return column.cast(pl.String if _needs_text(other) else other)
     if dtype.is_nested():
         return pl.struct(column).struct.json_encode().alias(name)
     if dtype == other or other == pl.Null:

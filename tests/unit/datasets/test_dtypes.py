@@ -7,27 +7,19 @@ from hypothesis import strategies as st
 
 from charkh.datasets.dtypes import MAX_TEXT, dtype_text, parse_dtype, widest
 
-FLAT = st.sampled_from(
-    [
-        pl.Int8(),
-        pl.Int64(),
-        pl.UInt32(),
-        pl.Int128(),
-        pl.Float32(),
-        pl.Float64(),
-        pl.Boolean(),
-        pl.String(),
-        pl.Null(),
-        pl.Date(),
-        pl.Time(),
-        pl.Datetime("us"),
-        pl.Datetime("ns", "Asia/Tehran"),
-        pl.Duration("ms"),
-        pl.Binary(),
-        pl.Decimal(10, 2),
-        pl.Categorical(),
-    ]
-)
+SIMPLE = [
+    pl.Int8(),
+    pl.Int64(),
+    pl.UInt32(),
+    pl.Int128(),
+    pl.Float32(),
+    pl.Float64(),
+    pl.Boolean(),
+    pl.String(),
+    pl.Null(),
+]
+TIMES = [pl.Date(), pl.Time(), pl.Datetime("us"), pl.Datetime("ns", "Asia/Tehran"), pl.Duration("ms")]
+FLAT = st.sampled_from([*SIMPLE, *TIMES, pl.Binary(), pl.Decimal(10, 2), pl.Categorical()])
 NAMES = st.text(max_size=8)
 NESTED = st.recursive(
     FLAT,

@@ -1,0 +1,314 @@
+"""`charkh dataset`: add, list, show, log, diff, checkout and delete."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import polars as pl
+import typer
+
+from charkh.cli.opening import open_workspace
+from charkh.cli.output import (
+    AsJson,
+    progress,
+    shown_size,
+    shown_time,
+    write_json,
+    write_line,
+    write_note,
+    write_pairs,
+    write_table,
+)
+from charkh.core.errors import Invalid
+from charkh.core.refs import parse_name
+from charkh.datasets.add import add_files
+from charkh.datasets.checkout import checkout as check_out
+from charkh.datasets.dataset import DatasetVersion, Reading
+from charkh.datasets.delete import delete as delete_version
+from charkh.datasets.diff import FilesDiff, diff_files
+from charkh.datasets.export import write_rows
+from charkh.datasets.find import find
+from charkh.datasets.index import Datasets, DatasetVersions
+from charkh.datasets.read import scan_table
+from charkh.datasets.row_diff import RowDiffSummary
+from charkh.datasets.version_diff import diff_versions
+from charkh.runs.find import find as find_run
+
+app = typer.Typer(no_args_is_help=True, help="Named, versioned files and tables.")
+
+Ref = Annotated[str, typer.Argument(help="A version: flights@3, flights (the newest), flights@3~ann or dataset:ID.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="At most so many lines of each sort.")]
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The dataset's name; the number is decided.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files, and folders with everything in them.")],
+    append: Annotated[bool, typer.Option("--append", help="Keep the newest version's files, too.")] = False,
+    message: Annotated[str, typer.Option("--message", "-m", help="What a person should know, in a sentence.")] = "",
+    separator: Annotated[str, typer.Option(help="Between the fields of a CSV file.")] = "",
+    null: Annotated[list[str] | None, typer.Option(help="A text that means missing; may be repeated.")] = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="Keep them as plain files, even where they are tables.")
+    ] = False,
+    source: Annotated[list[str] | None, typer.Option(help="Where they came from; may be repeated.")] = None,
+    run: Annotated[str, typer.Option(envvar="CHARKH_RUN_ID", help="The run that made them.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Make a version of files and folders."""
+    reading = Reading(separator=separator or ",", nulls=tuple(null or ())) if separator or null else None
+    with open_workspace() as workspace, progress(f"adding to {name}", unit="bytes") as advance:
+        version = add_files(
+            workspace.store,
+            name,
+            paths,
+            append=append,
+            message=message,
+            reading=reading,
+            as_files=files,
+            sources=source or (),
+            made_by=find_run(workspace.store, run).id if run else "",
+            progress=advance,
+        )
+    if json:
+        write_json(version)
+        return
+    write_line(f"{version.ref}: {_content(version)}")
+
+
+@app.command("list")
+def list_datasets(
+    prefix: Annotated[str, typer.Argument(help="Only names that begin so.")] = "", json: AsJson = False
+) -> None:
+    """List the datasets with their newest version."""
+    with open_workspace() as workspace:
+        found = workspace.store.queries.ask(Datasets(prefix=prefix))
+    if json:
+        write_json(found)
+        return
+    write_table(
+        ["dataset", "newest", "versions", "kind", "rows", "files", "size", "added"],
+        [
+            [
+                each.name,
+                newest.made.number if len(each.latest) == 1 else f"{newest.made.number}~{newest.author}",
+                each.versions,
+                newest.made.kind,
+                newest.made.rows,
+                newest.made.tree.files,
+                shown_size(newest.made.tree.size),
+                shown_time(newest.created),
+            ]
+            for each in found
+            for newest in each.latest
+        ],
+        empty="nothing was added yet: charkh dataset add NAME FILE…",
+    )
+
+
+@app.command()
+def show(
+    dataset: Ref,
+    files: Annotated[bool, typer.Option("--files", help="List its files.")] = False,
+    head: Annotated[int, typer.Option("--head", min=0, help="Show so many first rows.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Show a version: content, columns, origin; its files or first rows on request."""
+    with open_workspace() as workspace:
+        store = workspace.store
+        version = find(store, dataset)
+        entries = list(store.vault.entries(version.made.tree.root)) if files else []
+        rows = _text_rows(scan_table(store, version).head(head).collect()) if head else []
+    if json:
+        write_json({"version": version, "files": entries if files else None, "rows": rows if head else None})
+        return
+    _write_version(version)
+    if version.made.schema and not (files or head):
+        write_line()
+        write_table(["column", "type"], [[column.name, column.dtype] for column in version.made.schema])
+    if files:
+        write_line()
+        write_table(
+            ["file", "size", "digest"],
+            [[entry.path, shown_size(entry.file.size), entry.file.digest] for entry in entries],
+        )
+    if rows:
+        write_line()
+        write_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+@app.command()
+def log(
+    name: Annotated[str, typer.Argument(help="The dataset's name.")],
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted versions, too.")] = False,
+    json: AsJson = False,
+) -> None:
+    """List the versions of a dataset, newest first, and what each brought."""
+    with open_workspace() as workspace:
+        store = workspace.store
+        found = store.queries.ask(DatasetVersions(name=parse_name(name, "dataset name"), deleted=deleted))
+        if not found:
+            find(store, name)
+    if json:
+        write_json(found)
+        return
+    write_table(
+        ["version", "way", "files", "rows", "new files", "new rows", "added by", "added", "message"],
+        [
+            [
+                f"{each.ref}{' (deleted)' if each.deleted is not None else ''}",
+                "append" if each.made.appended else "replace" if each.made.parent else "first",
+                each.made.tree.files,
+                each.made.rows,
+                each.made.batch.files,
+                each.made.batch.rows,
+                each.actor,
+                shown_time(each.created),
+                each.made.message,
+            ]
+            for each in found
+        ],
+    )
+
+
+@app.command()
+def diff(
+    old: Ref,
+    new: Ref,
+    rows: Annotated[bool, typer.Option("--rows", help="Compare the rows of the tables instead of the files.")] = False,
+    key: Annotated[str, typer.Option("--key", help="Columns that tell rows apart, such as a,b; implies --rows.")] = "",
+    added: Annotated[bool, typer.Option("--added", help="Write the added rows to OUTPUT; implies --rows.")] = False,
+    removed: Annotated[bool, typer.Option("--removed", help="Write the removed rows to OUTPUT.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Write the changed cells to OUTPUT.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A *.parquet, *.csv or *.jsonl file.")] = None,
+    limit: Limit = 5,
+    json: AsJson = False,
+) -> None:
+    """Show what differs between two versions: files, or rows and cells."""
+    parts = added + removed + changed
+    if (parts != 1) if output is not None else parts:
+        raise Invalid(
+            "one of --added, --removed and --changed says what goes to --output",
+            code="dataset.diff_output",
+            hint="Write for example: --added -o new.parquet",
+        )
+    with open_workspace() as workspace:
+        store = workspace.store
+        before, after = find(store, old), find(store, new)
+        if not (rows or key or output):
+            files = diff_files(store, before, after)
+            if json:
+                write_json(files)
+            else:
+                _write_files_diff(files)
+            return
+        found = diff_versions(store, before, after, key=[part.strip() for part in key.split(",")] if key else None)
+    if output is not None:
+        part = found.added if added else found.removed if removed else found.changed_cells()
+        write_rows(part, output)
+        write_note(f"{part.height} rows written to {output}")
+    if json:
+        write_json(found.summary(limit))
+        return
+    _write_row_diff(found.summary(limit), f"{before.ref} → {after.ref}")
+
+
+@app.command()
+def checkout(
+    dataset: Ref,
+    folder: Annotated[Path, typer.Argument(help="Where the files go; other files there stay.", file_okay=False)],
+    paths: Annotated[list[str] | None, typer.Argument(help="Only these files or folders of the dataset.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that were changed, too.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Put a version's files into a folder."""
+    with open_workspace() as workspace:
+        version = find(workspace.store, dataset)
+        with progress(f"{version.ref} to {folder}", version.made.tree.size, "bytes") as advance:
+            done = check_out(workspace.store, version, folder, paths=paths or (), force=force, progress=advance)
+    if json:
+        write_json({"version": version.ref, "folder": str(folder), **msgspec.structs.asdict(done)})
+        return
+    written = f"{done.written} files ({shown_size(done.size)}) written to {folder}"
+    write_line(f"{version.ref}: {written}, {done.unchanged} were there")
+
+
+@app.command()
+def delete(dataset: Ref, json: AsJson = False) -> None:
+    """Delete a version: its number stays taken, and the next collection frees what only it held."""
+    with open_workspace() as workspace:
+        version = delete_version(workspace.store, dataset)
+    if json:
+        write_json({"deleted": version.ref, "id": version.id})
+        return
+    write_line(f"deleted {version.ref}; `charkh gc` frees its bytes")
+
+
+def _content(version: DatasetVersion) -> str:
+    made = version.made
+    table = f"{made.rows} rows of {made.columns} columns in " if made.rows is not None else ""
+    batch = f"; {made.batch.files} new" if made.parent else ""
+    return f"{table}{made.tree.files} files, {shown_size(made.tree.size)}{batch}"
+
+
+def _write_version(version: DatasetVersion) -> None:
+    made = version.made
+    write_pairs(
+        [
+            ("dataset", version.ref),
+            ("id", version.id),
+            ("content", _content(version)),
+            ("added", f"{shown_time(version.created)} by {version.actor}"),
+            *((("message", made.message),) if made.message else ()),
+            *((("sources", made.sources),) if made.sources else ()),
+            *((("made by", f"run:{made.made_by}"),) if made.made_by else ()),
+            *((("appended to" if made.appended else "after", f"dataset:{made.parent}"),) if made.parent else ()),
+            ("tree", made.tree.root),
+        ]
+    )
+
+
+def _write_files_diff(diff: FilesDiff) -> None:
+    lines = [
+        *(("added", each.path, shown_size(each.file.size)) for each in diff.added),
+        *(("removed", each.path, shown_size(each.file.size)) for each in diff.removed),
+        *(
+            ("changed", each.path, f"{shown_size(each.old.size)} → {shown_size(each.new.size)}")
+            for each in diff.changed
+        ),
+        *(("renamed", f"{each.old} → {each.new}", shown_size(each.file.size)) for each in diff.renamed),
+    ]
+    write_table(["", "file", "size"], lines, empty="no file differs")
+
+
+def _write_row_diff(summary: RowDiffSummary, title: str) -> None:
+    schema = summary.schema
+    write_pairs(
+        [
+            ("versions", title),
+            ("key", summary.key or "none: rows are compared whole"),
+            ("added", f"{summary.added} rows"),
+            ("removed", f"{summary.removed} rows"),
+            *((("changed", f"{summary.changed} rows"),) if summary.key else ()),
+            ("unchanged", f"{summary.unchanged} rows"),
+            *((("new columns", schema.added),) if schema.added else ()),
+            *((("columns gone", schema.removed),) if schema.removed else ()),
+            *((f"type of {each.name}", f"{each.old} → {each.new}") for each in schema.retyped),
+            *((f"cells of {name}", f"{count} changed") for name, count in summary.cells.items()),
+        ]
+    )
+    for what, sample, total in [
+        ("added", summary.added_sample, summary.added),
+        ("removed", summary.removed_sample, summary.removed),
+        ("changed cells", summary.changed_sample, sum(summary.cells.values())),
+    ]:
+        if sample:
+            write_line()
+            write_line(f"{what}{f', the first {len(sample)} of {total}' if total > len(sample) else ''}:")
+            write_table(list(sample[0]), [list(row.values()) for row in sample])
+
+
+def _text_rows(frame: pl.DataFrame) -> list[dict[str, str | None]]:
+    rows: Sequence[dict[str, object]] = frame.rows(named=True)
+    return [{name: None if cell is None else str(cell) for name, cell in row.items()} for row in rows]
