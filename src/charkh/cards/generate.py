@@ -2,36 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
 from charkh.cards.card import NO_EVALUATION, NO_LICENSE, PLACEHOLDER, SECTIONS, Section, name_of
 from charkh.cards.front_matter import Yaml, scalar, yaml_lines
 from charkh.cards.known import Known, Scores
 from charkh.cards.regions import body_region, front_region
 from charkh.cards.tables import cell, listed, pairs_table, score_table, slice_table
+from charkh.cards.wording import Wording
 from charkh.core.errors import Invalid
 from charkh.lineage.render import render_trace, shown_fact
 
 HUGGING_FACE_METRICS = {"auc": "roc_auc", "brier": "brier_score"}
 """Names of metrics in a model index, where they differ from ours."""
-
-
-class Wording(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller says about a card besides what is known.
-
-    Attributes:
-        license: SPDX id, or `other`; `unknown` leaves the card incomplete.
-        tags: beside `charkh`.
-        library: what loads the model, for the front matter.
-        signature: lines (input or output, name, type) of the model's signature.
-        written: texts for the parts that people write, by `Section.key`; they stand where nobody has written any.
-    """
-
-    license: str = NO_LICENSE
-    tags: tuple[str, ...] = ()
-    library: str = ""
-    signature: tuple[tuple[str, str, str], ...] = ()
-    written: dict[str, str] = {}
 
 
 def generate_card(known: Known, wording: Wording) -> str:

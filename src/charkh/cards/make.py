@@ -1,11 +1,12 @@
 """Make the card of a model or dataset version: generate it, keep what people wrote, and record it."""
 
 from charkh.cards.card import Card, name_of
-from charkh.cards.generate import Wording, fill, generate_card
+from charkh.cards.generate import fill, generate_card
 from charkh.cards.index import CardNamed, CardOf
 from charkh.cards.known import known_about
 from charkh.cards.record import read_markdown, record_card
 from charkh.cards.regions import merge
+from charkh.cards.wording import Wording
 from charkh.core.refs import parse_subject
 from charkh.ports.store import Store
 

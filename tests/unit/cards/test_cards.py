@@ -12,7 +12,6 @@ from sqlalchemy import MetaData
 from charkh.cards.card import PLACEHOLDER, Card
 from charkh.cards.find import find
 from charkh.cards.front_matter import keys_given_twice, top_keys, yaml_lines
-from charkh.cards.generate import Wording
 from charkh.cards.index import PROJECTION, CardById, CardNamed, CardOf, Cards, CardsOf
 from charkh.cards.lint import lint, sections_of
 from charkh.cards.make import make_card
@@ -20,11 +19,13 @@ from charkh.cards.record import read_markdown, record_card
 from charkh.cards.regions import parse_document
 from charkh.cards.render import render_html
 from charkh.cards.tables import cell
+from charkh.cards.wording import Wording, signature_lines, wording_from
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.events import Draft, Edge
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesFrom, FactsAbout, HeldDigests
 from charkh.ports.projections import Describe, Description, Projection
+from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.ports.store import Store
 from charkh.testing.projections import assert_order_free, payloads_of
 from charkh.testing.stores import memory_store
@@ -223,6 +224,28 @@ def test_lint_names_what_is_missing(store: Store) -> None:
 def test_a_heading_in_code_is_no_section() -> None:
     assert (
         sections_of("```\n## Limits\n```\n## Use ##\ntext\n~~~\n```\n# x\n~~~\n")["use"] == "text\n~~~\n```\n# x\n~~~"
+    )
+
+
+def test_texts_are_read_from_a_file_of_the_project(store: Store) -> None:
+    house(store)
+    text = (
+        "---\nlicense: mit\n---\n\n## Limits and risks\n\nSnow.\n\n## Contact\n\n**To be written:** who.\n## Jokes\nx\n"
+    )
+    assert wording_from(text, "model") == Wording(license="mit", written={"limits": "Snow."})
+    assert wording_from("", "model") == Wording()
+    card = read_markdown(store, make_card(store, "model:3", wording=WHOLE))
+    assert wording_from(card, "model") == Wording(license="apache-2.0", written=WRITTEN)
+
+
+def test_the_lines_of_a_signature() -> None:
+    signature = Signature(
+        inputs=(TensorSpec(name="hour", datatype="INT64", optional=True),),
+        outputs=(TensorSpec(name="predict_proba", datatype="FP64", shape=(-1, 2)),),
+    )
+    assert signature_lines(signature) == (
+        ("input", "hour", "INT64[-1], may be missing"),
+        ("output", "predict_proba", "FP64[-1, 2]"),
     )
 
 
