@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -147,9 +148,8 @@ def _be_child(scenarios: Any, order: Mapping[str, str]) -> None:
         )
         status = 0
     except BaseException:
-        import traceback
-
         traceback.print_exc()
+        raise
     finally:
         os._exit(status)
 
