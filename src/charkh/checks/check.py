@@ -2,8 +2,7 @@
 
 import msgspec
 
-from charkh.checks.result import Status
-from charkh.checks.suite import Severity
+from charkh.checks.suite import Severity, Status
 from charkh.core.files import FileRef
 
 RAN_KIND = "check.ran/1"

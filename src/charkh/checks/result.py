@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
 import polars as pl
 
-from charkh.checks.suite import CheckSuite, Severity
+from charkh.checks.suite import CheckSuite, Severity, Status
 from charkh.core.events import Fact
 
 REASONS = "_reasons"
 ROW = "_row"
-
-Status = Literal["passed", "set_aside", "failed", "warned", "skipped"]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 import polars as pl
 
-from charkh.checks.result import REASONS, ROW, CheckResult, Outcome, Status
+from charkh.checks.result import REASONS, ROW, CheckResult, Outcome
 from charkh.checks.rules import dtype_fits, failing
 from charkh.checks.suite import (
     TABLE_RULES,
@@ -16,6 +16,7 @@ from charkh.checks.suite import (
     Fresh,
     RowCount,
     Rule,
+    Status,
     check_of,
     rule_columns,
     rule_ids,

@@ -21,6 +21,7 @@ MAX_RULE_ID = 100
 DEFAULT_AT_MOST = 0.05
 
 Severity = Literal["error", "warning"]
+Status = Literal["passed", "set_aside", "failed", "warned", "skipped"]
 Bound = int | float | str
 
 

@@ -18,7 +18,7 @@ from charkh.recipes.explain import Effect, Explained, explain
 from charkh.recipes.find import find, load
 from charkh.recipes.index import Recipes, RecipeVersions
 from charkh.recipes.recipe import Recipe
-from charkh.recipes.record import record
+from charkh.recipes.record import pin, record
 from charkh.recipes.suggest import suggest
 from charkh.recipes.tables import read_tables
 
@@ -68,12 +68,13 @@ def apply_recipe(
         store = workspace.store
         before = find_dataset(store, dataset)
         frame = read_table(store, before)
-        known = find(store, source) if not _is_file(source) else record(store, _read(source), Path(source).stem)
-        recipe = load(store, known)
+        recipe = pin(store, _recipe(store, source))
+        after = apply(recipe, frame, tables=read_tables(store, recipe))
+        known = record(store, recipe, Path(source).stem) if _is_file(source) else find(store, source)
         made = add_table(
             store,
             name,
-            apply(recipe, frame, tables=read_tables(store, recipe)),
+            after,
             message=message,
             origins=[("made_from", before.subject), ("made_from", known.subject)],
         )

@@ -6,7 +6,8 @@ from charkh.core.refs import parse_name
 from charkh.ports.store import Store
 from charkh.recipes.document import parse_recipe
 from charkh.recipes.index import RecipeById, RecipeByName, Recipes
-from charkh.recipes.recipe import Recipe, RecipeVersion
+from charkh.recipes.recipe import Recipe
+from charkh.recipes.recorded import RecipeVersion
 
 
 def find(store: Store, ref: str) -> RecipeVersion:

@@ -10,7 +10,7 @@ from charkh.core.clock import seconds
 from charkh.core.events import Event, body_of
 from charkh.ports.folding import keep_rows
 from charkh.ports.projections import Description, Projection, Query
-from charkh.recipes.recipe import RECORDED_KIND, RecipeRecorded, RecipeVersion
+from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded, RecipeVersion
 
 _metadata = MetaData()
 _recorded = Table(

@@ -10,14 +10,8 @@ from charkh.datasets.find import find as find_dataset
 from charkh.ports.store import Store
 from charkh.recipes.apply import check_steps
 from charkh.recipes.index import RecipeByName
-from charkh.recipes.recipe import (
-    RECORDED_KIND,
-    Recipe,
-    RecipeRecorded,
-    RecipeVersion,
-    is_live,
-    step_lines,
-)
+from charkh.recipes.recipe import Recipe, is_live, step_lines
+from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded, RecipeVersion
 
 
 def record(store: Store, recipe: Recipe, name: str) -> RecipeVersion:

@@ -22,7 +22,7 @@ from charkh.ports.store import Store
 from charkh.recipes.apply import prepare
 from charkh.recipes.find import find as find_recipe
 from charkh.recipes.find import load as load_recipe
-from charkh.recipes.recipe import RecipeVersion
+from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.workspace.workspace import Workspace
 

@@ -215,6 +215,21 @@ def test_times_get_a_zone_and_times_that_do_not_exist_are_errors() -> None:
     assert times.null_count() == 1
 
 
+def test_times_that_say_their_offset_are_converted() -> None:
+    operation = {"op": "parse_time", "column": "t", "formats": ["%Y-%m-%d %H:%M%z"]}
+    frame = pl.DataFrame({"t": ["2013-03-10 01:30+0200"]})
+    moment = datetime.datetime(2013, 3, 9, 23, 30)
+    assert after(operation, frame)["t"].dt.replace_time_zone(None).to_list() == [moment]
+    assert after(operation, frame).schema["t"] == pl.Datetime("us", "UTC")
+    there = after({**operation, "zone": "America/New_York"}, frame)["t"]
+    assert there.dtype == pl.Datetime("us", "America/New_York")
+    assert there.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_list() == [moment]
+    again = after({**operation, "zone": "UTC"}, there.to_frame())["t"]
+    assert again.dt.replace_time_zone(None).to_list() == [moment]
+    with pytest.raises(Invalid, match="offset"):
+        after({**operation, "formats": ["%Y", "%Y%z"]}, frame)
+
+
 def test_parsing_what_is_a_time_already_changes_nothing() -> None:
     operation = {"op": "parse_time", "column": "t", "formats": ["%Y-%m-%d %H:%M"], "on_error": "null"}
     once = after(operation)

@@ -1,6 +1,7 @@
 """Operations that change what kind of value a column holds: cast, parse_time."""
 
 import difflib
+import re
 from typing import Literal
 
 import polars as pl
@@ -31,6 +32,7 @@ TYPES: dict[str, pl.DataType] = {
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 _LARGEST = 2.0**63
+_OFFSET = re.compile(r"%[:#]?z")
 
 
 class Cast(Step, frozen=True, kw_only=True, tag="cast"):
@@ -48,8 +50,8 @@ class ParseTime(Step, frozen=True, kw_only=True, tag="parse_time"):
     """Read text as dates or times.
 
     `formats` are tried in order, in strftime notation (`%Y-%m-%d %H:%M`). A column that holds dates or times
-    already is only brought to the wanted kind. `zone` names the time zone of the written times, such as
-    `America/New_York`; without it the times carry no zone.
+    already is only brought to the wanted kind. `zone` names the time zone of written times that say none, such as
+    `America/New_York`; times that say an offset (`%z`, in all formats or none), or carry a zone, are converted to it.
     """
 
     column: str
@@ -75,23 +77,25 @@ def parse_time(operation: ParseTime, frame: pl.DataFrame) -> pl.DataFrame:
     column = operation.column
     require_columns([column], frame.schema)
     require_kind(frame, column, {TEXT, INTEGER, DATE, TIME})
-    if kind_of(frame.schema[column]) in {DATE, TIME}:
-        parsed = pl.col(column)
+    dtype = frame.schema[column]
+    if kind_of(dtype) in {DATE, TIME}:
+        parsed, zone = pl.col(column), dtype.time_zone if isinstance(dtype, pl.Datetime) else None
     else:
         text = pl.col(column).cast(pl.String).str.strip_chars()
         parsed = pl.coalesce(text.str.to_datetime(each, strict=False, time_unit="us") for each in operation.formats)
-    if operation.zone:
-        parsed = parsed.dt.replace_time_zone(operation.zone, ambiguous="null", non_existent="null")
-    parsed = parsed.dt.date() if operation.to == "date" else parsed.cast(_moment(frame.schema[column], operation.zone))
+        zone = "UTC" if all(_OFFSET.search(each) for each in operation.formats) else None
+    if operation.zone and zone:
+        parsed = parsed.dt.convert_time_zone(operation.zone)
+    elif operation.zone:
+        parsed = parsed.cast(pl.Datetime("us")).dt.replace_time_zone(
+            operation.zone, ambiguous="null", non_existent="null"
+        )
+    moment = pl.Datetime("us", operation.zone or zone)
+    parsed = parsed.dt.date() if operation.to == "date" else parsed.cast(moment)
     result = frame.select(parsed.alias(column)).to_series()
     wanted = f"{operation.to} written as {' or '.join(operation.formats)}"
     refuse_failures(column, frame[column], result, operation.on_error, wanted)
     return frame.with_columns(result.alias(operation.into or column))
-
-
-def _moment(dtype: pl.DataType, zone: str) -> pl.DataType:
-    """The type of the result, where a column that held times with a zone keeps it."""
-    return pl.Datetime("us", zone or (dtype.time_zone if isinstance(dtype, pl.Datetime) else None))
 
 
 def _convert(value: pl.Expr, name: str, before: pl.DataType, after: pl.DataType) -> pl.Expr:
@@ -142,6 +146,12 @@ def _validate_cast(operation: Cast) -> None:
 def _validate_parse_time(operation: ParseTime) -> None:
     if not operation.formats:
         raise Invalid("`formats` is empty", code="recipe.invalid_step", hint='Write "formats": ["%Y-%m-%d"].')
+    if len({bool(_OFFSET.search(each)) for each in operation.formats}) > 1:
+        raise Invalid(
+            "some of the formats read an offset (%z) and some do not",
+            code="recipe.invalid_step",
+            hint="Make two steps of it, each into a column of its own, and `derive` the result.",
+        )
     sample = pl.Series(["2013-01-31"], dtype=pl.String)
     try:
         for each in operation.formats:
