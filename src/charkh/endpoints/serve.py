@@ -93,7 +93,7 @@ async def _serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
     watching = asyncio.create_task(application.watch(every)) if every else None
-    announcing = asyncio.create_task(_announce(host, port, ready)) if ready else None
+    announcing = asyncio.create_task(announce(host, port, ready)) if ready else None
     try:
         await run(application, host, port, stop=stop, grace=grace)
     finally:
@@ -125,7 +125,8 @@ def _cannot_listen(host: str, port: int, error: Exception) -> Unavailable:
     )
 
 
-async def _announce(host: str, port: int, ready: Callable[[], None]) -> None:
+async def announce(host: str, port: int, ready: Callable[[], None]) -> None:
+    """Call `ready` as soon as somebody listens there."""
     while True:
         try:
             _, writer = await asyncio.open_connection(host, port)

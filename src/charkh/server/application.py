@@ -1,26 +1,23 @@
-"""The one application of `charkh up`: the API and the overview, and the endpoints beside them on the same port."""
+"""The API of `charkh up` as one application: routes, policies, and errors as problem details."""
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+import importlib.metadata
+from collections.abc import Sequence
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ControllerRouterHandler
 
 from charkh.core.errors import CharkhError
-from charkh.endpoints.application import Application
-from charkh.server.policy import Doorkeeper, require_policies
+from charkh.server.policy import Doorkeeper, Policy, require_policies
 from charkh.server.problems import answer_bug, answer_error, answer_refusal
 from charkh.server.routes import ROUTES
 from charkh.workspace.workspace import Workspace
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-
-INFERENCE = ("/v2/", "/predict/")
 MAX_BODY = 1 << 20
+SCHEMA = "/api/schema"
 
 
 def api(workspace: Workspace, doorkeeper: Doorkeeper, routes: Sequence[ControllerRouterHandler] = ROUTES) -> Litestar:
@@ -38,30 +35,21 @@ def api(workspace: Workspace, doorkeeper: Doorkeeper, routes: Sequence[Controlle
             Exception: answer_bug,
         },
         state=State({"workspace": workspace, "doorkeeper": doorkeeper}),
-        openapi_config=None,
+        openapi_config=_schema(),
         request_max_body_size=MAX_BODY,
+        logging_config=None,
         debug=False,
     )
     require_policies(app)
     return app
 
 
-class Front:
-    """Sends each request to the API or to the endpoints, by its path.
-
-    Args:
-        control: the API.
-        inference: the endpoints, or None where none are configured.
-    """
-
-    def __init__(self, control: Litestar, inference: Application | None) -> None:
-        self._control = control
-        self._inference = inference
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
-        path = str(scope.get("path", ""))
-        if self._inference is not None and scope["type"] == "http" and (path == "/v2" or path.startswith(INFERENCE)):
-            await self._inference(scope, receive, send)
-            return
-        await self._control(scope, receive, send)  # pyright: ignore[reportArgumentType]
+def _schema() -> OpenAPIConfig:
+    """`/api/schema/openapi.json`, for whoever has the token; no page that would load scripts from elsewhere."""
+    return OpenAPIConfig(
+        title="charkh",
+        version=importlib.metadata.version("charkh"),
+        use_handler_docstrings=True,
+        render_plugins=[JsonRenderPlugin()],
+        openapi_router=Router(SCHEMA, route_handlers=[], opt={"policy": Policy.READ}),
+    )

@@ -1,7 +1,7 @@
 """Errors over HTTP: problem details (RFC 9457), one status a class, and a short id that is also in the log."""
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Request, Response
@@ -86,9 +86,12 @@ def answer_error(request: Request[Any, Any, Any], error: CharkhError) -> Respons
     return _answer(problem)
 
 
-def answer_refusal(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def answer_refusal(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """What the framework refuses (no such route, wrong method, unreadable body), in the same form."""
-    problem = Problem(type="about:blank", title=error.detail or "refused", status=error.status_code)
+    if error.status_code >= 500:
+        return answer_bug(request, error)
+    facts = {"problems": cast(object, error.extra)} if error.extra else {}
+    problem = Problem(type="about:blank", title=error.detail or "refused", status=error.status_code, facts=facts)
     return _answer(problem, {name: str(value) for name, value in (error.headers or {}).items()})
 
 

@@ -2,14 +2,32 @@
 
 from litestar.types import ControllerRouterHandler
 
-from charkh.server.handlers import datasets, endpoints, evaluations, lineage, loops, models, monitors, overview, runs
+from charkh.server.handlers import (
+    cards,
+    checks,
+    datasets,
+    endpoints,
+    evaluations,
+    lineage,
+    loops,
+    models,
+    monitors,
+    overview,
+    pipelines,
+    recipes,
+    runs,
+)
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     *overview.HANDLERS,
     *datasets.HANDLERS,
+    *recipes.HANDLERS,
+    *checks.HANDLERS,
     *runs.HANDLERS,
-    *models.HANDLERS,
+    *pipelines.HANDLERS,
     *evaluations.HANDLERS,
+    *models.HANDLERS,
+    *cards.HANDLERS,
     *endpoints.HANDLERS,
     *monitors.HANDLERS,
     *loops.HANDLERS,

@@ -1,7 +1,7 @@
 """The scheduler: turns the workspace's loops and seals what is closed, at intervals, one after another."""
 
-import asyncio
 import logging
+import threading
 
 from charkh.core.errors import CharkhError
 from charkh.workspace.sealing import seal_all
@@ -22,25 +22,43 @@ class Scheduler:
     def __init__(self, workspace: Workspace, every: float) -> None:
         self._workspace = workspace
         self._every = every
+        self._stop = threading.Event()
+        # A retraining may take hours; a server that is told to stop does not wait for it, and the next one
+        # resumes it from the steps that are done.
+        self._thread = threading.Thread(target=self._run, name="charkh-scheduler", daemon=True)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set."""
-        while self._every > 0 and not stop.is_set():
-            try:
-                await asyncio.wait_for(stop.wait(), self._every)
-            except TimeoutError:
-                await asyncio.to_thread(self.round)
+    def start(self) -> None:
+        """Begin; the first round is `every` seconds away."""
+        if self._every > 0:
+            self._thread.start()
+
+    def stop(self, grace: float) -> bool:
+        """Begin no other round; whether the one under way ended within `grace` seconds."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(grace)
+        return not self._thread.is_alive()
 
     def round(self) -> None:
         """One round: every loop once, then seal what is closed."""
         for name in sorted(self._workspace.settings.loop):
+            if self._stop.is_set():
+                return
             try:
                 decision = turn_loop(self._workspace, name)
-                if decision.decided.outcome != "idle":
-                    _log.info("loop %s: %s: %s", name, decision.decided.outcome, decision.decided.reason)
             except CharkhError as error:
                 _log.error("loop %s: %s", name, error.message)
+                continue
+            if decision.decided.outcome != "idle":
+                _log.info("loop %s: %s: %s", name, decision.decided.outcome, decision.decided.reason)
         try:
             seal_all(self._workspace)
         except CharkhError as error:
             _log.error("sealing: %s", error.message)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every):
+            try:
+                self.round()
+            except Exception:  # noqa: BLE001 - the edge of the thread: a pipeline of the user's may raise anything
+                _log.exception("a round of the loops failed")

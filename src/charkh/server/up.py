@@ -10,14 +10,18 @@ from typing import Any
 from charkh.core.errors import Denied, Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
-from charkh.server.application import Front, api
+from charkh.endpoints.serve import announce, refuse_a_taken_port
+from charkh.server.application import api
+from charkh.server.front import Front
+from charkh.server.offering import Offering
 from charkh.server.policy import LOOPBACK, Doorkeeper, host_names
 from charkh.server.scheduler import Scheduler
-from charkh.workspace.serving import Serving
 from charkh.workspace.token import token_of
 from charkh.workspace.workspace import Workspace
 
 GRACE = 10.0
+"""Seconds that requests and a round of the loops have to finish."""
+
 _log = logging.getLogger("charkh.server")
 
 
@@ -42,7 +46,6 @@ def up(
 
     Raises:
         Denied: it would listen beyond this machine, which needs users and is not built yet.
-        NotFound: a model or recipe of an endpoint is not there.
         Unavailable: the address cannot be listened on.
     """
     settings = workspace.settings.server
@@ -53,25 +56,24 @@ def up(
             code="server.beyond_loopback",
             hint="Listening beyond this machine needs users, which are not built yet; use an SSH tunnel to 127.0.0.1.",
         )
+    refuse_a_taken_port(address, number)
     token = token_of(workspace.store_folder)
-    serving = Serving(workspace)
-    inference = Application(serving(), Door(address, token=token, open_inference=open_inference), reload=serving)
-    front = Front(api(workspace, Doorkeeper(token, host_names(address))), inference)
+    offering = Offering(workspace)
+    inference = Application(offering(), Door(address, token=token, open_inference=open_inference), reload=offering)
+    doorkeeper = Doorkeeper(token, host_names(address))
+    front = Front(api(workspace, doorkeeper), inference, doorkeeper)
+    listening = None if ready is None else lambda: ready(f"http://{_authority(address)}:{number}", token)
     scheduler = Scheduler(workspace, every)
-    asyncio.run(
-        _serve(
-            front, inference, scheduler, address, number, ready and (lambda: ready(f"http://{address}:{number}", token))
-        )
-    )
+    scheduler.start()
+    try:
+        asyncio.run(_serve(front, inference, address, number, listening))
+    finally:
+        if not scheduler.stop(GRACE):
+            _log.warning("a round of the loops is still under way and is given up; the next start resumes it")
 
 
 async def _serve(
-    front: Front,
-    inference: Application,
-    scheduler: Scheduler,
-    host: str,
-    port: int,
-    ready: Callable[[], None] | None,
+    front: Front, inference: Application, host: str, port: int, listening: Callable[[], None] | None
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -80,10 +82,10 @@ async def _serve(
             loop.add_signal_handler(number, stop.set)
     server = _server(front, host, port)
     serving = asyncio.create_task(server.serve())
-    others = [asyncio.create_task(inference.watch()), asyncio.create_task(scheduler.run(stop))]
-    if ready is not None:
-        others.append(asyncio.create_task(_announce(host, port, ready)))
     stopping = asyncio.create_task(stop.wait())
+    beside: list[asyncio.Task[Any]] = [stopping, asyncio.create_task(inference.watch())]
+    if listening is not None:
+        beside.append(asyncio.create_task(announce(host, port, listening)))
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
@@ -97,23 +99,14 @@ async def _serve(
             hint="Another process may have the port: choose another one with --port.",
         ) from error
     finally:
-        stop.set()
-        for task in (*others, stopping):
+        for task in beside:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*beside, return_exceptions=True)
         inference.close()
 
 
-async def _announce(host: str, port: int, ready: Callable[[], None]) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            await asyncio.sleep(0.02)
-            continue
-        writer.close()
-        ready()
-        return
+def _authority(address: str) -> str:
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
 def _server(front: Front, host: str, port: int) -> Any:

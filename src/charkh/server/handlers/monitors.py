@@ -6,7 +6,7 @@ from litestar.datastructures import State
 from charkh.monitors.collect import Report
 from charkh.monitors.index import Alerts, MonitorHistory, Monitors
 from charkh.monitors.monitor import Alert, Collection, MonitorSummary
-from charkh.server.handlers.opened import workspace_of
+from charkh.server.handlers.opened import limited, workspace_of
 from charkh.server.policy import Policy
 from charkh.workspace.watching import watch
 
@@ -20,7 +20,7 @@ def list_monitors(state: State) -> tuple[MonitorSummary, ...]:
 @get("/api/monitors/history", opt={"policy": Policy.READ}, sync_to_thread=True)
 def list_collections(state: State, name: str, limit: int = 100) -> tuple[Collection, ...]:
     """What a monitor collected, the latest moment first."""
-    return workspace_of(state).store.queries.ask(MonitorHistory(monitor=name, limit=max(1, min(limit, 1000))))
+    return workspace_of(state).store.queries.ask(MonitorHistory(monitor=name, limit=limited(limit)))
 
 
 @get("/api/monitors/alerts", opt={"policy": Policy.READ}, sync_to_thread=True)

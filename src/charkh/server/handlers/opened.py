@@ -1,4 +1,4 @@
-"""The workspace that a request is about."""
+"""The workspace that a request is about, and the bounds of what it may ask for at once."""
 
 from typing import cast
 
@@ -6,6 +6,9 @@ from litestar.datastructures import State
 
 from charkh.server.policy import Doorkeeper
 from charkh.workspace.workspace import Workspace
+
+MOST = 1000
+"""Items in one answer."""
 
 
 def workspace_of(state: State) -> Workspace:
@@ -16,3 +19,8 @@ def workspace_of(state: State) -> Workspace:
 def doorkeeper_of(state: State) -> Doorkeeper:
     """Who lets requests in."""
     return cast(Doorkeeper, state["doorkeeper"])
+
+
+def limited(limit: int) -> int:
+    """A limit as it was asked for, between 1 and `MOST`."""
+    return max(1, min(limit, MOST))

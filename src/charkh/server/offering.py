@@ -1,0 +1,42 @@
+"""Which of the workspace's endpoints answer under `charkh up`: those whose model is there."""
+
+import logging
+
+from charkh.core.errors import CharkhError
+from charkh.endpoints.servable import Servable
+from charkh.workspace.serving import Serving
+from charkh.workspace.workspace import Workspace
+
+_log = logging.getLogger("charkh.server")
+
+
+class Offering:
+    """What is to be served now, endpoint by endpoint.
+
+    An endpoint whose model is not registered yet, or cannot be loaded, keeps neither the server nor its neighbours
+    from answering: it is named in the log once, and offered as soon as it can be. One that failed after it
+    had answered goes on with what it served.
+
+    Args:
+        workspace: whose endpoints.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._each = {name: Serving(workspace, [name]) for name in sorted(workspace.settings.endpoint)}
+        self._last: dict[str, list[Servable]] = {}
+        self._failures: dict[str, str] = {}
+
+    def __call__(self) -> list[Servable]:
+        """The same objects where nothing changed."""
+        return [servable for name, serving in self._each.items() for servable in self._one(name, serving)]
+
+    def _one(self, name: str, serving: Serving) -> list[Servable]:
+        try:
+            self._last[name] = serving()
+        except CharkhError as error:
+            if self._failures.get(name) != error.message:
+                _log.warning("endpoint %s: %s", name, error.message)
+            self._failures[name] = error.message
+        else:
+            self._failures.pop(name, None)
+        return self._last.get(name, [])
