@@ -11,7 +11,10 @@ Cursor = Mapping[str, int]
 
 
 class Batch(NamedTuple):
-    """Facts read from one segment, and the cursor that says they have been read."""
+    """Facts read in one go, in order within each segment, and the cursor that says they have been read.
+
+    `segment` is the one that the last of them is from; small sealed segments are read many at a time.
+    """
 
     segment: str
     payloads: Sequence[bytes]

@@ -16,6 +16,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from blake3 import blake3
+
 from charkh.core.errors import CharkhError, Unavailable
 from charkh.core.frames import encode_frames, scan_frames
 from charkh.core.ids import new_id
@@ -149,6 +151,19 @@ class FolderJournal:
         with contextlib.suppress(CharkhError), self.exclusive(SEAL_PATIENCE):
             pass
 
+    @property
+    def store(self) -> str:
+        """Id of the store."""
+        return self._store
+
+    def open_facts(self) -> dict[str, list[bytes]]:
+        """By open segment, every fact in it."""
+        scans = {segment: scan_frames(read_range(self._path(segment), 0)) for segment in self._open_sizes()}
+        return {
+            segment: [frame.payload for frame in scan.frames if not is_header(frame.payload)]
+            for segment, scan in scans.items()
+        }
+
     def open_segments(self) -> int:
         """How many fact segments are open: of live writers, and of dead ones that nobody has sealed yet."""
         return len(self._open_sizes())
@@ -221,10 +236,10 @@ class FolderJournal:
         if not dead:
             return
         try:
-            sealed = {record.segment for record in self._archive.last(SEAL_AT_ONCE)}
-            fresh = [path for path in dead if path.stem not in sealed]
-            contents = [(path.stem, self._sound_bytes(path)) for path in fresh]
-            self._archive.add([(segment, data) for segment, data in contents if data])
+            sealed = {(record.segment, record.digest) for record in self._archive.last(SEAL_AT_ONCE)}
+            contents = [(path.stem, self._sound_bytes(path)) for path in dead]
+            fresh = [(segment, data) for segment, data in contents if (segment, blake3(data).digest()) not in sealed]
+            self._archive.add([(segment, data) for segment, data in fresh if data])
             for path in dead:
                 path.unlink(missing_ok=True)
             self._remove_unfinished()

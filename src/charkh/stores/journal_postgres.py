@@ -1,12 +1,12 @@
 """The journal in PostgreSQL, for a team: a segment is rows `(segment, seq, frame)` (docs/formats/journal.md).
 
-Each server process owns one fact segment; a segment written elsewhere is taken over verbatim by `upload`.
+Each server process owns one fact segment; a segment written elsewhere is taken over verbatim by `take`.
 Appends of one database follow each other under a short lock, so that positions become visible in their
 order and a reader's cursor is one number.
 """
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, Engine, func, select, text
@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from charkh.core.errors import Locked, Unavailable
 from charkh.core.frames import encode_frame, encode_frames
 from charkh.core.ids import new_id, parse_id
+from charkh.ports.exchange import Part, gap
 from charkh.ports.journal import Batch, Cursor, DataHeader, DataSegment, DataWriter, Record
 from charkh.stores.data_postgres import PostgresData, payload_of
 from charkh.stores.forks import watch_forks
@@ -81,25 +82,43 @@ class PostgresJournal:
                 self._insert(connection, segment, start, payloads, durable=durable)
             self._segment, self._next = segment, start + len(payloads)
 
-    def upload(self, segment: str, seq: int, payloads: Sequence[bytes]) -> int:
-        """Take over facts of a segment that was written elsewhere, durably; those that are here stay as they are.
+    def known(self) -> Mapping[str, int]:
+        """See `charkh.ports.exchange.Exchange`."""
+        table = self._tables.fact
+        statement = select(table.c.segment, func.max(table.c.seq) + 1).group_by(table.c.segment)
+        with translated():
+            self._ready()
+            with self._engine.connect() as connection:
+                return {segment: int(count) for segment, count in connection.execute(statement).all()}
 
-        Args:
-            segment: its id.
-            seq: number of the first of the payloads in it, from 0.
-            payloads: its facts from there on.
+    def parts(self, known: Mapping[str, int]) -> Iterator[Part]:
+        """See `charkh.ports.exchange.Exchange`."""
+        table = self._tables.fact
+        for segment, count in self.known().items():
+            for start in range(known.get(segment, 0), count, READ_ROWS):
+                statement = (
+                    select(table.c.frame)
+                    .where(table.c.segment == segment, table.c.seq >= start, table.c.seq < start + READ_ROWS)
+                    .order_by(table.c.seq)
+                )
+                with translated(), self._engine.connect() as connection:
+                    frames = connection.execute(statement).scalars().all()
+                yield Part(segment, start, [payload_of(frame, segment) for frame in frames])
 
-        Returns:
-            How many of them were new.
-
-        Raises:
-            Unavailable: the database cannot be written; then none was taken.
-        """
-        encode_frames(payloads)
-        if not payloads:
-            return 0
+    def take(self, parts: Sequence[Part]) -> int:
+        """See `charkh.ports.exchange.Exchange`."""
+        taken = 0
         with translated(), self._connection() as connection:
-            return self._insert(connection, parse_id(segment), seq, payloads, durable=True)
+            connection.execute(select(func.pg_advisory_xact_lock(self._append_key)))
+            for part in parts:
+                encode_frames(part.payloads)
+                table = self._tables.fact
+                count = select(func.coalesce(func.max(table.c.seq) + 1, 0)).where(table.c.segment == part.segment)
+                known = int(connection.execute(count).scalar_one())
+                if part.seq > known:
+                    raise gap(part, known)
+                taken += self._insert(connection, parse_id(part.segment), part.seq, part.payloads, durable=True)
+        return taken
 
     def read(self, cursor: Cursor) -> Iterator[Batch]:
         """See `charkh.ports.journal.Journal`."""

@@ -41,9 +41,11 @@ class JournalSuite(ABC):
 
     Attributes:
         shared: whether several journals can be open on one medium, as by several processes.
+        examples: how many random stories are played.
     """
 
     shared = True
+    examples = 30
 
     @abstractmethod
     def open(self) -> Journal:
@@ -148,7 +150,7 @@ class JournalSuite(ABC):
         assert sorted(read_all(journal)[0]) == [b"one", b"two"]
 
     def test_readers_miss_nothing_whoever_writes_and_leaves(self) -> None:
-        @settings(max_examples=30)
+        @settings(max_examples=self.examples)
         @given(steps=STEPS)
         def play(steps: Sequence[tuple[str, int, int]]) -> None:
             opening = self.fresh()

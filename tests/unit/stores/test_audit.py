@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charkh.core.clock import Clock
@@ -120,6 +120,7 @@ def test_a_frame_that_is_no_event_is_found(tmp_path: Path) -> None:
     assert codes(journal) == {"audit.not_an_event"}
 
 
+@settings(max_examples=40)
 @given(place=st.integers(0), bit=st.integers(0, 7), name=st.sampled_from(["00000001.facts", "chain"]))
 def test_a_flipped_bit_anywhere_is_found(
     tmp_path_factory: pytest.TempPathFactory, place: int, bit: int, name: str

@@ -45,6 +45,8 @@ class TestSpooledFolderJournal(TestFolderJournal):
 
 @pytest.mark.needs("postgresql")
 class TestPostgresJournal(JournalSuite):
+    examples = 5
+
     @pytest.fixture(autouse=True)
     def medium(self, postgres_url: str) -> Iterator[None]:
         self.url = postgres_url

@@ -1,0 +1,71 @@
+"""Start-up: how long a script waits before its first line, and before its first recorded run.
+
+The limit is a bare interpreter; the peer is `import mlflow`. Each reading is a fresh process, files in the page cache.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import clock, in_turn, median, peer_python, report, workplace
+
+ROUNDS = 7
+AIM_SECONDS = 0.1
+FIRST_RUN = """
+import charkh
+with charkh.run("first"):
+    charkh.log(loss=0.5, step=1)
+"""
+READ_BACK = """
+import charkh, json
+from charkh.runs.history import metric_history
+from charkh.runs.search import search
+store = charkh.workspace().store
+print(json.dumps([float(value) for run in search(store) for value in metric_history(store, run.id, "loss").values]))
+"""
+
+
+def seconds(python: str | Path, code: str, folder: Path) -> float:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHARKH_", "PYTHON"))}
+
+    def start() -> None:
+        subprocess.run([python, "-c", code], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+    return clock(start)
+
+
+def main() -> None:
+    mlflow = peer_python("mlflow", "mlflow")
+    with workplace() as folder:
+        contenders = {
+            "python": lambda: seconds(sys.executable, "pass", folder),
+            "import charkh": lambda: seconds(sys.executable, "import charkh", folder),
+            "first run": lambda: seconds(sys.executable, FIRST_RUN, folder),
+        }
+        if mlflow is not None:
+            contenders["import mlflow"] = lambda: seconds(mlflow, "import mlflow", folder)
+        for contender in contenders.values():
+            contender()
+        readings = {name: median(values) for name, values in in_turn(ROUNDS, contenders).items()}
+        written = subprocess.run(
+            [sys.executable, "-c", READ_BACK], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout
+    losses = json.loads(written.splitlines()[-1])
+    added = readings["import charkh"] - readings["python"]
+    report(
+        "import_time",
+        charkh=readings["import charkh"],
+        peer=readings.get("import mlflow"),
+        limit=readings["python"],
+        aim=f"import charkh adds at most {AIM_SECONDS * 1000:.0f} ms to a bare interpreter",
+        holds=added <= AIM_SECONDS and losses == [0.5] * (ROUNDS + 1),
+        unit="s",
+        added=added,
+        first_recorded_run=readings["first run"],
+    )
+
+
+if __name__ == "__main__":
+    main()

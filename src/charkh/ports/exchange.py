@@ -1,0 +1,73 @@
+"""The exchange: how two journals come to have each other's facts, whatever they are kept in."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from charkh.core.errors import Conflict
+
+
+class Part(NamedTuple):
+    """Facts of one segment, in their order; `seq` is the number of the first of them in it, from 0."""
+
+    segment: str
+    seq: int
+    payloads: Sequence[bytes]
+
+
+class Exchange(Protocol):
+    """Facts by segment and number, beside the journal's own reading and writing.
+
+    Verbatim: what is taken has the bytes that it was written with, under the id of its own segment.
+    Idempotence: the same segment and number again changes nothing.
+    Order: the facts of a segment are taken without gaps.
+    """
+
+    def known(self) -> Mapping[str, int]:
+        """By segment, how many of its facts are here."""
+        ...
+
+    def parts(self, known: Mapping[str, int]) -> Iterator[Part]:
+        """The facts that somebody lacks who has the first `known[segment]` of each segment."""
+        ...
+
+    def take(self, parts: Sequence[Part]) -> int:
+        """Take over facts of other stores' segments durably; how many were new.
+
+        Raises:
+            Conflict: facts before a part's first are missing; nothing was taken.
+            Unavailable: the medium is full or failing.
+            Locked: somebody held the journal for longer than its timeout.
+        """
+        ...
+
+
+def pull(source: Exchange, target: Exchange) -> int:
+    """Take over every fact that `target` lacks; how many there were. It can be interrupted and called again.
+
+    Raises:
+        Unavailable: one of the two cannot be reached or written; what was taken before is kept.
+    """
+    taken = 0
+    waiting: list[Part] = []
+    size = 0
+    for part in source.parts(target.known()):
+        waiting.append(part)
+        size += sum(map(len, part.payloads))
+        if size > PULL_BYTES:
+            taken += target.take(waiting)
+            waiting, size = [], 0
+    return taken + (target.take(waiting) if waiting else 0)
+
+
+def gap(part: Part, known: int) -> Conflict:
+    """The error of a part that does not follow on what is here."""
+    return Conflict(
+        f"facts {known} to {part.seq} of segment {part.segment} are missing",
+        code="journal.gap",
+        hint="Pull from a store that has them, or pull again from the start.",
+        facts={"segment": part.segment, "known": known, "seq": part.seq},
+    )
+
+
+PULL_BYTES = 4 * 1024 * 1024
+"""About so many bytes are taken over at once."""
