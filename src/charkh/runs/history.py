@@ -158,7 +158,7 @@ def _open_series(store: Store, segment: DataSegment) -> Sequence[Series]:
 def _curve(parts: list[_Part]) -> Curve:
     import numpy as np  # readers of points alone need it; see `charkh.runs.points`
 
-    parts.sort(key=lambda part: (part.attempt, part.segment))
+    parts.sort(key=lambda part: (part.attempt, int(part.series.times[0]), part.segment))
     steps = np.concatenate([part.series.steps for part in parts])
     times = np.concatenate([part.series.times for part in parts])
     values = np.concatenate([part.series.values for part in parts])

@@ -9,6 +9,9 @@ Listener = Callable[[Mapping[str, float], int | None, str], None]
 
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("charkh_listeners", default=())
 
+listeners = _listeners.get
+"""Who listens now; empty where nobody does."""
+
 
 @contextlib.contextmanager
 def listening(listener: Listener) -> Generator[None]:

@@ -16,6 +16,7 @@ from charkh.runs.run import Run, SeriesSummary
 from charkh.runs.tables import shown_rank
 
 REMEMBERED = 256
+CREATED = Field("run", "created")
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,10 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
             "high": self.high,
         }
         return families[field.family].get(field.name)
+
+    def sort_lookup(self, field: Field) -> Any:
+        """The same for an order; the stamp tells runs of one millisecond apart, as in the catalog."""
+        return self.run.stamp if field == CREATED else self.lookup(field)
 
 
 def open_segments(store: Store) -> dict[str, list[DataSegment]]:

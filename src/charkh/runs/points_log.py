@@ -6,7 +6,6 @@ once.
 """
 
 import logging
-import numbers
 import os
 import threading
 import time
@@ -49,7 +48,7 @@ class PointsLog:
         self._journal = journal
         self._run = run
         self._rotate_bytes = rotate_bytes
-        self.attempt = int(_now() * 1000)
+        self.attempt = int(_now() * 1e6)
         self._known: dict[str, dict[str, int]] = {}
         self._room = rotate_bytes
         self._lost = 0
@@ -109,7 +108,7 @@ class PointsLog:
     def leave_to_parent(self) -> None:
         """In the child of a fork: what was opened is the parent's."""
         self.writer = child_writer(self.writer)
-        self.attempt = int(_now() * 1000)
+        self.attempt = int(_now() * 1e6)
         self._lock = threading.Lock()
         self._writers = []
         self._lost = 0
@@ -197,19 +196,14 @@ class PointsLog:
 
 
 def _number(key: object, value: Any) -> float:
-    if isinstance(value, bool | int | float | numbers.Real):
-        plain: Any = value
-    else:
-        # NumPy's and Torch's scalars, and arrays of one element, without importing either.
-        item = getattr(value, "item", None)
-        try:
-            plain = item() if callable(item) else value
-        except (ValueError, RuntimeError):
-            plain = value
+    # NumPy's and Torch's scalars, and arrays of one element, without importing either.
+    item = getattr(value, "item", None)
     try:
-        if isinstance(plain, numbers.Real):
+        plain: Any = item() if callable(item) else value
+        if hasattr(plain, "__float__"):
             return float(plain)
-    except OverflowError:
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        # An array of several elements, a tensor of no storage, an integer beyond every float.
         pass
     shown = cast(object, value)
     raise Invalid(

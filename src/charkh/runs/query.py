@@ -127,11 +127,13 @@ def matches(condition: Condition | None, lookup: Lookup) -> bool:
 
 
 def sorting_key(orders: Sequence[Order], lookup: Lookup) -> tuple[Any, ...]:
-    """Sorts runs as `orders` say: missing values and NaN last, numbers before texts."""
+    """Sorts runs as `orders` say: numbers, then texts, then everything else and what is missing."""
     return tuple(_sortable(lookup(order.field), order.descending) for order in orders)
 
 
 def _compare(value: Any, operator: str, wanted: Sequence[Scalar]) -> bool:
+    if _is_nan(value):
+        return False
     if operator in {"in", "not in"}:
         return any(_compare(value, "==", [each]) for each in wanted) == (operator == "in")
     other = wanted[0]
@@ -139,7 +141,7 @@ def _compare(value: Any, operator: str, wanted: Sequence[Scalar]) -> bool:
         return isinstance(value, str) and isinstance(other, str) and other.lower() in value.lower()
     alike = _type_of(value) == _type_of(other)
     if operator in {"==", "!="}:
-        return (alike and value == other) == (operator == "==") and not _is_nan(value)
+        return (alike and value == other) == (operator == "==")
     if not alike or isinstance(value, bool):
         return False
     left, right = cast(float, value), cast(float, other)
@@ -167,12 +169,11 @@ class _Reversed(NamedTuple):
 
 
 def _sortable(value: Any, descending: bool) -> tuple[int, Any]:
-    if value is None or _is_nan(value):
+    if isinstance(value, str):
+        return (1, _Reversed(value) if descending else value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or _is_nan(value):
         return (2, 0)
-    if isinstance(value, int | float):
-        return (0, -value if descending else value)
-    text = value if isinstance(value, str) else str(value)
-    return (1, _Reversed(text) if descending else text)
+    return (0, -value if descending else value)
 
 
 _TOKEN = re.compile(
@@ -269,7 +270,11 @@ class _Parser:
         if token.kind != "sign" or operator not in OPERATORS:
             raise self._error(token, "a comparison was expected: =, !=, <, <=, >, >=, ~, in, is null")
         self._next += 1
-        return Comparison(field, operator, (self._value(field),))
+        sought = self._peek()
+        value = self._value(field)
+        if operator == "~" and not isinstance(value, str):
+            raise self._error(sought, f"'~' looks for a text: write '{sought.text}'")
+        return Comparison(field, operator, (value,))
 
     def _field(self) -> Field:
         token = self._peek()

@@ -39,5 +39,5 @@ def search(store: Store, text: str = "", *, order: str = "", limit: int = 100) -
     if any(key.field.family in {"low", "high"} for key in keys):
         together = [*(with_segments(store, run, ()) for run in found), *meeting]
     together.sort(key=lambda each: each.run.stamp, reverse=True)
-    together.sort(key=lambda each: sorting_key(keys, each.lookup))
+    together.sort(key=lambda each: sorting_key(keys, each.sort_lookup))
     return tuple(each.run for each in together[:limit])

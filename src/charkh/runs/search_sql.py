@@ -101,7 +101,7 @@ def _holders(condition: Comparison) -> Rows:
     field, operator, values = condition.field, condition.operator, condition.values
     present = operator in {"is null", "is not null"}
     if field.family == "params":
-        held = select(params.c.run).where(params.c.name == field.name)
+        held = select(params.c.run).where(params.c.name == field.name, params.c.value != "null")
         return held if present else held.where(_compared_param(operator, values))
     if field.family == "tags":
         shown = _shown_tags(field.name).subquery()

@@ -19,7 +19,7 @@ from charkh.ports.journal import DataHeader
 from charkh.ports.store import Store
 from charkh.runs import active
 from charkh.runs.facts import artifact_drafts, ended_draft, link_draft, params_draft, started_draft
-from charkh.runs.listening import tell
+from charkh.runs.listening import listeners, tell
 from charkh.runs.machine import this_machine
 from charkh.runs.membership import MAIN_WRITER, Membership, announced, find_membership
 from charkh.runs.points_log import PointsLog
@@ -73,9 +73,11 @@ class ActiveRun:
 
         Raises:
             Invalid: a value is no number, a key no name, or the run has ended.
+            CharkhError: what somebody who listens raises, such as a study that prunes the trial.
         """
         self._points.log(values, step, context, time)
-        tell(values, step, context)
+        if listeners():
+            tell(values, step, context)
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Record what was chosen: any JSON values, nested ones by dotted names. The first value of a name stays.

@@ -193,7 +193,7 @@ def param_row(run: str, name: str, value: Any, stamp: str, large: bytes | None =
         "name": name,
         "number": None if number is None or math.isnan(number) else number,
         "text": value.replace("\0", "\ufffd") if isinstance(value, str) else None,
-        "value": json_text(value),
+        "value": json_text(value) if large is None else "",
         "large": large,
         "stamp": stamp,
     }

@@ -37,10 +37,11 @@ def plain_params(params: Mapping[str, Any]) -> PlainParams:
     for name, value in _flat(params, "", 0):
         kept = redact_value(value, name.rpartition(".")[2])
         text = json_text(kept).encode("utf-8", "replace").decode()
-        if len(text) > MAX_VALUE or _has_giant(kept):
+        sound = from_json_text(text)
+        if len(text) > MAX_VALUE or _has_giant(sound):
             large[name] = text.encode()
         else:
-            values[name] = from_json_text(text)
+            values[name] = sound
     return PlainParams(values, large)
 
 
@@ -101,8 +102,6 @@ def _has_giant(value: Any) -> bool:
         msgspec.msgpack.encode(value)
     except OverflowError:
         return True
-    except UnicodeEncodeError:
-        return False
     return False
 
 
