@@ -43,7 +43,7 @@ def list_evaluations(
         ["evaluation", "of", "on", "rows", "metric", "value", "interval", "p better", "made"],
         [
             [
-                each.id[-12:],
+                each.id,
                 titles[each.made.about],
                 titles[each.made.on],
                 each.made.rows,

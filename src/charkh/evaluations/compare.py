@@ -2,7 +2,8 @@
 
 import msgspec
 
-from charkh.evaluations.evaluation import Evaluation, Score, is_better
+from charkh.core.metrics import LOWER_IS_BETTER
+from charkh.evaluations.evaluation import Evaluation, Score
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ def _difference(metric: str, first: Evaluation, second: Evaluation) -> Differenc
     if mine is not None and theirs is not None and mine.value is not None and theirs.value is not None:
         difference = mine.value - theirs.value
         if difference:
-            better = "first" if is_better(metric, mine.value, theirs.value) else "second"
+            better = "first" if (difference < 0) == (metric in LOWER_IS_BETTER) else "second"
         if None not in {mine.low, mine.high, theirs.low, theirs.high}:
             overlap = bool(mine.low <= theirs.high and theirs.low <= mine.high)  # type: ignore[operator]
     return Difference(

@@ -9,7 +9,6 @@ import msgspec
 
 from charkh.core.events import Fact
 from charkh.core.files import FileRef
-from charkh.core.metrics import LOWER_IS_BETTER
 
 MADE_KIND = "evaluation.made/1"
 
@@ -278,8 +277,3 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     precision_recall: tuple[tuple[float, float], ...] = ()
     blocks: tuple[BlockScore, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def is_better(metric: str, first: float, second: float) -> bool:
-    """Whether `first` is the better value of a metric."""
-    return first < second if metric in LOWER_IS_BETTER else first > second
