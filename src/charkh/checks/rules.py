@@ -47,6 +47,13 @@ def failing(rule: Rule, schema: Schema) -> pl.Expr:
     return _failing(rule, schema).fill_null(False)
 
 
+def repeats(rule: Unique, schema: Schema) -> pl.Expr:
+    """How many rows repeat an earlier one: much faster to count than to find."""
+    key = pl.col(rule.columns[0]) if len(rule.columns) == 1 else pl.struct(rule.columns)
+    nothing = pl.any_horizontal(missing(name, schema[name]) for name in rule.columns)
+    return nothing.not_().sum() - key.filter(~nothing).n_unique()
+
+
 def dtype_fits(dtype: pl.DataType, wanted: str) -> bool:
     """Whether a column's type is the one that a rule names, by Polars' name or by kind."""
     if str(dtype) == wanted or str(dtype).partition("(")[0] == wanted:

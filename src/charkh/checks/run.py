@@ -1,4 +1,7 @@
-"""Run a suite over a table: every rule in one pass, as masks and aggregates of one Polars query."""
+"""Run a suite over a table: every rule in one pass, as masks and aggregates of one Polars query.
+
+Only the rows that repeat another are looked for in a second pass, when the first has counted any.
+"""
 
 import difflib
 from collections.abc import Sequence
@@ -8,7 +11,7 @@ from typing import NamedTuple, cast
 import polars as pl
 
 from charkh.checks.result import REASONS, ROW, CheckResult, Outcome
-from charkh.checks.rules import dtype_fits, failing
+from charkh.checks.rules import dtype_fits, failing, repeats
 from charkh.checks.suite import (
     TABLE_RULES,
     CheckSuite,
@@ -17,6 +20,7 @@ from charkh.checks.suite import (
     RowCount,
     Rule,
     Status,
+    Unique,
     check_of,
     rule_columns,
     rule_ids,
@@ -80,16 +84,24 @@ def _scan(
             if isinstance(rule, TABLE_RULES):
                 outcomes[name] = _table_outcome(name, rule, frame, moment)
             else:
-                queries[name] = failing(rule, frame.schema).implode()
+                repeated = isinstance(rule, Unique)
+                queries[name] = repeats(rule, frame.schema) if repeated else failing(rule, frame.schema).implode()
         except Invalid as error:
             outcomes[name] = _outcome(name, rule, _broken(rule), error.message)
-    return {name: _whole(mask, frame.height) for name, mask in _collect(queries, frame).items()}, outcomes
+    found = _collect(queries, frame)
+    again = {
+        name: failing(rule, frame.schema).implode()
+        for name, rule in named
+        if isinstance(rule, Unique) and isinstance(count := found.get(name), int) and count
+    }
+    found = {**found, **_collect(again, frame)}
+    return {name: _whole(mask, frame.height) for name, mask in found.items()}, outcomes
 
 
-def _collect(queries: dict[str, pl.Expr], frame: pl.DataFrame) -> dict[str, pl.Series]:
+def _collect(queries: dict[str, pl.Expr], frame: pl.DataFrame) -> dict[str, pl.Series | int]:
     if not queries:
         return {}
-    # One row of lists: masks and aggregates of all rules come out of one pass over the table.
+    # One row of lists and numbers: masks and aggregates of all rules come out of one pass over the table.
     try:
         row = frame.lazy().select(query.alias(name) for name, query in queries.items()).collect()
     except pl.exceptions.PolarsError as error:
@@ -98,14 +110,15 @@ def _collect(queries: dict[str, pl.Expr], frame: pl.DataFrame) -> dict[str, pl.S
             code="check.failed",
             hint="Look at the types of its columns; a `column` rule with `dtype` names the one that is wrong.",
         ) from error
-    return {name: cast(pl.Series, row[name][0]) for name in queries}
+    return {name: cast(pl.Series | int, row[name][0]) for name in queries}
 
 
-def _whole(mask: pl.Series, rows: int) -> pl.Series:
+def _whole(mask: pl.Series | int, rows: int) -> pl.Series:
     """A mask for each row, also where a rule gave one value for all of them."""
-    if len(mask) == rows:
+    if isinstance(mask, pl.Series) and len(mask) == rows:
         return mask
-    return pl.repeat(bool(mask[0]) if len(mask) else False, rows, dtype=pl.Boolean, eager=True)
+    same = bool(mask[0]) if isinstance(mask, pl.Series) and len(mask) else False
+    return pl.repeat(same, rows, dtype=pl.Boolean, eager=True)
 
 
 def _part(frame: pl.DataFrame, masks: dict[str, pl.Series]) -> tuple[pl.DataFrame, pl.DataFrame]:
