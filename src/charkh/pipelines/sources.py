@@ -19,6 +19,15 @@ from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 OWN = "charkh"
+NAMED = {
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "yaml": "PyYAML",
+    "cv2": "opencv-python",
+    "skimage": "scikit-image",
+}
+"""Packages that are often met and named otherwise than their distribution: to look all of them up takes half a second."""
+
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -105,8 +114,9 @@ def function_nodes(name: str, code: CodeType) -> list[ast.AST]:
 @functools.cache
 def library_version(top: str) -> tuple[str, str]:
     """Distribution and version of an installed top-level package; an empty version where nobody knows it."""
+    name = NAMED.get(top, top)
     try:
-        return top, importlib.metadata.version(top)
+        return name, importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         pass
     for distribution in _distributions().get(top, []):
