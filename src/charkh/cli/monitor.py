@@ -9,6 +9,7 @@ from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_
 from charkh.core.errors import NotFound
 from charkh.monitors.collect import Report, read_details
 from charkh.monitors.index import Alerts, MonitorHistory, Monitors
+from charkh.workspace.watching import watch
 
 app = typer.Typer(no_args_is_help=True, help="Watches over live data, predictions and late truth.")
 
@@ -36,6 +37,17 @@ def list_monitors(prefix: str = "", json: AsJson = False) -> None:
         ],
         empty="no monitor has collected yet",
     )
+
+
+@app.command()
+def collect(name: Annotated[str, typer.Argument(help="Name of the monitor.")], json: AsJson = False) -> None:
+    """Collect once: the requests since the last time against the training data, and the truth that is new."""
+    with open_workspace() as workspace:
+        report = watch(workspace, name)
+    if json:
+        write_json(report)
+    else:
+        _write_report(report)
 
 
 @app.command()

@@ -1,24 +1,41 @@
 """The verbs of the workspace itself; they stand at the top of the command line."""
 
+import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from charkh.cli.opening import open_workspace, start_in, starting_folder
-from charkh.cli.output import AsJson, write_json, write_line, write_note
-from charkh.core.errors import Conflict
-from charkh.workspace.settings import FILE
+from charkh.cli.output import (
+    AsJson,
+    progress,
+    shown_size,
+    write_json,
+    write_line,
+    write_note,
+    write_pairs,
+    write_table,
+)
+from charkh.core.errors import Conflict, Corrupt, Invalid, Unavailable
+from charkh.workspace.settings import FILE, find_workspace
 
 FIRST_SETTINGS = """\
 # What may stand here: docs/reference/settings.md. No key is needed to begin.
 """
 
+Host = Annotated[str, typer.Option(help="Address to listen on; what charkh.toml says by default.")]
+OpenInference = Annotated[
+    bool, typer.Option("--open-inference", help="Endpoints ask for no token; on this machine only.")
+]
+
 
 def install(app: typer.Typer) -> None:
     """Put the verbs on the command line."""
     app.callback()(_choose_workspace)
-    app.command("init")(init)
+    for verb in (init, up, serve, doctor, fsck, gc, trace):
+        app.command(verb.__name__)(verb)
 
 
 def _choose_workspace(
@@ -32,7 +49,10 @@ def _choose_workspace(
 
 
 def init(json: AsJson = False) -> None:
-    """Make the current folder a workspace: a charkh.toml and an empty store."""
+    """Make the current folder a workspace.
+
+    It gets a charkh.toml and an empty store.
+    """
     folder = starting_folder()
     path = folder / FILE
     if path.exists():
@@ -47,3 +67,224 @@ def init(json: AsJson = False) -> None:
         return
     write_line(f"made a workspace in {answer['workspace']}")
     write_note("next: charkh dataset add NAME FILE…, or charkh.run() in a script")
+
+
+def up(
+    host: Host = "",
+    port: Annotated[int, typer.Option(help="TCP port; what charkh.toml says by default.", min=0, max=65535)] = 0,
+    open_inference: OpenInference = False,
+    every: Annotated[str, typer.Option(help="How often the loops turn, such as 5m; 0s for never.")] = "60s",
+    json: AsJson = False,
+) -> None:
+    """Serve the overview, the API and the endpoints.
+
+    The loops turn beside them, until it is interrupted.
+    """
+    # The server is imported by the command that needs it: every other one starts without Litestar.
+    from charkh.core.config import parse_duration
+    from charkh.server.up import Ready
+    from charkh.server.up import up as serve_all
+
+    seconds = parse_duration(every)
+    _log_to_stderr()
+
+    def ready(told: Ready) -> None:
+        link = f"{told.address}/?token={told.token}"
+        variables = {"CHARKH_URL": told.address, "CHARKH_TOKEN": told.token}
+        if json:
+            write_json({"address": told.address, "link": link, "environment": variables, "endpoints": told.endpoints})
+            return
+        write_line(f"charkh is up: {link}")
+        write_note("  open that link once, and the browser keeps a cookie; programs send the token:")
+        for name, value in variables.items():
+            write_note(f"  export {name}={value}")
+        write_note('  curl -H "Authorization: Bearer $CHARKH_TOKEN" $CHARKH_URL/api/models')
+        for name in told.endpoints:
+            write_note(f"  {_call('$CHARKH_URL', name, open_inference=open_inference)}")
+        write_note("  Ctrl-C ends it; requests under way are answered first")
+
+    with open_workspace() as workspace:
+        serve_all(workspace, host=host, port=port, every=seconds, open_inference=open_inference, ready=ready)
+
+
+def serve(
+    names: Annotated[list[str] | None, typer.Argument(help="Endpoints of charkh.toml; all by default.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port.", min=1, max=65535)] = 7462,
+    open_inference: OpenInference = False,
+    json: AsJson = False,
+) -> None:
+    """Serve the endpoints alone.
+
+    They speak the Open Inference Protocol, until it is interrupted.
+    """
+    # What loads models is imported by the command that needs it.
+    from charkh.endpoints.serve import serve as serve_models
+    from charkh.workspace.serving import Serving
+    from charkh.workspace.token import token_of
+
+    _log_to_stderr()
+    with open_workspace() as workspace:
+        serving = Serving(workspace, names or [])
+        servables = serving()
+        if not servables:
+            raise Invalid(
+                "charkh.toml has no endpoint",
+                code="endpoint.none_configured",
+                hint='Write [endpoint.NAME] with model = "NAME@champion".',
+            )
+        token = token_of(workspace.store_folder)
+        address = f"http://{host}:{port}"
+
+        def ready() -> None:
+            served = [{"name": each.name, "version": each.version, "model": each.subject} for each in servables]
+            if json:
+                write_json({"address": address, "endpoints": served})
+                return
+            write_line(f"serving {', '.join(each.name for each in servables)} on {address}")
+            if not open_inference:
+                write_note(f"  export CHARKH_TOKEN={token}")
+            for each in servables:
+                write_note(f"  {each.name}: {_call(address, each.name, open_inference=open_inference)}")
+
+        serve_models(servables, host, port, token=token, open_inference=open_inference, reload=serving, ready=ready)
+
+
+def doctor(json: AsJson = False) -> None:
+    """Look whether all is as it should be.
+
+    Programs, store, catalog, clocks, disk; with what to do where something is not.
+    """
+    # What the doctor looks at is imported by the doctor alone.
+    from charkh.workspace.doctor import examine
+
+    if find_workspace(starting_folder().resolve()) is None:
+        found = examine(None)
+    else:
+        with open_workspace() as workspace:
+            found = examine(workspace)
+    if json:
+        write_json(found)
+    else:
+        write_table(["", "what", "how it is"], [[each.state, each.what, each.detail] for each in found])
+        for each in found:
+            if each.advice and each.state != "ok":
+                write_line(f"{each.what}: {each.advice}")
+    failed = [each.what for each in found if each.state == "fail"]
+    if failed:
+        raise Unavailable(
+            f"not as it should be: {', '.join(failed)}",
+            code="doctor.failed",
+            hint="Do what is said above, then look again.",
+        )
+
+
+def fsck(
+    sample: Annotated[bool, typer.Option("--sample", help="Read some records of each pack too.")] = False,
+    everything: Annotated[bool, typer.Option("--everything", help="Read and verify every byte.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set damaged packs aside, and write what is sound in them anew.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Verify the store; nothing is deleted.
+
+    The journal's chain, the catalog, the packs, and that everything held is there.
+    """
+    # The walk over all bytes is imported by the command that does it.
+    from charkh.workspace.fsck import check_store
+
+    level = "everything" if everything else "sample" if sample else "index"
+    with open_workspace() as workspace, progress("verifying", unit="packs") as advance:
+        report = check_store(workspace, level=level, repair=repair, progress=advance)
+    if json:
+        write_json({"sound": report.sound, "report": report})
+    else:
+        write_pairs(
+            [
+                ("journal", report.journal_line),
+                (
+                    "catalog",
+                    f"{len(report.set_aside)} events put aside" if report.set_aside else "every event was read",
+                ),
+                ("bytes", f"{report.bytes.packs} packs, {report.bytes.records} records read ({level})"),
+            ]
+        )
+        for line in report.problems:
+            write_line(line)
+    if not report.sound:
+        raise Corrupt(
+            f"{len(report.problems)} things are not as they were written; nothing was deleted",
+            code="store.corrupt",
+            hint="Restore what is named from a copy, or `charkh fsck --repair` to set damaged packs aside.",
+        )
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be freed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Free it without asking.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Free the bytes that nothing holds.
+
+    They stay in a trash for 14 days first.
+    """
+    # The collector is imported by the command that collects.
+    from charkh.workspace.collecting import collect_garbage
+
+    if not dry_run and not yes and (json or not sys.stdin.isatty()):
+        raise Invalid(
+            "gc frees bytes and was not told to",
+            code="gc.not_confirmed",
+            hint="Look with `charkh gc --dry-run` first, then say --yes.",
+        )
+    with open_workspace() as workspace:
+        if not dry_run and not yes:
+            found = collect_garbage(workspace, dry_run=True)
+            write_line(f"{shown_size(found.freed_bytes)} in {len(found.freed)} records are held by nothing")
+            typer.confirm("free them?", abort=True)
+        report = collect_garbage(workspace, dry_run=dry_run)
+    if json:
+        write_json(report)
+        return
+    verb = "would free" if dry_run else "freed"
+    write_line(
+        f"{verb} {shown_size(report.freed_bytes)} in {len(report.freed)} records; {report.live} records are held"
+    )
+    if report.emptied:
+        write_line(f"{report.emptied} packs left the trash: {shown_size(report.emptied_bytes)}")
+    if report.missing:
+        write_note(f"{len(report.missing)} held digests are missing; `charkh fsck` names them")
+
+
+def trace(
+    what: Annotated[
+        str, typer.Argument(help="A prediction's id, a subject such as run:1f3a, or a reference such as delay@3.")
+    ],
+    brief: Annotated[bool, typer.Option("--brief", help="Names and ids alone, without descriptions.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Walk back from anything to its origins.
+
+    To the exact model, run, code, data and rows that a prediction, model or dataset came from.
+    """
+    # Every noun is behind a trace; it is imported when one is asked for.
+    from charkh.workspace.tracing import render, trace_in
+
+    with open_workspace() as workspace:
+        origins = trace_in(workspace.store, what)
+    if json:
+        write_json(origins)
+        return
+    for line in render(origins, details=not brief):
+        write_line(line)
+
+
+def _call(address: str, name: str, *, open_inference: bool) -> str:
+    bearer = "" if open_inference else ' -H "Authorization: Bearer $CHARKH_TOKEN"'
+    return f"curl{bearer} -d @rows.json {address}/predict/{name}"
+
+
+def _log_to_stderr() -> None:
+    """A server says what happens: its log goes to stderr, one line an entry."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

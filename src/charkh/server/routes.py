@@ -16,6 +16,7 @@ from charkh.server.handlers import (
     pipelines,
     recipes,
     runs,
+    studies,
 )
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
@@ -25,6 +26,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     *checks.HANDLERS,
     *runs.HANDLERS,
     *pipelines.HANDLERS,
+    *studies.HANDLERS,
     *evaluations.HANDLERS,
     *models.HANDLERS,
     *cards.HANDLERS,

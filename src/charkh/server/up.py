@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from charkh.core.errors import Denied, Unavailable
 from charkh.endpoints.application import Application
@@ -25,6 +25,14 @@ GRACE = 10.0
 _log = logging.getLogger("charkh.server")
 
 
+class Ready(NamedTuple):
+    """What somebody needs to call the server: its address, the token, and the endpoints that answer."""
+
+    address: str
+    token: str
+    endpoints: tuple[str, ...]
+
+
 def up(
     workspace: Workspace,
     *,
@@ -32,7 +40,7 @@ def up(
     port: int = 0,
     every: float = 60.0,
     open_inference: bool = False,
-    ready: Callable[[str, str], None] | None = None,
+    ready: Callable[[Ready], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way.
 
@@ -42,7 +50,7 @@ def up(
         port: TCP port; the settings' by default.
         every: seconds between two turns of the loops; 0 for none.
         open_inference: endpoints ask for no token; on loopback only.
-        ready: called with the address and the token when the server listens.
+        ready: called when the server listens.
 
     Raises:
         Denied: it would listen beyond this machine, which needs users and is not built yet.
@@ -59,10 +67,14 @@ def up(
     refuse_a_taken_port(address, number)
     token = token_of(workspace.store_folder)
     offering = Offering(workspace)
-    inference = Application(offering(), Door(address, token=token, open_inference=open_inference), reload=offering)
+    offered = offering()
+    inference = Application(offered, Door(address, token=token, open_inference=open_inference), reload=offering)
     doorkeeper = Doorkeeper(token, host_names(address))
     front = Front(api(workspace, doorkeeper), inference, doorkeeper)
-    listening = None if ready is None else lambda: ready(f"http://{_authority(address)}:{number}", token)
+    told = Ready(
+        address=f"http://{_authority(address)}:{number}", token=token, endpoints=tuple(each.name for each in offered)
+    )
+    listening = None if ready is None else lambda: ready(told)
     scheduler = Scheduler(workspace, every)
     scheduler.start()
     try:

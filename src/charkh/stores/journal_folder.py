@@ -168,6 +168,11 @@ class FolderJournal:
         """How many fact segments are open: of live writers, and of dead ones that nobody has sealed yet."""
         return len(self._open_sizes())
 
+    def writers(self) -> tuple[int, int]:
+        """Open fact segments by their writers: of those that live, and of those that died."""
+        live = [is_live(self._path(segment)) for segment in self._open_sizes()]
+        return sum(live), len(live) - sum(live)
+
     def seal_abandoned(self) -> int:
         """Seal the segments of processes that died; how many there were.
 
