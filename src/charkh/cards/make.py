@@ -4,9 +4,10 @@ from charkh.cards.card import Card, name_of
 from charkh.cards.generate import fill, generate_card
 from charkh.cards.index import CardNamed, CardOf
 from charkh.cards.known import known_about
-from charkh.cards.record import read_markdown, record_card
+from charkh.cards.record import ERASED, read_markdown, record_card
 from charkh.cards.regions import merge
 from charkh.cards.wording import Wording
+from charkh.core.errors import NotFound
 from charkh.core.refs import parse_subject
 from charkh.ports.store import Store
 
@@ -17,7 +18,7 @@ def make_card(store: Store, about: str, *, wording: Wording = _PLAIN, previous: 
     """Make and record the card of a version; making it again without news gives the card that is there.
 
     What people wrote comes from `previous`, or else from the newest card about this version, or else from the newest
-    card about any version of the same name.
+    card about any version of the same name; one whose text was erased counts as none.
 
     Args:
         store: where facts and cards are.
@@ -26,7 +27,7 @@ def make_card(store: Store, about: str, *, wording: Wording = _PLAIN, previous: 
         previous: Markdown to keep people's parts of; empty to begin anew; None to look for the last card.
 
     Raises:
-        NotFound: nobody knows the subject, or the last card's text was erased.
+        NotFound: nobody knows the subject, or the last card's bytes are not here.
         Invalid: no cards are made of that noun.
     """
     known = known_about(store, about)
@@ -38,4 +39,9 @@ def make_card(store: Store, about: str, *, wording: Wording = _PLAIN, previous: 
 def _last_text(store: Store, about: str, title: str) -> str:
     noun = parse_subject(about).noun
     card = store.queries.ask(CardOf(about=about)) or store.queries.ask(CardNamed(noun=noun, name=name_of(title)))
-    return read_markdown(store, card) if card is not None else ""
+    try:
+        return read_markdown(store, card) if card is not None else ""
+    except NotFound as error:
+        if error.code != ERASED:
+            raise
+        return ""

@@ -12,6 +12,8 @@ from charkh.core.refs import parse_subject
 from charkh.ports.projections import Describe
 from charkh.ports.store import Store
 
+ERASED = "card.erased"
+
 
 def record_card(store: Store, about: str, markdown: str) -> Card:
     """Record the text of a card; the text that is already the newest gives the card that is there.
@@ -62,17 +64,17 @@ def record_card(store: Store, about: str, markdown: str) -> Card:
 
 
 def read_markdown(store: Store, card: Card) -> str:
-    """The text of a card.
+    """The text of a card; where stretches of it were erased, what stands in their place.
 
     Raises:
-        NotFound: its bytes are not here, or were erased.
+        NotFound: its bytes are not here, or all of them were erased (code `card.erased`).
         Corrupt: a chunk is not what its digest says.
     """
     data = b"".join(store.vault.read(card.made.markdown))
-    if digest_of(data) != card.made.markdown.digest:
+    if not data and card.made.markdown.size:
         raise NotFound(
             f"the text of the card of {card.made.title} was erased",
-            code="card.erased",
+            code=ERASED,
             hint="Make the card again; what people wrote in it is gone.",
         )
-    return data.decode()
+    return data.decode(errors="replace")

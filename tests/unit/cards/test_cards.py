@@ -1,5 +1,6 @@
 """Cards made from facts, completed by people, linted, rendered and kept."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import MetaData
 
+import charkh
 from charkh.cards.card import PLACEHOLDER, Card
 from charkh.cards.find import find
 from charkh.cards.front_matter import keys_given_twice, top_keys, yaml_lines
@@ -276,6 +278,28 @@ def test_credentials_do_not_enter(store: Store) -> None:
     secret = "sk-abcdefghijklmnopqrstuvwxyz0123456789"
     card = record_card(store, "model:3", f"# delay\n\napi_key = {secret}\n")
     assert secret not in read_markdown(store, card)
+
+
+def test_an_erased_card_is_said_to_be_so_and_made_anew(store: Store) -> None:
+    house(store)
+    card = make_card(store, "model:3", wording=WHOLE)
+    chunks: dict[str, bytes] = store.vault._chunks  # type: ignore[attr-defined]
+    chunks[card.made.markdown.digest] = b"# delay@3\n\n## Contact\n\n[erased]\n"
+    assert "[erased]" in read_markdown(store, card)
+    chunks[card.made.markdown.digest] = b""
+    with pytest.raises(NotFound, match="erased"):
+        read_markdown(store, card)
+    again = make_card(store, "model:3")
+    assert PLACEHOLDER in read_markdown(store, again)
+    del chunks[again.made.markdown.digest]
+    with pytest.raises(NotFound, match="not here"):
+        make_card(store, "model:3")
+
+
+def test_only_rendering_needs_the_markdown_parser() -> None:
+    package = Path(charkh.__file__).parent
+    users = [path.name for path in package.rglob("*.py") if "markdown_it" in path.read_text(encoding="utf-8")]
+    assert users == ["render.py"]
 
 
 def test_cards_are_found(store: Store) -> None:
