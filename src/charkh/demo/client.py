@@ -118,5 +118,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", client: InferenceClien
 
 
 def _tensor(series: pl.Series) -> dict[str, Any]:
+    if series.dtype.is_temporal():
+        series = series.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     datatype = _DATATYPES[type(series.dtype)]
     return {"name": series.name, "shape": [len(series)], "datatype": datatype, "data": series.to_list()}

@@ -180,6 +180,8 @@ def _widened(name: str, array: Array) -> Array:
 
 def _spec(name: str, tensor: Array, *, optional: bool) -> TensorSpec:
     plain = _from_values(name, tensor)
+    if optional and plain.dtype.kind in "bi":
+        plain = plain.astype(np.float64)
     return TensorSpec(name=name, datatype=_DATATYPES[plain.dtype], shape=(-1, *tensor.shape[1:]), optional=optional)
 
 

@@ -1,6 +1,5 @@
 """Rung one of the SDK: record a run and log to it, in any script."""
 
-import atexit
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,5 +56,4 @@ def log(values: Mapping[str, float] | None = None, /, *, step: int | None = None
 def _start_implicit() -> ActiveRun:
     active = run()
     active.__enter__()
-    atexit.register(active.end)
     return active

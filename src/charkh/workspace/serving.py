@@ -155,6 +155,8 @@ def request_signature(workspace: Workspace, name: str, settings: EndpointSetting
             hint=f'Write example = "DATASET" into [endpoint.{name}]: a dataset whose rows look like a request.',
         )
     rows = read_table(workspace.store, find_dataset(workspace.store, settings.example))
+    # A request is JSON, which has no times: they come as text, and a recipe reads them.
+    rows = rows.with_columns(pl.selectors.temporal().cast(pl.String))
     nullable = [column for column, count in rows.null_count().row(0, named=True).items() if count]
     return Signature(inputs=input_specs(example_tensors(rows), nullable), outputs=())
 

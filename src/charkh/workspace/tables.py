@@ -16,6 +16,7 @@ from charkh.datasets.read import read_table
 from charkh.datasets.split import Split, split_by_time
 from charkh.datasets.table import Table
 from charkh.pipelines.active import inside_step
+from charkh.pipelines.step import effect
 from charkh.recipes.apply import apply
 from charkh.recipes.document import parse_recipe
 from charkh.recipes.find import find as find_recipe
@@ -52,6 +53,7 @@ def dataset(ref: str) -> Table:
     return Table(read_table(store, version), (version.subject,))
 
 
+@effect
 def add(name: str, table: Table | pl.DataFrame, *, message: str = "") -> Table:
     """Keep a table as a version of a dataset; equal content gives the version that is there.
 

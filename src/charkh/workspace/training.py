@@ -22,15 +22,19 @@ from charkh.models.find import find as find_model
 from charkh.models.load import load as load_model
 from charkh.models.model import ModelVersion
 from charkh.models.register import register as register_version
+from charkh.pipelines.key import content_key
+from charkh.pipelines.step import effect
 from charkh.ports.runtimes import Tensors
 from charkh.runs.active import current
 from charkh.studies.study import Study
 from charkh.studies.tune import tune as run_study
 from charkh.workspace.ambient import workspace
+from charkh.workspace.pipelines import codecs_of
 
 PROBABILITY = "predict_proba"
 PREDICTION = "predict"
-R = TypeVar("R")
+D = TypeVar("D")
+P = TypeVar("P", bound=Params)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,11 +128,12 @@ def model(
     )
 
 
+@effect
 def tune(
-    train: Callable[[R, Params], Candidate],
-    data: R,
+    train: Callable[[D, P], Candidate],
+    data: D,
     *,
-    space: Params | type[Params],
+    space: P | type[P],
     maximize: str = "",
     minimize: str = "",
     trials: int = 20,
@@ -163,10 +168,12 @@ def tune(
         direction="maximize" if maximize else "minimize",
         trials=trials,
         seed=seed,
+        key=content_key(train, data, codecs=codecs_of(workspace()), folder=workspace().folder),
     )
     return study.best
 
 
+@effect
 def evaluate(
     candidate: Candidate,
     part: Part,
@@ -211,6 +218,7 @@ def evaluate(
     )
 
 
+@effect
 def register(name: str, candidate: Candidate, *reports: Report, description: str = "") -> Registered:
     """Make a version of a model, record what was found about it, and write its card.
 
