@@ -3,17 +3,14 @@
 import contextlib
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from charkh.pipelines.step import Step
+from typing import Any, Protocol
 
 
 class Around(Protocol):
     """The execution, or the plan, that steps are called in."""
 
-    def call(self, step: "Step[..., Any]", arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-        """The step's output, or a stand-in for it in a plan."""
+    def call(self, step: Any, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        """The output of a `charkh.pipelines.step.Step`, or a stand-in for it in a plan."""
         ...
 
 

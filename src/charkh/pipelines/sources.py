@@ -26,7 +26,7 @@ NAMED = {
     "cv2": "opencv-python",
     "skimage": "scikit-image",
 }
-"""Packages that are often met and named otherwise than their distribution: to look all of them up takes half a second."""
+"""Often met, and named otherwise than their distribution: to look all distributions through takes half a second."""
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

@@ -4,13 +4,14 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 from charkh.core.errors import Invalid
 from charkh.pipelines.active import around
 
 A = ParamSpec("A")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class StepOptions(NamedTuple):
@@ -110,6 +111,20 @@ def step(
         return Step(plain, options)
 
     return made if function is None else made(function)
+
+
+def effect(function: F) -> F:
+    """A verb that happens each time a pipeline runs, such as registering a model; a plan shows it and leaves it out.
+
+    It is `@step(cache=False)` with the function's own type; called by itself or inside a cached step it is plain.
+    """
+    made = Step(function, StepOptions(cache=False))
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        return made(*arguments, **named)
+
+    return cast(F, called)
 
 
 def module_name(function: object) -> str:
