@@ -10,6 +10,8 @@ from pyfastcdc import FastCDC
 
 WHOLE = 64 * 1024
 """Content of at most so many bytes is one chunk."""
+ONE_CHUNK = "one.chunk"
+"""A hint for content of at most `BLOCK` bytes that must stay one chunk."""
 BLOCK = 8 * 1024 * 1024
 """Bytes read at once."""
 
@@ -47,7 +49,7 @@ _TABLES = frozenset(
 _MEDIA = frozenset(
     {
         "jpg", "jpeg", "png", "gif", "webp", "avif", "heic", "mp3", "m4a", "aac", "ogg", "opus", "flac", "mp4",
-        "m4v", "mkv", "mov", "avi", "webm", "zip", "gz", "tgz", "bz2", "xz", "zst", "lz4", "7z", "rar", "br",
+        "m4v", "mkv", "mov", "avi", "webm", "chunk", "zip", "gz", "tgz", "bz2", "xz", "zst", "lz4", "7z", "rar", "br",
         "whl", "jar", "docx", "xlsx", "pptx", "pdf", "npz"
     }
 )

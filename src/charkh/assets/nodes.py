@@ -109,18 +109,27 @@ def decode_node(data: bytes, digest: bytes) -> Node:
     return node
 
 
-def children_of(node: Node) -> Iterator[bytes]:
-    """The digests that a node names: of nodes and chunks below it."""
+class Named(NamedTuple):
+    """A digest that a node names, and whether it is that of a node."""
+
+    digest: bytes
+    is_node: bool
+
+
+def children_of(node: Node) -> Iterator[Named]:
+    """What a node names: the nodes and chunks directly below it."""
     if isinstance(node, TreeLeaf):
         for entry in node.entries:
-            yield bytes.fromhex(entry.file.held)
+            yield Named(bytes.fromhex(entry.file.held), bool(entry.file.root))
     elif isinstance(node, TreeBranch):
         for child in node.children:
-            yield bytes.fromhex(child.digest)
+            yield Named(bytes.fromhex(child.digest), True)
+    elif isinstance(node, ListLeaf):
+        for digest, _length in LIST_ITEM.iter_unpack(node.chunks):
+            yield Named(digest, False)
     else:
-        items = LIST_ITEM.iter_unpack(node.chunks) if isinstance(node, ListLeaf) else _list_children(node)
-        for digest, _length in items:
-            yield digest
+        for digest, _length in _list_children(node):
+            yield Named(digest, True)
 
 
 def put_list(chunks: Sequence[ChunkSpan], put: PutNode) -> bytes:

@@ -75,13 +75,13 @@ def record_digest(kind: int, data: bytes | bytearray | memoryview) -> bytes:
 
 def build_pack(records: Sequence[Record]) -> Pack:
     """Compress what should be, and lay the records out in their order."""
-    squeezed = _squeeze([record.data for record in records if record.squeeze])
+    squeezed = _squeeze([record.data for record in records if record.squeeze and record.data])
     parts: list[bytes | memoryview] = [HEADER.pack(MAGIC, VERSION, 0, 0)]
     entries: list[Entry] = []
     position = HEADER.size
     for record in records:
         data, codec, checksum, raw = record.data, RAW, 0, len(record.data)
-        if record.squeeze and (small := next(squeezed)) is not None:
+        if record.squeeze and raw and (small := next(squeezed)) is not None:
             data, codec, checksum = small, ZSTD, crc32c(small)
         position += RECORD.size
         stored = len(data)
@@ -135,10 +135,8 @@ def open_record(entry_kind: int, codec: int, raw: int, digest: bytes, stored: by
     return bytes(data)
 
 
-def scan_records(pack: bytes, name: str) -> Iterator[Entry]:
+def scan_records(pack: bytes) -> Iterator[Entry]:
     """The records as their own headers describe them, for a pack whose footer is lost; stops where no header is."""
-    if len(pack) < HEADER.size or HEADER.unpack_from(pack)[:2] != (MAGIC, VERSION):
-        raise damaged_pack(name, "its beginning is not that of a pack")
     position = HEADER.size
     while position + RECORD.size <= len(pack):
         kind, codec, zero, stored, raw, digest = RECORD.unpack_from(pack, position)

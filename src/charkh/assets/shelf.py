@@ -65,9 +65,14 @@ class Shelf:
     def write(self, records: Sequence[Record]) -> Pack:
         """Store records in one pack; on return they are durable and found."""
         pack = build_pack(records)
-        self.blobs.put(PACKS + pack.name, pack.parts)
-        self.index.add(pack.name, sum(map(len, pack.parts)), pack.entries)
+        self.put(pack)
         return pack
+
+    def put(self, pack: Pack) -> None:
+        """Store a pack that is laid out."""
+        self.blobs.put(PACKS + pack.name, pack.parts)
+        self._unreadable.discard(pack.name)
+        self.index.add(pack.name, sum(map(len, pack.parts)), pack.entries)
 
     def locate(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         """Where the digests lie; looks for other processes' packs, and into the trash, before it leaves one out."""
@@ -104,6 +109,10 @@ class Shelf:
     def list_packs(self) -> dict[str, int]:
         """The packs on the medium, by name, and their sizes in bytes."""
         return dict(_named(self.blobs, PACKS))
+
+    def trashed(self) -> set[str]:
+        """The packs in the trash, by name."""
+        return {name for name, _size in _named(self.blobs, TRASH)}
 
     def footer(self, name: str, folder: str = PACKS) -> list[Entry]:
         """The entries of a pack.
@@ -170,15 +179,13 @@ class Shelf:
 
     def _read_elsewhere(self, digest: bytes, place: Place, error: NotFound | Corrupt) -> bytes:
         """After a failed read: the index may be out of date, or another pack may have the record."""
-        if isinstance(error, NotFound):
-            if not self.restore(place.pack):
-                self.refresh()
-        elif not self._agrees(digest, place):
+        if isinstance(error, Corrupt) and not self._agrees(digest, place):
             self.index.drop([place.pack])
-            self.refresh()
-        for other in self.index.places(digest):
-            if other == place and isinstance(error, Corrupt):
-                continue
+        self.refresh()
+        places = self.index.places(digest)
+        if not places and isinstance(error, NotFound) and self.restore(place.pack):
+            places = self.index.places(digest)
+        for other in places:
             try:
                 stored = self.blobs.get(PACKS + other.pack, other.offset, other.stored)
                 return open_record(other.kind, other.codec, other.raw, digest, stored, other.pack)

@@ -54,7 +54,7 @@ class PackVault:
     ) -> None:
         self.shelf = Shelf(blobs, ChunkIndex(index_path))
         self._writer = PackWriter(self.shelf)
-        self._erased = ErasedDigests(erasures)
+        self.erased = ErasedDigests(erasures)
         self._probe = Probe()
         self._hashing: ThreadPoolExecutor | None = None
         _vaults.add(self)
@@ -96,7 +96,7 @@ class PackVault:
         return put_tree(entries, self._put_node)
 
     def read(self, ref: FileRef, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        erased = self._erased.now()
+        erased = self.erased.now()
         end = None if length is None else start + length
         if not ref.root:
             yield from _cut_to(self._read_chunk(bytes.fromhex(ref.digest), erased), start, end)
@@ -105,6 +105,17 @@ class PackVault:
             yield from self._read_spans(position, chunks, start, end)
             if end is not None and position + sum(chunk.length for chunk in chunks) >= end:
                 return
+
+    def chunks(self, ref: FileRef) -> Iterator[tuple[str, int]]:
+        erased = self.erased.now()
+        if not ref.root:
+            span = self._replaced(ChunkSpan(bytes.fromhex(ref.digest), ref.size), erased)
+            if span.digest:
+                yield span.digest.hex(), span.length
+            return
+        for _begin, spans in self._chunks(ref, 0, erased):
+            for span in spans:
+                yield span.digest.hex(), span.length
 
     def entries(self, root: str) -> Iterator[TreeEntry]:
         return tree_entries(bytes.fromhex(parse_digest(root)), self.load_node)
@@ -124,7 +135,7 @@ class PackVault:
             Conflict: bytes that were there have been collected meanwhile; put them again.
         """
         self._writer.flush()
-        self._erased.forget()
+        self.erased.forget()
 
     def close(self) -> None:
         """Flush, and let go of the index."""
@@ -145,19 +156,19 @@ class PackVault:
         self._hashing = None
         self.shelf.forget_threads()
         self._writer.forget_threads()
-        self._erased.forget_threads()
+        self.erased.forget_threads()
 
     def _put_whole(self, data: bytes, suffix: str) -> FileRef:
         hasher = blake3(data)
         digest = hasher.digest()
-        erased = self._erased.now()
+        erased = self.erased.now()
         if erased and digest in erased:
             raise refuse_erased(digest)
         self._writer.add((Record(digest, CHUNK, data, self._probe.of_small(suffix, data)),))
         return FileRef(digest.hex(), len(data))
 
     def _put_stream(self, read: Callable[[memoryview], int], suffix: str, progress: Progress | None) -> FileRef:
-        erased = self._erased.now()
+        erased = self.erased.now()
         whole, hashed = blake3(), None
         spans: list[ChunkSpan] = []
         for content, chunks in cut_blocks(read, cut_for(suffix)):

@@ -47,6 +47,13 @@ class Vault(Protocol):
         """
         ...
 
+    def chunks(self, ref: FileRef) -> Iterator[tuple[str, int]]:
+        """The digests and lengths of the chunks that make up a content, in order.
+
+        In the place of an erased chunk stands its replacement, or nothing.
+        """
+        ...
+
     def entries(self, root: str) -> Iterator[TreeEntry]:
         """The entries of a tree in path order."""
         ...

@@ -65,6 +65,11 @@ class MemoryVault:
         if data:
             yield data
 
+    def chunks(self, ref: FileRef) -> Iterator[tuple[str, int]]:
+        digest = self._current(ref.digest)
+        if digest:
+            yield digest, len(self._content(digest))
+
     def entries(self, root: str) -> Iterator[TreeEntry]:
         if root not in self._trees:
             raise NotFound(f"the tree {root[:12]} is not here", code="asset.not_found")
@@ -85,14 +90,18 @@ class MemoryVault:
         """Nothing to do: memory has no disk behind it."""
 
     def _content(self, digest: str) -> bytes:
-        erased = self._erasures()
-        while digest in erased:
-            digest = erased[digest]
+        digest = self._current(digest)
         if not digest:
             return b""
         if digest not in self._chunks:
             raise NotFound(f"the bytes {digest[:12]} are not here", code="asset.not_found")
         return self._chunks[digest]
+
+    def _current(self, digest: str) -> str:
+        erased = self._erasures()
+        while digest in erased:
+            digest = erased[digest]
+        return digest
 
 
 def sample_bytes(size: int, seed: int = 0) -> bytes:
@@ -180,6 +189,15 @@ class VaultSuite(ABC):
         assert content(vault, ref, len(data) + 5, 5) == b""
         assert content(vault, ref, 0, 0) == b""
         assert content(vault, ref, len(data) - 1) == data[-1:]
+
+    @pytest.mark.parametrize("name", CONTENTS)
+    def test_chunks_add_up_to_the_content(self, vault: Vault, name: str) -> None:
+        data = CONTENTS[name]
+        position = 0
+        for digest, length in vault.chunks(vault.put_bytes(data, name)):
+            assert digest == digest_of(data[position : position + length])
+            position += length
+        assert position == len(data)
 
     def test_equal_bytes_have_equal_digests_however_they_are_cut(self, vault: Vault) -> None:
         data = CONTENTS["table.csv"]
