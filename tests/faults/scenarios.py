@@ -5,6 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from pack_scenario import check_packs, play_packs
+from workspace_scenarios import (
+    Ack,
+    check_add,
+    check_log,
+    check_register,
+    play_add,
+    play_log,
+    play_register,
+)
+
 from charkh.core.clock import Clock
 from charkh.core.events import stamp_draft
 from charkh.ports.journal import DataHeader
@@ -18,7 +29,6 @@ from charkh.testing.journals import read_all
 from charkh.testing.projections import dump_tables
 
 STORE = "0" * 32
-Ack = Callable[[str], None]
 
 
 class Scenario(NamedTuple):
@@ -110,7 +120,26 @@ def check_decide(folder: Path, acked: list[str]) -> None:
     journal.close()
 
 
+def play_careless(folder: Path, ack: Ack) -> None:
+    """What a program that acknowledges too early looks like: the net must catch it."""
+    with (folder / "careless").open("wb", buffering=0) as file:
+        for number in range(5):
+            ack(f"{number}")
+            file.write(b"%d\n" % number)
+
+
+def check_careless(folder: Path, acked: list[str]) -> None:
+    path = folder / "careless"
+    written = path.read_text().split() if path.exists() else []
+    assert written[: len(acked)] == acked
+
+
 SCENARIOS = {
+    "packs": Scenario(play_packs, check_packs),
     "journal": Scenario(play_journal, check_journal),
     "decide": Scenario(play_decide, check_decide),
+    "log": Scenario(play_log, check_log),
+    "add": Scenario(play_add, check_add),
+    "register": Scenario(play_register, check_register),
 }
+BROKEN = {"careless": Scenario(play_careless, check_careless)}
