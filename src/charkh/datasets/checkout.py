@@ -158,19 +158,20 @@ def _make_folder(folder: Path, parent: Path) -> None:
 
 
 def _write(store: Store, entry: TreeEntry, target: Path, progress: Progress | None) -> None:
-    if target.is_dir() and not target.is_symlink():
-        raise Conflict(
-            f"{target} is a folder, the dataset has a file there", code="dataset.folder_there", hint="Move it away."
-        )
     partial = target.with_name(f".charkh-{new_id()}")
+    mode = 0o777 if entry.executable else 0o666
     try:
-        with partial.open("wb") as file:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             for chunk in store.vault.read(entry.file):
                 file.write(chunk)
                 if progress:
                     progress(len(chunk))
-        if entry.executable:
-            partial.chmod(partial.stat().st_mode | 0o111)
         partial.replace(target)
-    finally:
+    except IsADirectoryError as error:
         partial.unlink(missing_ok=True)
+        raise Conflict(
+            f"{target} is a folder, the dataset has a file there", code="dataset.folder_there", hint="Move it away."
+        ) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -68,14 +68,14 @@ def _files_of(given: Path) -> Iterator[LocalFile]:
         yield _local_file(given.resolve().name if given.name in {"", ".", ".."} else given.name, given, status)
         return
     empty = True
-    for file in _walk(str(given), "", given.resolve()):
+    for file in _walk(given, "", given.resolve()):
         empty = False
         yield file
     if empty:
         raise Invalid(f"the folder {given} has no files", code="dataset.no_files", hint="Name one that has some.")
 
 
-def _walk(folder: str, prefix: str, root: Path) -> Iterator[LocalFile]:
+def _walk(folder: Path, prefix: str, root: Path) -> Iterator[LocalFile]:
     try:
         with os.scandir(folder) as scanned:
             entries = list(scanned)
@@ -86,9 +86,9 @@ def _walk(folder: str, prefix: str, root: Path) -> Iterator[LocalFile]:
             yield _linked(entry, prefix + entry.name, root)
         elif entry.is_dir():
             if entry.name not in SKIPPED_FOLDERS:
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", root)
+                yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", root)
         else:
-            yield _local_file(prefix + entry.name, Path(entry.path), entry.stat())
+            yield _local_file(prefix + entry.name, folder / entry.name, entry.stat())
 
 
 def _linked(entry: os.DirEntry[str], path: str, root: Path) -> LocalFile:
