@@ -11,6 +11,7 @@ from charkh.cards.make import make_card
 from charkh.cards.wording import Wording, signature_lines, wording_from
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.events import Fact
+from charkh.core.ids import new_id
 from charkh.core.params import Params
 from charkh.datasets.split import Part, Split
 from charkh.datasets.table import Table
@@ -142,7 +143,9 @@ def tune(
 ) -> Candidate:
     """Search for the params with which `train` does best, and return what it made with them.
 
-    Each trial is a run inside the current one; what `train` logs under the metric's name is its value.
+    Each trial is a run inside the current one; what `train` logs under the metric's name is its value. The same
+    search of the same data by the same code goes on where it stopped; data of a type that no step could take makes
+    a new study each time.
 
     Args:
         train: takes the data and params; a step, so that no trial is ever trained twice.
@@ -168,7 +171,7 @@ def tune(
         direction="maximize" if maximize else "minimize",
         trials=trials,
         seed=seed,
-        key=content_key(train, data, codecs=codecs_of(workspace()), folder=workspace().folder),
+        key=_content_of(train, data),
     )
     return study.best
 
@@ -303,6 +306,14 @@ def _wording(version: ModelVersion) -> Wording:
     return msgspec.structs.replace(
         said, library=version.made.runtime, signature=signature_lines(version.made.signature)
     )
+
+
+def _content_of(train: object, data: object) -> str:
+    """What a study is a study of: other data or other code is another study."""
+    try:
+        return content_key(train, data, codecs=codecs_of(workspace()), folder=workspace().folder)
+    except Invalid:
+        return new_id()
 
 
 def _champion(ref: str) -> LoadedModel | None:
