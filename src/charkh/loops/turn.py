@@ -94,9 +94,10 @@ def pay_what_is_owed(store: Store, name: str) -> bool:
     decided = newest.decided
     version = store.queries.ask(ModelById(version=decided.candidate))
     moves = store.queries.ask(AliasHistory(name=decided.model, alias=CHAMPION))
-    paid = any(move.moved.decided_by == decided.decision for move in moves)
+    # A move after the decision is the promotion itself, or what somebody decided since: then nothing is owed.
+    since = bool(moves) and moves[0].stamp > newest.stamp
     before = moves[0].moved.version if moves else ""
-    if paid or version is None or version.deleted is not None or before != decided.champion:
+    if since or version is None or version.deleted is not None or before != decided.champion:
         return False
     _promote(store, decided)
     return True
