@@ -175,7 +175,8 @@ class SegmentFile:
         """
         with self._lock:
             try:
-                self._cut_torn()
+                if self._torn >= 0:
+                    self._cut_torn()
                 written = os.write(self._descriptor, frames)
                 if written != len(frames):
                     self._torn = os.fstat(self._descriptor).st_size - written
