@@ -79,7 +79,10 @@ class PostgresJournal:
                 if start == 0:
                     header = encode_header(new_header(segment, self._store))
                     connection.execute(insert(self._tables.segment).values(segment=segment, header=header))
-                self._insert(connection, segment, start, payloads, durable=durable)
+                if self._insert(connection, segment, start, payloads, durable=durable) != len(payloads):
+                    raise Unavailable(
+                        f"somebody else wrote segment {segment}", code="journal.unavailable", hint="Call again."
+                    )
             self._segment, self._next = segment, start + len(payloads)
 
     def known(self) -> Mapping[str, int]:
