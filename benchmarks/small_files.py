@@ -1,0 +1,165 @@
+"""Many small files: adding them, adding them again unchanged, and checking them out.
+
+    small_files.py [FILES] [KIB] [ROUNDS]          50000 files of 8 KiB, 3 rounds
+
+Limits are `cp -r`, and `cp -r` with a sync; peers are DVC (its cache is linked, so it copies nothing) and restic. Every
+contender is a fresh process with the files in the page cache. charkh and restic make durable what they add, DVC
+and `cp` do not. Contents are random, so that nobody gains by compressing. What charkh added is read back.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from harness import clock, in_turn, median, peer_python, program, report, workplace
+
+FOLDERS_OF = 500
+DEFAULTS = (50_000, 8, 3)
+ADD = """
+import sys
+from pathlib import Path
+from charkh.datasets.add import add_files
+from charkh.workspace.workspace import open_workspace
+with open_workspace(Path(sys.argv[1]), create=True) as workspace:
+    add_files(workspace.store, "files", [Path(sys.argv[2])])
+"""
+CHECKOUT = """
+import sys
+from pathlib import Path
+from charkh.datasets.checkout import checkout
+from charkh.datasets.find import find
+from charkh.workspace.workspace import open_workspace
+with open_workspace(Path(sys.argv[1])) as workspace:
+    checkout(workspace.store, find(workspace.store, "files"), Path(sys.argv[2]))
+"""
+
+
+def main() -> None:
+    files, kib, rounds = _sizes()
+    dvc, restic = peer_python("dvc", "dvc"), program("restic")
+    with workplace() as folder:
+        source = folder / "source"
+        _generate(source, files, kib * 1024, int.from_bytes(os.urandom(4)))
+        contest = Contest(folder, source, dvc, restic)
+        readings = in_turn(rounds, contest.contenders())
+        equal = subprocess.run(["diff", "-r", source, folder / "charkh-out"]).returncode == 0
+    middle = {name: median(values) for name, values in readings.items()}
+    peer = middle.get("dvc add")
+    report(
+        "small_files",
+        charkh=middle["charkh add"],
+        peer=peer,
+        limit=middle["cp"],
+        aim="adding takes no longer than cp -r with a sync, and at most a fifth of DVC's time",
+        holds=equal
+        and middle["charkh add"] <= middle["cp and sync"]
+        and (peer is None or middle["charkh add"] <= peer / 5),
+        unit="s",
+        files=files,
+        kib=kib,
+        read_back_equal=equal,
+        readings={name: round(value, 3) for name, value in middle.items()},
+        restic=middle.get("restic add"),
+    )
+
+
+def _sizes() -> list[int]:
+    given = [int(text) for text in sys.argv[1:4]]
+    return [*given, *DEFAULTS[len(given) :]]
+
+
+class Contest:
+    """What each contender does, and what it needs before."""
+
+    def __init__(self, folder: Path, source: Path, dvc: Path | None, restic: str | None) -> None:
+        self._folder = folder
+        self._source = source
+        self._dvc = dvc
+        self._restic = restic
+
+    def contenders(self) -> dict[str, Callable[[], float]]:
+        found: dict[str, Callable[[], float]] = {
+            "cp": self._copy,
+            "cp and sync": lambda: self._copy(sync=True),
+            "charkh add": lambda: self._charkh(ADD, "charkh", fresh=True),
+            "charkh add again": lambda: self._charkh(ADD, "charkh"),
+            "charkh checkout": lambda: self._charkh(CHECKOUT, "charkh-out"),
+        }
+        if self._dvc is not None:
+            found |= {"dvc add": self._dvc_add, "dvc add again": self._dvc_again, "dvc checkout": self._dvc_checkout}
+        if self._restic is not None:
+            found |= {"restic add": self._restic_add, "restic add again": self._restic_again}
+        return found
+
+    def _copy(self, sync: bool = False) -> float:
+        target = self._fresh("copy")
+
+        def copy() -> None:
+            _run(["cp", "-r", self._source, target])
+            if sync:
+                _run(["sync", "-f", target])
+
+        return clock(copy)
+
+    def _charkh(self, script: str, name: str, fresh: bool = False) -> float:
+        if fresh or script == CHECKOUT:
+            self._fresh(name)
+        place = self._folder / "charkh"
+        place.mkdir(exist_ok=True)
+        target = self._source if script == ADD else self._folder / name
+        return clock(lambda: _run([sys.executable, "-c", script, place, target]))
+
+    def _dvc_add(self) -> float:
+        place = self._fresh("dvc")
+        place.mkdir()
+        for line in ("init --no-scm -q", "config core.analytics false", "config cache.type reflink,hardlink,symlink"):
+            self._dvc_run(line.split())
+        _run(["cp", "-r", self._source, place / "data"])
+        return clock(lambda: self._dvc_run(["add", "-q", "data"]))
+
+    def _dvc_again(self) -> float:
+        return clock(lambda: self._dvc_run(["add", "-q", "data"]))
+
+    def _dvc_checkout(self) -> float:
+        shutil.rmtree(self._folder / "dvc" / "data")
+        return clock(lambda: self._dvc_run(["checkout", "-q"]))
+
+    def _dvc_run(self, arguments: Sequence[str]) -> None:
+        _run([self._dvc, "-m", "dvc", *arguments], cwd=self._folder / "dvc")
+
+    def _restic_add(self) -> float:
+        _run([self._restic, "-q", "init"], env=self._restic_environment(fresh=True))
+        return self._restic_again()
+
+    def _restic_again(self) -> float:
+        command = [self._restic, "-q", "backup", "."]
+        return clock(lambda: _run(command, cwd=self._source, env=self._restic_environment()))
+
+    def _restic_environment(self, fresh: bool = False) -> dict[str, str]:
+        place = self._fresh("restic") if fresh else self._folder / "restic"
+        return {**os.environ, "RESTIC_REPOSITORY": str(place), "RESTIC_PASSWORD": "bench"}
+
+    def _fresh(self, name: str) -> Path:
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+        return self._folder / name
+
+
+def _generate(folder: Path, files: int, size: int, seed: int) -> None:
+    source = np.random.default_rng(seed)
+    for number in range(files):
+        path = folder / f"{number // FOLDERS_OF:04}" / f"{number:06}.bin"
+        if number % FOLDERS_OF == 0:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(source.bytes(size))
+
+
+def _run(command: Sequence[object], **options: object) -> None:
+    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL, **options)
+
+
+if __name__ == "__main__":
+    main()
