@@ -114,11 +114,11 @@ class ExecutionByRun(Query[Execution | None], frozen=True, kw_only=True):
 
 
 def fold(connection: Connection, events: Sequence[Event]) -> None:
-    """Add what was done, failed and forgotten; of two ends of one run, keep the later."""
+    """Add what was done, failed and forgotten; of two ends of one run, the later stays."""
     by_kind: dict[str, list[dict[str, object]]] = {kind: [] for kind in _ROWS}
     for event in events:
         by_kind[event.kind].append(_ROWS[event.kind](event))
-    add_rows(connection, _steps, by_kind[STEP_DONE_KIND])
+    keep_rows(connection, _steps, by_kind[STEP_DONE_KIND], stamp="stamp", keep="earliest")
     add_rows(connection, _failures, by_kind[STEP_FAILED_KIND])
     add_rows(connection, _forgotten, by_kind[STEP_FORGOTTEN_KIND])
     keep_rows(connection, _started, by_kind[STARTED_KIND], stamp="stamp", keep="earliest")
