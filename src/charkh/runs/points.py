@@ -6,8 +6,9 @@ One call of `log` is one record, `[time, step, values]` or `[time, step, values,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -45,6 +46,9 @@ encode_record = msgspec.msgpack.Encoder().encode
 """Encodes `(time, step, values)` or `(time, step, values, context)`."""
 
 _decode = msgspec.msgpack.Decoder(PointsRecord).decode
+
+
+_values_of: Callable[[dict[str, float]], Iterable[float]] = dict[str, float].values
 
 
 class SeriesName(NamedTuple):
@@ -141,7 +145,7 @@ def _series_of(tables: list[_Together]) -> list[Series]:
     matrices: list[Floats] = []
     for number, table in enumerate(tables):
         width = len(table.names)
-        cells = (value for row in table.rows for value in row.values())
+        cells = chain.from_iterable(map(_values_of, table.rows))
         matrix = np.fromiter(cells, np.float64, len(table.rows) * width).reshape(len(table.rows), width)
         matrices.append(np.ascontiguousarray(matrix.T))
         for column, key in enumerate(table.names):

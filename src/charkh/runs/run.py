@@ -306,7 +306,13 @@ def series_name(key: str, context: str) -> str:
 
 def json_text(value: object) -> str:
     """A param as text: JSON, with `NaN` and `Infinity` for the floats that JSON cannot say."""
+    if value.__class__ is float or value.__class__ is int:
+        text = repr(value)
+        return _SPELLED.get(text, text)
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+_SPELLED = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def from_json_text(text: str) -> Any:

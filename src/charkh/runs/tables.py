@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from charkh.core.clock import seconds
 from charkh.core.events import Event, body_of
-from charkh.ports.folding import add_rows, keep_rows
+from charkh.ports.folding import add_rows, insert_rows, keep_rows
 from charkh.runs.membership import writer_order
 from charkh.runs.run import (
     ARTIFACT_KIND,
@@ -90,6 +90,7 @@ params = Table(
     Column("stamp", String, nullable=False),
     Index("run_param_number", "name", "number"),
     Index("run_param_text", "name", "text"),
+    sqlite_with_rowid=False,
 )
 """The first value of each param."""
 
@@ -112,12 +113,14 @@ tags = Table(
     Column("value", String),
     Column("stamp", String, nullable=False),
     Index("run_tag_value", "name", "value"),
+    sqlite_with_rowid=False,
 )
 replaced_tags = Table(
     "run_tag_replaced",
     METADATA,
     Column("event", String, primary_key=True),
     Column("name", String, primary_key=True),
+    sqlite_with_rowid=False,
 )
 """Tags that a later decision has seen and superseded, by the event that set them."""
 
@@ -131,6 +134,7 @@ metrics = Table(
     Column("low", Float),
     Column("high", Float),
     Index("run_metric_last", "name", "last"),
+    sqlite_with_rowid=False,
 )
 """By series name: the value that shows, and the smallest and greatest that anybody logged. NaN is NULL."""
 
@@ -258,14 +262,13 @@ def _fold_deleted(connection: Connection, events: Sequence[Event]) -> None:
 
 def _fold_params(connection: Connection, events: Sequence[Event]) -> None:
     rows: list[Row] = []
-    for event in events:
-        body = body_of(event, RunParams)
+    bodies = [(event, body_of(event, RunParams)) for event in events]
+    for event, body in bodies:
         rows += [param_row(body.run, name, value, event.stamp) for name, value in body.values.items()]
         rows += [param_row(body.run, name, None, event.stamp, _encode(file)) for name, file in body.large.items()]
     keep_rows(connection, params, rows, stamp="stamp", keep="earliest")
     said = [
-        {"event": event.id, "run": body_of(event, RunParams).run, "body": bytes(event.body), "stamp": event.stamp}
-        for event in events
+        {"event": event.id, "run": body.run, "body": bytes(event.body), "stamp": event.stamp} for event, body in bodies
     ]
     add_rows(connection, param_events, said)
 
@@ -349,7 +352,7 @@ def _keep_metrics(connection: Connection, rows: Sequence[Row]) -> None:
             "high": high,
         },
     )
-    connection.execute(statement, list(rows))
+    insert_rows(connection, statement, rows)
 
 
 def _finite(value: float) -> float | None:
