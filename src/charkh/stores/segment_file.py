@@ -233,9 +233,10 @@ class SegmentFile:
             self._descriptor = -1
 
     def _give_up(self, waiting: Path) -> None:
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                waiting.unlink(missing_ok=True)
         self.close()
-        with contextlib.suppress(OSError):
-            waiting.unlink(missing_ok=True)
 
     def _cut_torn(self) -> None:
         # A partial frame would hide every later one, so nothing is written behind it before it is cut.
