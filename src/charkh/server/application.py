@@ -8,11 +8,12 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
 from charkh.core.errors import CharkhError
 from charkh.server.policy import Doorkeeper, Policy, require_policies
-from charkh.server.problems import answer_bug, answer_error, answer_refusal
+from charkh.server.problems import answer_bug, answer_depth, answer_error, answer_refusal
 from charkh.server.routes import ROUTES
 from charkh.workspace.workspace import Workspace
 
@@ -32,6 +33,7 @@ def api(workspace: Workspace, doorkeeper: Doorkeeper, routes: Sequence[Controlle
         exception_handlers={
             CharkhError: answer_error,
             HTTPException: answer_refusal,
+            RecursionError: answer_depth,
             Exception: answer_bug,
         },
         state=State({"workspace": workspace, "doorkeeper": doorkeeper}),
@@ -50,6 +52,8 @@ def _schema() -> OpenAPIConfig:
         title="charkh",
         version=importlib.metadata.version("charkh"),
         use_handler_docstrings=True,
+        components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+        security=[{"token": []}],
         render_plugins=[JsonRenderPlugin()],
         openapi_router=Router(SCHEMA, route_handlers=[], opt={"policy": Policy.READ}),
     )

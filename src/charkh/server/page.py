@@ -10,16 +10,24 @@ from charkh.workspace.overview import Overview
 
 STYLE = """
 :root { color-scheme: light dark; --ink:#1b1f24; --soft:#5b6570; --paper:#fff; --line:#d9dee3; --good:#12715b;
- --bad:#b3402a; }
+ --bad:#b3402a; --tile:#f4f6f8; }
 @media (prefers-color-scheme: dark) { :root { --ink:#e6e9ec; --soft:#9aa5b0; --paper:#15181c; --line:#333a41;
- --good:#4fc3a1; --bad:#f08a70; } }
+ --good:#4fc3a1; --bad:#f08a70; --tile:#1e2328; } }
 body { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
+h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem; }
+p { margin: .2rem 0; overflow-wrap: anywhere; }
+code { font: .92em ui-monospace, monospace; background: var(--tile); padding: .1rem .3rem; border-radius: 3px; }
 .soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--soft); font-weight: 600; }
+.tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.25rem 0 0; padding: 0; list-style: none; }
+.tiles li { background: var(--tile); border-radius: 6px; padding: .5rem .9rem; min-width: 6rem; color: var(--soft); }
+.tiles b { display: block; font-size: 1.35rem; font-weight: 600; color: var(--ink); }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; min-width: 60%; font-size: .92rem; }
+th, td { text-align: left; padding: .35rem 1.1rem .35rem 0; border-bottom: 1px solid var(--line);
+ vertical-align: top; }
+th { color: var(--soft); font-weight: 600; white-space: nowrap; } td { max-width: 32rem; overflow-wrap: anywhere; }
+td.fixed, td.count { white-space: nowrap; } th.count, td.count { text-align: right; padding-right: 2.4rem;
+ font-variant-numeric: tabular-nums; }
 """
 STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 PAGE_HEADERS = {
@@ -28,109 +36,35 @@ PAGE_HEADERS = {
 }
 """What the pages say beside `charkh.server.front.HEADERS`: their own style is allowed, by its digest."""
 
+Row = Sequence[str]
+
+FIRST_STEPS = """
+<h2>Nothing has happened here yet</h2>
+<p>Version a file: <code>charkh dataset add flights flights.csv</code></p>
+<p>Record a run: <code>with charkh.run(): charkh.log(loss=0.3)</code></p>
+<p>Register a model: <code>charkh.register("delay", model)</code>, and serve it with an
+<code>[endpoint.delay]</code> in <code>charkh.toml</code>.</p>
+"""
+
+OUTCOMES = {"promoted": "good", "finished": "good", "refused": "bad", "failed": "bad", "lost": "bad"}
+FIXED = frozenset({"when", "since", "for", "started", "registered", "run", "status", "outcome", "latest"})
+"""Columns that are never broken into lines."""
+COUNTS = frozenset({"versions", "rows", "files", "size", "deployments", "sealed predictions"})
+
 
 def overview_page(found: Overview) -> str:
     """The page of a workspace."""
-    parts = [
-        f"<h1>{escape(found.folder.name)}</h1><p class=soft>{escape(str(found.folder))}</p>",
-        "<p class=bad>Another process is writing; its newest facts are not in this page yet.</p>"
-        if found.stale
-        else "",
-        _section(
-            "Endpoints",
-            ("endpoint", "answers with", "since", "deployments", "predictions sealed"),
-            (
-                (
-                    each.name,
-                    each.current.made.model if each.current is not None else "stopped",
-                    _time(each.current.at) if each.current is not None else "",
-                    str(each.deployments),
-                    f"{each.sealed:,}",
-                )
-                for each in found.endpoints
-            ),
-        ),
-        _section(
-            "Models",
-            ("model", "versions", "latest", "aliases", "registered"),
-            (
-                (
-                    each.name,
-                    str(each.versions),
-                    each.latest.ref,
-                    ", ".join(f"{alias} is {number}" for alias, number in sorted(each.aliases.items())),
-                    _time(each.latest.created),
-                )
-                for each in found.models
-            ),
-        ),
-        _section(
-            "Decisions of loops",
-            ("when", "loop", "outcome", "reason"),
-            (
-                (
-                    _time(each.decided.moment),
-                    each.decided.loop,
-                    each.decided.outcome,
-                    each.decided.reason,
-                )
-                for each in found.decisions
-            ),
-        ),
-        _section(
-            "Alerts",
-            ("for", "monitor", "condition", "reason"),
-            (
-                (_time(each.made.moment), each.made.monitor, each.made.condition, each.made.reason)
-                for each in found.alerts
-            ),
-        ),
-        _section(
-            "Evaluations",
-            ("when", "model", "rows", "scores"),
-            (
-                (
-                    _time(each.at),
-                    each.made.model or each.made.about,
-                    f"{each.made.rows:,}",
-                    ", ".join(
-                        f"{score.metric} {score.value:.4g}" for score in each.made.scores if score.value is not None
-                    ),
-                )
-                for each in found.evaluations
-            ),
-        ),
-        _section(
-            "Runs",
-            ("run", "name", "status", "started", "metrics"),
-            (
-                (
-                    each.id[-8:],
-                    each.name,
-                    each.status,
-                    _time(each.created),
-                    ", ".join(f"{key} {value:.4g}" for key, value in sorted(each.metrics.items())[:6]),
-                )
-                for each in found.runs
-            ),
-        ),
-        _section(
-            "Datasets",
-            ("dataset", "versions", "latest", "rows", "files", "size"),
-            (
-                (
-                    each.name,
-                    str(each.versions),
-                    ", ".join(version.ref for version in each.latest),
-                    f"{each.latest[0].made.rows:,}" if each.latest and each.latest[0].made.rows is not None else "",
-                    f"{each.latest[0].made.tree.files:,}" if each.latest else "",
-                    f"{each.latest[0].made.tree.size / 1e6:,.1f} MB" if each.latest else "",
-                )
-                for each in found.datasets
-            ),
-        ),
-    ]
-    return _page(f"{found.folder.name} · charkh", "".join(parts))
+    head = f"<h1>{escape(found.folder.name)}</h1><p class=soft>{escape(str(found.folder))}</p>"
+    if found.stale:
+        head += "<p class=bad>Another process is writing; its newest facts are not in this page yet.</p>"
+    sections = _sections(found)
+    shown = [(title, heads, rows) for title, heads, rows in sections if rows]
+    if not shown:
+        return _page(f"{found.folder.name} · charkh", head + FIRST_STEPS)
+    body = "".join(_table(title, heads, rows) for title, heads, rows in shown)
+    missing = ", ".join(title.lower() for title, _, rows in sections if not rows)
+    end = f"<p class=soft>Nothing yet of: {escape(missing)}.</p>" if missing else ""
+    return _page(f"{found.folder.name} · charkh", head + _tiles(found) + body + end)
 
 
 def sign_in_page() -> str:
@@ -142,19 +76,125 @@ def sign_in_page() -> str:
     )
 
 
-def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    listed = list(rows)
-    if not listed:
-        return f"<h2>{escape(title)}</h2><p class=soft>none yet</p>"
-    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
-    body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in listed)
-    table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return f"<h2>{escape(title)}</h2><div class=scroll>{table}</div>"
+def _sections(found: Overview) -> list[tuple[str, Row, list[Row]]]:
+    """Title, column heads and rows of each section, what matters most first."""
+    return [
+        ("Endpoints", ("endpoint", "answers with", "since", "deployments", "sealed predictions"), _endpoints(found)),
+        ("Alerts", ("for", "monitor", "condition", "reason"), _alerts(found)),
+        ("Decisions of loops", ("for", "loop", "outcome", "reason"), _decisions(found)),
+        ("Models", ("model", "versions", "latest", "aliases", "registered"), _models(found)),
+        ("Evaluations", ("when", "model", "rows", "scores"), _evaluations(found)),
+        ("Runs", ("run", "name", "status", "started", "metrics"), _runs(found)),
+        ("Datasets", ("dataset", "versions", "latest", "rows", "files", "size"), _datasets(found)),
+    ]
 
 
-def _cell(text: str) -> str:
-    kind = {"promoted": " class=good", "finished": " class=good", "refused": " class=bad", "failed": " class=bad"}
-    return f"<td{kind.get(text, '')}>{escape(text)}</td>"
+def _endpoints(found: Overview) -> list[Row]:
+    return [
+        (
+            each.name,
+            found.names.get(each.current.made.model, each.current.made.model) if each.current else "stopped",
+            _time(each.current.at) if each.current else "",
+            str(each.deployments),
+            f"{each.sealed:,}",
+        )
+        for each in found.endpoints
+    ]
+
+
+def _alerts(found: Overview) -> list[Row]:
+    return [
+        (_time(each.made.moment), each.made.monitor, each.made.condition, each.made.reason) for each in found.alerts
+    ]
+
+
+def _decisions(found: Overview) -> list[Row]:
+    return [
+        (_time(each.decided.moment), each.decided.loop, each.decided.outcome, each.decided.reason)
+        for each in found.decisions
+    ]
+
+
+def _models(found: Overview) -> list[Row]:
+    return [
+        (
+            each.name,
+            str(each.versions),
+            each.latest.ref,
+            ", ".join(f"{alias} is {number}" for alias, number in sorted(each.aliases.items())),
+            _time(each.latest.created),
+        )
+        for each in found.models
+    ]
+
+
+def _evaluations(found: Overview) -> list[Row]:
+    return [
+        (
+            _time(each.at),
+            found.names.get(each.made.about, each.made.model or each.made.about),
+            f"{each.made.rows:,}",
+            _scores((score.metric, score.value) for score in each.made.scores),
+        )
+        for each in found.evaluations
+    ]
+
+
+def _runs(found: Overview) -> list[Row]:
+    return [
+        (each.id[-8:], each.name, each.status, _time(each.created), _scores(sorted(each.metrics.items())[:6]))
+        for each in found.runs
+    ]
+
+
+def _datasets(found: Overview) -> list[Row]:
+    return [
+        (
+            each.name,
+            str(each.versions),
+            ", ".join(version.ref for version in each.latest),
+            "" if not each.latest or each.latest[0].made.rows is None else f"{each.latest[0].made.rows:,}",
+            f"{each.latest[0].made.tree.files:,}" if each.latest else "",
+            _size(each.latest[0].made.tree.size) if each.latest else "",
+        )
+        for each in found.datasets
+    ]
+
+
+def _tiles(found: Overview) -> str:
+    counts = [
+        ("datasets", len(found.datasets)),
+        ("models", len(found.models)),
+        ("endpoints", len(found.endpoints)),
+        ("newest runs", len(found.runs)),
+        ("newest alerts", len(found.alerts)),
+    ]
+    return "<ul class=tiles>" + "".join(f"<li><b>{count}</b>{label}</li>" for label, count in counts) + "</ul>"
+
+
+def _table(title: str, heads: Row, rows: Iterable[Row]) -> str:
+    kinds = [_kind(head) for head in heads]
+    top = "".join(f"<th{_class(kind)}>{escape(head)}</th>" for head, kind in zip(heads, kinds, strict=True))
+    body = "".join(
+        "<tr>" + "".join(_cell(cell, kind) for cell, kind in zip(row, kinds, strict=True)) + "</tr>" for row in rows
+    )
+    return (
+        f"<h2>{escape(title)}</h2><div class=scroll>"
+        f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _kind(head: str) -> str:
+    return "count" if head in COUNTS else "fixed" if head in FIXED else ""
+
+
+def _cell(text: str, kind: str) -> str:
+    return f"<td{_class(kind, OUTCOMES.get(text, ''))}>{escape(text)}</td>"
+
+
+def _class(*names: str) -> str:
+    given = " ".join(name for name in names if name)
+    return f' class="{given}"' if given else ""
 
 
 def _page(title: str, body: str) -> str:
@@ -163,6 +203,14 @@ def _page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
+
+
+def _scores(scores: Iterable[tuple[str, float | None]]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in scores if value is not None)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
 
 
 def _time(moment: float) -> str:

@@ -95,6 +95,13 @@ def answer_refusal(request: Request[Any, Any, Any], error: HTTPException) -> Res
     return _answer(problem, {name: str(value) for name, value in (error.headers or {}).items()})
 
 
+def answer_depth(request: Request[Any, Any, Any], error: RecursionError) -> Response[bytes]:
+    """A body that is nested more deeply than can be read; without a body it is a bug like any other."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return answer_bug(request, error)
+    return _answer(Problem(type="urn:charkh:server.too_deep", title="the body is nested too deeply", status=400))
+
+
 def answer_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """An error that charkh did not foresee: its id, and nothing of its inside."""
     identifier = new_id()[-8:]

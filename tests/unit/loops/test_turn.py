@@ -11,7 +11,7 @@ from charkh.core.errors import Invalid, Unavailable
 from charkh.core.events import Edge
 from charkh.lineage.index import EdgesFrom, FactsAbout
 from charkh.loops import turn as turning
-from charkh.loops.index import DecisionById, Decisions, Loops, LooksAt
+from charkh.loops.index import DecisionById, Decisions, LooksAt, Loops
 from charkh.loops.loop import Decision
 from charkh.loops.turn import pay_what_is_owed, turn
 from charkh.models.alias import holder_of, move_alias

@@ -2,6 +2,7 @@
 
 from litestar import MediaType, get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.cards.card import Card
 from charkh.cards.find import find
@@ -13,13 +14,13 @@ from charkh.workspace.tracing import resolve
 
 
 @get("/api/cards", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_cards(state: State, limit: int = 100) -> tuple[Card, ...]:
+def list_cards(state: State, limit: FromQuery[int] = 100) -> tuple[Card, ...]:
     """The newest card of each subject."""
     return workspace_of(state).store.queries.ask(Cards(limit=limited(limit)))
 
 
 @get("/api/cards/text", opt={"policy": Policy.READ}, media_type=MediaType.TEXT, sync_to_thread=True)
-def show_text(state: State, what: str) -> str:
+def show_text(state: State, what: FromQuery[str]) -> str:
     """The Markdown of a card: of `card:ID`, or the newest about a reference or subject."""
     store = workspace_of(state).store
     return read_markdown(store, find(store, resolve(store, what)))

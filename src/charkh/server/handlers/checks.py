@@ -2,6 +2,7 @@
 
 from litestar import get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.checks.check import Check
 from charkh.checks.find import find
@@ -11,13 +12,15 @@ from charkh.server.policy import Policy
 
 
 @get("/api/checks", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_checks(state: State, name: str = "", about: str = "", limit: int = 100) -> tuple[Check, ...]:
+def list_checks(
+    state: State, name: FromQuery[str] = "", about: FromQuery[str] = "", limit: FromQuery[int] = 100
+) -> tuple[Check, ...]:
     """Checks, newest first; of one suite, or about one subject, where these are given."""
     return workspace_of(state).store.queries.ask(Checks(name=name, about=about, limit=limited(limit)))
 
 
 @get("/api/checks/check", opt={"policy": Policy.READ}, sync_to_thread=True)
-def show_check(state: State, ref: str) -> Check:
+def show_check(state: State, ref: FromQuery[str]) -> Check:
     """The check that a reference means."""
     return find(workspace_of(state).store, ref)
 

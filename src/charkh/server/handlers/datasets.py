@@ -2,6 +2,7 @@
 
 from litestar import get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.datasets.dataset import DatasetSummary, DatasetVersion
 from charkh.datasets.find import find
@@ -11,19 +12,19 @@ from charkh.server.policy import Policy
 
 
 @get("/api/datasets", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_datasets(state: State, prefix: str = "") -> tuple[DatasetSummary, ...]:
+def list_datasets(state: State, prefix: FromQuery[str] = "") -> tuple[DatasetSummary, ...]:
     """Datasets by name."""
     return workspace_of(state).store.queries.ask(Datasets(prefix=prefix))
 
 
 @get("/api/datasets/versions", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_versions(state: State, name: str) -> tuple[DatasetVersion, ...]:
+def list_versions(state: State, name: FromQuery[str]) -> tuple[DatasetVersion, ...]:
     """Versions of one dataset, newest first."""
     return workspace_of(state).store.queries.ask(DatasetVersions(name=name))
 
 
 @get("/api/datasets/version", opt={"policy": Policy.READ}, sync_to_thread=True)
-def show_version(state: State, ref: str) -> DatasetVersion:
+def show_version(state: State, ref: FromQuery[str]) -> DatasetVersion:
     """The version that a reference means."""
     return find(workspace_of(state).store, ref)
 

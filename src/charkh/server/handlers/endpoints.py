@@ -2,6 +2,7 @@
 
 from litestar import get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.endpoints.deployment import Deployment, EndpointSummary
 from charkh.endpoints.index import Deployments, Endpoints
@@ -16,7 +17,7 @@ def list_endpoints(state: State) -> tuple[EndpointSummary, ...]:
 
 
 @get("/api/endpoints/deployments", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_deployments(state: State, name: str) -> tuple[Deployment, ...]:
+def list_deployments(state: State, name: FromQuery[str]) -> tuple[Deployment, ...]:
     """What was deployed at an endpoint, newest first."""
     return workspace_of(state).store.queries.ask(Deployments(endpoint=name))
 

@@ -2,6 +2,7 @@
 
 from litestar import get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.lineage.trace import Trace, impact
 from charkh.lineage.why import Why, why
@@ -11,20 +12,20 @@ from charkh.workspace.tracing import Origins, resolve, trace_in
 
 
 @get("/api/trace", opt={"policy": Policy.READ}, sync_to_thread=True)
-def trace(state: State, what: str) -> Origins:
+def trace(state: State, what: FromQuery[str]) -> Origins:
     """From a prediction, subject or reference back to the rows."""
     return trace_in(workspace_of(state).store, what)
 
 
 @get("/api/lineage/impact", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_impact(state: State, what: str) -> Trace:
+def list_impact(state: State, what: FromQuery[str]) -> Trace:
     """What was made from a subject."""
     store = workspace_of(state).store
     return impact(store, resolve(store, what))
 
 
 @get("/api/lineage/why", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_reasons(state: State, what: str) -> Why:
+def list_reasons(state: State, what: FromQuery[str]) -> Why:
     """The facts about a subject, and who stated them."""
     store = workspace_of(state).store
     return why(store, resolve(store, what))

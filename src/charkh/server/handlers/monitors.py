@@ -2,6 +2,7 @@
 
 from litestar import get, post
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.monitors.collect import Report
 from charkh.monitors.index import Alerts, MonitorHistory, Monitors
@@ -18,19 +19,19 @@ def list_monitors(state: State) -> tuple[MonitorSummary, ...]:
 
 
 @get("/api/monitors/history", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_collections(state: State, name: str, limit: int = 100) -> tuple[Collection, ...]:
+def list_collections(state: State, name: FromQuery[str], limit: FromQuery[int] = 100) -> tuple[Collection, ...]:
     """What a monitor collected, the latest moment first."""
     return workspace_of(state).store.queries.ask(MonitorHistory(monitor=name, limit=limited(limit)))
 
 
 @get("/api/monitors/alerts", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_alerts(state: State, name: str = "") -> tuple[Alert, ...]:
+def list_alerts(state: State, name: FromQuery[str] = "") -> tuple[Alert, ...]:
     """Alerts, the latest moment first."""
     return workspace_of(state).store.queries.ask(Alerts(monitor=name))
 
 
 @post("/api/monitors/collect", opt={"policy": Policy.WRITE}, sync_to_thread=True, status_code=200)
-def collect(state: State, name: str) -> Report:
+def collect(state: State, name: FromQuery[str]) -> Report:
     """Collect a monitor once."""
     return watch(workspace_of(state), name)
 

@@ -3,6 +3,7 @@
 import msgspec
 from litestar import get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.core.errors import NotFound
 from charkh.pipelines.execution import Execution, StepFailed, StepRecord
@@ -21,13 +22,13 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/api/pipelines/executions", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_executions(state: State, pipeline: str = "", limit: int = 100) -> tuple[Execution, ...]:
+def list_executions(state: State, pipeline: FromQuery[str] = "", limit: FromQuery[int] = 100) -> tuple[Execution, ...]:
     """Executions, newest first; of one pipeline where its name is given."""
     return workspace_of(state).store.queries.ask(Executions(pipeline=pipeline, limit=limited(limit)))
 
 
 @get("/api/pipelines/execution", opt={"policy": Policy.READ}, sync_to_thread=True)
-def show_execution(state: State, run: str) -> Executed:
+def show_execution(state: State, run: FromQuery[str]) -> Executed:
     """One execution, by its run."""
     store = workspace_of(state).store
     identifier = find(store, run).id

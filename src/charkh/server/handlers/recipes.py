@@ -2,6 +2,7 @@
 
 from litestar import get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.recipes.explain import Explained, explain
 from charkh.recipes.find import find, load
@@ -12,13 +13,13 @@ from charkh.server.policy import Policy
 
 
 @get("/api/recipes", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_recipes(state: State, prefix: str = "") -> tuple[RecipeVersion, ...]:
+def list_recipes(state: State, prefix: FromQuery[str] = "") -> tuple[RecipeVersion, ...]:
     """For every name the recipe recorded last under it."""
     return workspace_of(state).store.queries.ask(Recipes(prefix=prefix))
 
 
 @get("/api/recipes/recipe", opt={"policy": Policy.READ}, sync_to_thread=True)
-def show_recipe(state: State, ref: str) -> tuple[Explained, ...]:
+def show_recipe(state: State, ref: FromQuery[str]) -> tuple[Explained, ...]:
     """The steps of a recipe, each in a sentence."""
     store = workspace_of(state).store
     return explain(load(store, find(store, ref)))

@@ -2,6 +2,7 @@
 
 from litestar import get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from charkh.runs.find import find
 from charkh.runs.history import Point, metric_history
@@ -12,19 +13,21 @@ from charkh.server.policy import Policy
 
 
 @get("/api/runs", opt={"policy": Policy.READ}, sync_to_thread=True)
-def list_runs(state: State, where: str = "", order: str = "", limit: int = 100) -> tuple[Run, ...]:
+def list_runs(
+    state: State, where: FromQuery[str] = "", order: FromQuery[str] = "", limit: FromQuery[int] = 100
+) -> tuple[Run, ...]:
     """Runs that meet a condition such as `params.rate >= 0.1 and metrics.auc > 0.7`, newest first."""
     return search(workspace_of(state).store, where, order=order, limit=limited(limit))
 
 
 @get("/api/runs/run", opt={"policy": Policy.READ}, sync_to_thread=True)
-def show_run(state: State, ref: str) -> Run:
+def show_run(state: State, ref: FromQuery[str]) -> Run:
     """The run that a reference means."""
     return find(workspace_of(state).store, ref)
 
 
 @get("/api/runs/history", opt={"policy": Policy.READ}, sync_to_thread=True)
-def show_history(state: State, ref: str, key: str, context: str = "") -> list[Point]:
+def show_history(state: State, ref: FromQuery[str], key: FromQuery[str], context: FromQuery[str] = "") -> list[Point]:
     """The points of one metric: step, time, value and attempt."""
     store = workspace_of(state).store
     return metric_history(store, find(store, ref).id, key, context=context).points()
