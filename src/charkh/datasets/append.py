@@ -8,7 +8,7 @@ from charkh.core.errors import Conflict, Invalid
 from charkh.core.files import TreeEntry
 from charkh.core.redact import redact
 from charkh.datasets.dataset import DatasetVersion, Reading
-from charkh.datasets.sniff import TableShape, columns_of, joined_columns
+from charkh.datasets.sniff import TableShape, columns_of, is_text, joined_columns
 
 
 def refuse_other_content(parent: DatasetVersion, before: Mapping[str, TreeEntry], fresh: Sequence[TreeEntry]) -> None:
@@ -60,7 +60,7 @@ def appended_shape(
     more = {redact(name): dtype for name, dtype in shape.columns.items()}
     known = {name: dtype or more.get(name, pl.Null()) for name, dtype in columns_of(made.schema).items()}
     compared = more if made.columns == len(made.schema) else {name: more[name] for name in known if name in more}
-    joined = joined_columns(known, parent.ref, compared, path)
+    joined = joined_columns(known, parent.ref, compared, path, text=is_text(shape.rows))
     if len(more) != made.columns:
         raise Invalid(
             f"{path} has {len(more)} columns, {parent.ref} has {made.columns}",

@@ -8,7 +8,7 @@ written day or month first could be either, and stays text.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -22,6 +22,7 @@ from charkh.datasets.formats import Source, scan_csv, separator_of
 SAMPLE = 10_000
 """Rows that types are first inferred from."""
 
+_PATH = "__path__"
 _YEAR_FIRST = r"^\d{4}[-/]"
 _LADDERS: dict[type[pl.DataType], tuple[pl.DataType, ...]] = {
     pl.Int64: (pl.Int64(), pl.Int128(), pl.Float64()),
@@ -70,6 +71,45 @@ def read_csv_shape(disk: Path, path: str, reading: Reading) -> TableFile:
     return TableFile(columns, rows)
 
 
+def read_csv_rows(
+    files: Sequence[tuple[str, Path]], reading: Reading, columns: Mapping[str, pl.DataType]
+) -> dict[str, int] | None:
+    """The rows of many small CSV files of known columns, by path, in one pass over all of them.
+
+    None where they have to be looked at one by one: a header or a separator differs, a value does not fit, or the
+    columns are of types that only inference tells apart, such as dates with and without a zone.
+
+    Args:
+        files: paths in the dataset, and where the files lie.
+        reading: how they are read.
+        columns: what each of them should have, in this order.
+
+    Raises:
+        Invalid: one has no header, is not UTF-8 or is ragged.
+    """
+    header, separators = list(columns), {separator_of(path, reading) for path, _ in files}
+    inferred_only = any(dtype.is_temporal() or dtype == pl.Null for dtype in columns.values())
+    if inferred_only or len(separators) != 1 or _PATH in columns:
+        return None
+    if any(read_header(disk, path, reading) != header for path, disk in files):
+        return None
+    paths = {str(disk): path for path, disk in files}
+    lazy = scan_csv([disk for _, disk in files], files[0][0], reading, columns, paths_in=_PATH)
+    last = pl.col(header[-1]).null_count().alias("gaps")
+    # A column is only counted when it is parsed, and only what is parsed has been looked at.
+    parsed = [pl.col(name).null_count().alias(f"{place}") for place, name in enumerate(header)]
+    try:
+        counted = lazy.group_by(_PATH).agg(pl.len().alias("rows"), last, *parsed).collect(engine="streaming")
+    except PolarsError:
+        return None
+    rows = dict.fromkeys((path for path, _ in files), 0)
+    for disk, count, gaps in counted.select(_PATH, "rows", "gaps").iter_rows():
+        rows[paths[disk]] = count
+        if gaps and len(header) > 1:
+            _refuse_ragged(Path(disk), paths[disk], reading, len(header))
+    return rows
+
+
 def read_header(source: Source, path: str, reading: Reading) -> list[str]:
     """The names of the columns.
 
@@ -111,11 +151,13 @@ def _guarded(records: Iterable[list[str]], path: str) -> Iterator[list[str]]:
 def _inferred(disk: Path, path: str, reading: Reading, header: list[str]) -> dict[str, pl.DataType]:
     """Types by the first rows; dates only where they are written year first."""
     separator, nulls = separator_of(path, reading), list(reading.nulls) or None
-    lazy = pl.scan_csv(disk, separator=separator, null_values=nulls, try_parse_dates=True, infer_schema_length=SAMPLE)
+    lazy = pl.scan_csv(
+        disk, separator=separator, null_values=nulls, try_parse_dates=True, infer_schema_length=SAMPLE, glob=False
+    )
     schema = lazy.collect_schema()
     dated = [name for name, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Time]
     if dated:
-        texts = pl.scan_csv(disk, separator=separator, null_values=nulls, infer_schema=False)
+        texts = pl.scan_csv(disk, separator=separator, null_values=nulls, infer_schema=False, glob=False)
         sample = texts.select(dated).head(SAMPLE).collect()
         doubtful = [name for name in dated if not sample[name].drop_nulls().str.contains(_YEAR_FIRST).all()]
         schema.update(dict.fromkeys(doubtful, pl.String()))
@@ -171,7 +213,13 @@ def _refuse_ragged(disk: Path, path: str, reading: Reading, width: int) -> None:
     separator = separator_of(path, reading)
     line = pl.col("line").fill_null("")
     lazy = pl.scan_csv(
-        disk, separator="\x01", quote_char=None, has_header=False, schema={"line": pl.String()}, low_memory=True
+        disk,
+        separator="\x01",
+        quote_char=None,
+        has_header=False,
+        schema={"line": pl.String()},
+        low_memory=True,
+        glob=False,
     )
     counts = lazy.select(
         line.str.contains('"', literal=True).any().alias("quoted"),

@@ -1,5 +1,6 @@
 """Which files are tables, by the end of their names, and how each is scanned; the one place that says so."""
 
+import glob
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -48,12 +49,36 @@ def checked_reading(reading: Reading) -> Reading:
     return reading
 
 
-def scan_csv(source: Source, path: str, reading: Reading, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    """A CSV file whose columns and types are known."""
+def scan_csv(
+    source: Source | list[Path],
+    path: str,
+    reading: Reading,
+    schema: Mapping[str, pl.DataType],
+    *,
+    paths_in: str | None = None,
+) -> pl.LazyFrame:
+    """CSV files whose columns and types are known.
+
+    Args:
+        source: one file, or several on disk.
+        path: what the first is called in the dataset.
+        reading: how they are read.
+        schema: their columns.
+        paths_in: name of one more column, with the place on disk of each row's file.
+    """
     return pl.scan_csv(
         source,
         separator=separator_of(path, reading),
         null_values=list(reading.nulls) or None,
         schema=dict(schema),
-        low_memory=isinstance(source, Path),
+        low_memory=not isinstance(source, bytes),
+        include_file_paths=paths_in,
+        glob=False,
     )
+
+
+def scan_jsonl(source: Source) -> pl.LazyFrame:
+    """A JSON Lines file; every line is looked at, because a field that first appears far down must not be lost."""
+    # Unlike its siblings, this scan takes every path for a pattern.
+    exact = Path(glob.escape(str(source))) if isinstance(source, Path) else source
+    return pl.scan_ndjson(exact, infer_schema_length=None)

@@ -12,7 +12,7 @@ from charkh.datasets.csv_file import read_header
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.dtypes import parse_dtype
 from charkh.datasets.file_cache import FileCache
-from charkh.datasets.formats import Source, format_of, scan_csv, separator_of
+from charkh.datasets.formats import Source, format_of, scan_csv, scan_jsonl, separator_of
 from charkh.ports.store import Store
 
 
@@ -128,9 +128,9 @@ def scan_file(version: DatasetVersion, path: str, source: Source) -> pl.LazyFram
             case "csv":
                 return _scan_csv(version, path, source, types)
             case "parquet":
-                lazy = pl.scan_parquet(source)
+                lazy = pl.scan_parquet(source, glob=False)
             case _:
-                lazy = pl.scan_ndjson(source, infer_schema_length=None)
+                lazy = scan_jsonl(source)
         return _cast(lazy, types)
     except PolarsError as error:
         raise _unreadable(version, error) from error
@@ -150,6 +150,7 @@ def _scan_csv(
             null_values=list(reading.nulls) or None,
             infer_schema_length=None,
             try_parse_dates=True,
+            glob=False,
         ).collect_schema()
         known = {name: known[name] or dtype for name, dtype in zip(header, inferred.dtypes(), strict=True)}
     typed = {name: dtype for name, dtype in known.items() if dtype is not None}

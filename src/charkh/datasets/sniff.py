@@ -1,6 +1,6 @@
 """Whether files make one table, and which: their common columns, types and rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,12 +8,14 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from charkh.core.errors import Invalid
-from charkh.datasets.csv_file import TableFile, read_csv_shape
+from charkh.datasets.csv_file import TableFile, read_csv_rows, read_csv_shape
 from charkh.datasets.dataset import Column, Reading
 from charkh.datasets.dtypes import dtype_text, parse_dtype, widest
-from charkh.datasets.formats import format_of
+from charkh.datasets.formats import format_of, scan_jsonl
 from charkh.datasets.walk import LocalFile
 
+MANY = 32
+"""From so many further files on, small ones are parsed together."""
 _HINT = "Add them as datasets of their own, or keep them as plain files (`--files`)."
 
 
@@ -29,17 +31,27 @@ def is_table(paths: Sequence[str]) -> bool:
     return all(format_of(path) is not None for path in paths)
 
 
+def is_text(paths: Iterable[str]) -> bool:
+    """Whether every one of these files is CSV, whose types are what its texts look like."""
+    return all(format_of(path) == "csv" for path in paths)
+
+
 def read_shape(files: Sequence[LocalFile], reading: Reading) -> TableShape:
     """The table that these files make.
 
     Raises:
         Invalid: one of them cannot be read as a table, or their columns differ.
     """
-    columns: dict[str, pl.DataType] = {}
-    rows: dict[str, int] = {}
-    for file in files:
+    first, *others = files
+    columns, count = read_file_shape(first.disk, first.path, reading)
+    rows = {first.path: count}
+    if len(others) >= MANY and is_text(rows) and is_text(file.path for file in others):
+        known = read_csv_rows([(file.path, file.disk) for file in others], reading, columns)
+        if known is not None:
+            return TableShape(columns, {**rows, **known})
+    for file in others:
         shape = read_file_shape(file.disk, file.path, reading)
-        columns = joined_columns(columns, files[0].path, shape.columns, file.path) if rows else shape.columns
+        columns = joined_columns(columns, first.path, shape.columns, file.path, text=is_text([file.path]))
         rows[file.path] = shape.rows
     return TableShape(columns, rows)
 
@@ -56,8 +68,7 @@ def read_file_shape(disk: Path, path: str, reading: Reading) -> TableFile:
     if not disk.stat().st_size:
         raise Invalid(f"{path} is empty", code="dataset.empty_file", hint="Leave it out.")
     try:
-        # Every line is looked at: a field that first appears further down must not be lost.
-        lazy = pl.scan_parquet(disk) if kind == "parquet" else pl.scan_ndjson(disk, infer_schema_length=None)
+        lazy = pl.scan_parquet(disk, glob=False) if kind == "parquet" else scan_jsonl(disk)
         schema = lazy.collect_schema()
         # Lines of JSON are parsed whole; a Parquet file knows its rows.
         counted = lazy.select(pl.len()) if kind == "parquet" else lazy.select(pl.all().null_count(), _rows=pl.len())
@@ -72,7 +83,7 @@ def read_file_shape(disk: Path, path: str, reading: Reading) -> TableFile:
 
 
 def joined_columns(
-    known: Mapping[str, pl.DataType], where: str, more: Mapping[str, pl.DataType], path: str
+    known: Mapping[str, pl.DataType], where: str, more: Mapping[str, pl.DataType], path: str, *, text: bool
 ) -> dict[str, pl.DataType]:
     """The columns of both, in the order of `known`.
 
@@ -81,6 +92,7 @@ def joined_columns(
         where: what they belong to.
         more: the columns of another file.
         path: of that file.
+        text: it is CSV: a text column stays one when all of its texts look like numbers or dates there.
 
     Raises:
         Invalid: one lacks a column of the other, or a column has types that no one type holds.
@@ -95,7 +107,7 @@ def joined_columns(
         )
     joined: dict[str, pl.DataType] = {}
     for name, dtype in known.items():
-        wide = widest(dtype, more[name])
+        wide = dtype if text and dtype == pl.String else widest(dtype, more[name])
         if wide is None:
             raise Invalid(
                 f"the column {name!r} is {dtype_text(dtype)} in {where} and {dtype_text(more[name])} in {path}",

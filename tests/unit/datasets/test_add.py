@@ -8,10 +8,12 @@ import pytest
 
 from charkh.core.errors import Conflict, Invalid, NotFound
 from charkh.core.files import TreeRef
-from charkh.datasets import add
+from charkh.datasets import add, sniff
 from charkh.datasets.add import add_files, add_table
 from charkh.datasets.dataset import Batch, Column, DatasetVersion, Reading, VersionMade
 from charkh.datasets.delete import delete
+from charkh.datasets.export import write_rows
+from charkh.datasets.file_cache import FileCache
 from charkh.datasets.find import find
 from charkh.datasets.index import PROJECTION, AddVersion, DatasetVersions, NewestVersion
 from charkh.datasets.read import read_table
@@ -354,3 +356,84 @@ def test_a_wide_table_says_its_first_columns_and_is_read_whole(store: Store, tmp
     (tmp_path / "c.csv").write_text(";".join(names[:-1]) + "\n")
     with pytest.raises(Invalid, match="1099 columns"):
         add_files(store, "wide", [tmp_path / "c.csv"], append=True)
+
+
+def test_a_text_column_stays_text_where_all_its_texts_look_like_numbers(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("code\nA1\n007\n")
+    (tmp_path / "b.csv").write_text("code\n008\n")
+    version = add_files(store, "x", [tmp_path / "a.csv"])
+    appended = add_files(store, "x", [tmp_path / "b.csv"], append=True)
+    assert appended.made.schema == version.made.schema
+    assert read_table(store, appended)["code"].to_list() == ["A1", "007", "008"]
+    assert add_files(store, "x", [tmp_path / "a.csv", tmp_path / "b.csv"]) == appended
+    pl.DataFrame({"code": [8]}).write_parquet(tmp_path / "c.parquet")
+    with pytest.raises(Invalid, match="'code' is String in x@2 and Int64"):
+        add_files(store, "x", [tmp_path / "c.parquet"], append=True)
+
+
+MONTHS = 40
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    (tmp_path / "many").mkdir()
+    for number in range(MONTHS):
+        (tmp_path / f"many/{number:03}.csv").write_text("a,b\n" + f"{number},x\n" * (number % 3))
+    (tmp_path / "many/000.csv").write_text("a,b\n0,x\n")
+    return tmp_path / "many"
+
+
+@pytest.mark.parametrize(
+    ("number", "content", "dtype"),
+    [
+        (7, "a,b\n7,x\n7,\n", "Int64"),
+        (7, "a,b\n7.5,x\n", "Float64"),
+        (7, "b,a\nx,7\n", "Int64"),
+        (7, "a,b\n,\n", "Int64"),
+        (0, "a,b\n,x\n", "Int64"),
+        (0, "a,b\n0.5,x\n", "Float64"),
+    ],
+)
+def test_many_small_files_are_a_table_like_few(
+    store: Store, many: Path, monkeypatch: pytest.MonkeyPatch, number: int, content: str, dtype: str
+) -> None:
+    (many / f"{number:03}.csv").write_text(content)
+    together = add_files(store, "x", [many])
+    assert together.made.schema == (Column("a", dtype), Column("b", "String"))
+    assert read_table(store, together).height == together.made.rows
+    monkeypatch.setattr(sniff, "MANY", 1000)
+    one_by_one = add_files(memory_store(PROJECTION), "x", [many])
+    assert one_by_one.made.schema == together.made.schema
+    assert (one_by_one.made.rows, one_by_one.made.batch.rows) == (together.made.rows, together.made.batch.rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,x\n2\n", "007.csv, line 3 has 1 fields"),
+        (b"a,b\n1,x,y\n", "007.csv, line 2 has 3 fields"),
+        (b"a,c\n1,x\n", "007.csv has no column 'b'"),
+        (b"a,b\nno,x\n", "'a' is Int64 in 000.csv and String in 007.csv"),
+        (b"a,b\n1,\xe9\n", "007.csv is not UTF-8"),
+        (b"", "007.csv is empty"),
+    ],
+)
+def test_one_bad_file_of_many_is_named(store: Store, many: Path, content: bytes, message: str) -> None:
+    (many / "007.csv").write_bytes(content)
+    with pytest.raises(Invalid, match=message):
+        add_files(store, "x", [many])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_names_that_look_like_patterns_or_addresses(store: Store, tmp_path: Path, suffix: str) -> None:
+    names = ["a[1]", "a*", "a?", "{a,b}", "a%20b", " _x", ".hidden", "a=1", "پرواز"]
+    for number, name in enumerate(sorted(names)):
+        write_rows(pl.DataFrame({"x": [number] * (number + 1)}), tmp_path / f"{name}{suffix}")
+    version = add_files(store, "x", [tmp_path])
+    assert version.made.rows == sum(range(len(names) + 1))
+    cache = FileCache(tmp_path / "cache[1]")
+    assert read_table(store, version, cache=cache).equals(read_table(store, version))
+    for index in range(sniff.MANY):
+        write_rows(pl.DataFrame({"x": [0]}), tmp_path / f"more[{index}]{suffix}")
+    (tmp_path / "cache[1]").rename(tmp_path.parent / f"cache{suffix}")
+    assert add_files(store, "x", [tmp_path]).made.batch.rows == sniff.MANY
