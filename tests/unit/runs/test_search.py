@@ -1,5 +1,6 @@
 """Search: the catalog's SQL and the plain reading of a condition agree, live and sealed alike."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -10,11 +11,15 @@ from hypothesis import strategies as st
 from charkh.core.errors import Invalid
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.ports.store import Store
+from charkh.runs.find import find
 from charkh.runs.index import PROJECTION
 from charkh.runs.live import with_segments
 from charkh.runs.query import matches, parse_condition
 from charkh.runs.search import search
 from charkh.runs.start import ActiveRun, start
+from charkh.runs.tag import tag
+from charkh.stores.catalog import Catalog
+from charkh.stores.sql_engine import postgres_engine
 from charkh.testing.stores import memory_store
 
 PARAMS: list[dict[str, Any]] = [
@@ -105,26 +110,41 @@ def names(store: Store, text: str = "", **more: Any) -> list[int]:
     return [numbers[run.id] for run in search(store, text, **more)]
 
 
+SEARCHES: list[tuple[str, list[int]]] = [
+    ("params.x >= 1", [1, 0]),
+    ("params.x = 'one' or params.flag = true", [2, 1]),
+    ("params.kind ~ 'FOREST'", [3, 0]),
+    ("params.kind != 'forest'", [7, 3, 1]),
+    ("params.kind is null", [6, 5, 4, 2]),
+    ("metrics.auc >= 0.7", [7, 6, 4, 0]),
+    ("metrics.auc is not null", [7, 6, 5, 4, 2, 1, 0]),
+    ("max(metrics.auc) > 0.8", [4, 0]),
+    ("min(metrics.auc) < 0.55", [5, 0]),
+    ("tags.stage in ('draft', 'Final')", [1, 0]),
+    ("tags.stage is null", [7, 6, 5, 4, 3, 2]),
+    ("name = 'run 1'", [1]),
+    ("not params.x > 0 and metrics.auc < 0.65", [2]),
+    ("created > '2020-01-01' and group is null", [7, 6, 5, 4, 3, 2, 1, 0]),
+    ("created > '2120-01-01'", []),
+]
+ORDERS: list[tuple[str, list[int]]] = [
+    ("", [7, 6, 5, 4, 3, 2, 1, 0]),
+    ("created", [0, 1, 2, 3, 4, 5, 6, 7]),
+    ("metrics.auc desc", [4, 7, 6, 0, 2, 5, 3, 1]),
+    ("metrics.auc", [2, 6, 0, 7, 4, 5, 3, 1]),
+    ("max(metrics.auc) desc", [4, 0, 7, 6, 2, 5, 3, 1]),
+    ("params.x", [0, 1, 2]),
+    ("params.x desc, created", [1, 0, 2]),
+    ("tags.stage desc", [0, 1]),
+    ("name desc", [7, 5, 3, 1, 6, 4, 2, 0]),
+    ("params.kind, metrics.auc desc", [7, 1, 0, 3, 4, 6, 2, 5]),
+]
+
+
 @pytest.mark.parametrize("store", [SEALED, LIVE], ids=["sealed", "live"])
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [
-        ("params.x >= 1", [1, 0]),
-        ("params.x = 'one' or params.flag = true", [2, 1]),
-        ("params.kind ~ 'FOREST'", [3, 0]),
-        ("params.kind != 'forest'", [7, 3, 1]),
-        ("params.kind is null", [6, 5, 4, 2]),
-        ("metrics.auc >= 0.7", [7, 6, 4, 0]),
-        ("metrics.auc is not null", [7, 6, 5, 4, 2, 1, 0]),
-        ("max(metrics.auc) > 0.8", [4, 0]),
-        ("min(metrics.auc) < 0.55", [5, 0]),
-        ("tags.stage in ('draft', 'Final')", [1, 0]),
-        ("tags.stage is null", [7, 6, 5, 4, 3, 2]),
-        ("name = 'run 1'", [1]),
-        ("not params.x > 0 and metrics.auc < 0.65", [2]),
-        ("created > '2020-01-01' and group is null", [7, 6, 5, 4, 3, 2, 1, 0]),
-        ("created > '2120-01-01'", []),
-    ],
+    SEARCHES,
 )
 def test_a_search_finds(store: Store, text: str, expected: list[int]) -> None:
     assert names(store, text) == expected
@@ -133,18 +153,7 @@ def test_a_search_finds(store: Store, text: str, expected: list[int]) -> None:
 @pytest.mark.parametrize("store", [SEALED, LIVE], ids=["sealed", "live"])
 @pytest.mark.parametrize(
     ("order", "first"),
-    [
-        ("", [7, 6, 5, 4, 3, 2, 1, 0]),
-        ("created", [0, 1, 2, 3, 4, 5, 6, 7]),
-        ("metrics.auc desc", [4, 7, 6, 0, 2, 5, 3, 1]),
-        ("metrics.auc", [2, 6, 0, 7, 4, 5, 3, 1]),
-        ("max(metrics.auc) desc", [4, 0, 7, 6, 2, 5, 3, 1]),
-        ("params.x", [0, 1, 2]),
-        ("params.x desc, created", [1, 0, 2]),
-        ("tags.stage desc", [0, 1]),
-        ("name desc", [7, 5, 3, 1, 6, 4, 2, 0]),
-        ("params.kind, metrics.auc desc", [7, 1, 0, 3, 4, 6, 2, 5]),
-    ],
+    ORDERS,
 )
 def test_an_order_is_kept(store: Store, order: str, first: list[int]) -> None:
     found = names(store, order=order)
@@ -165,3 +174,20 @@ def test_a_mistake_is_pointed_at() -> None:
         search(SEALED, "params.x >")
     with pytest.raises(Invalid, match="a field was expected"):
         search(SEALED, order="auc desc")
+
+
+@pytest.mark.needs("postgresql")
+def test_postgresql_answers_alike(postgres_url: str) -> None:
+    memory = memory_store(PROJECTION, LINEAGE)
+    engine = postgres_engine(postgres_url)
+    catalog = Catalog(engine, memory.journal, (PROJECTION, LINEAGE), memory.clock, memory.actor)
+    store = dataclasses.replace(memory, commands=catalog, queries=catalog)
+    RUNS[id(store)] = build(store, live=False)
+    for text, expected in SEARCHES:
+        assert names(store, text) == expected, text
+    for order, first in ORDERS:
+        assert names(store, order=order)[: len(first)] == first, order
+    tag(store, RUNS[id(store)][0].id, {"stage": "new"})
+    assert names(store, "tags.stage = 'new'") == [0]
+    assert find(store, "run 1").metrics["auc"] != find(store, "run 1").metrics["auc"]
+    engine.dispose()
