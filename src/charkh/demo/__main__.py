@@ -1,6 +1,7 @@
 """`python -m charkh.demo`: live through the flights year and leave a report."""
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="charkh.demo", description="The flights year, in a few minutes.")
     parser.add_argument("--folder", type=Path, default=Path("demo-output"), help="made anew (default: demo-output)")
     chosen = parser.parse_args()
+    # Training and serving share the cores: a thread that waits for its turn must not spin.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     begin = time.perf_counter()
 
     def say(line: str) -> None:

@@ -107,6 +107,9 @@ def _judge(store: Store, blank: Decided, settings: LoopSettings, gate: GateSetti
     version = find(store, candidate.model)
     holder = holder_of(store, version.made.name, CHAMPION)
     champion = holder.version.id if holder is not None and holder.version is not None else ""
+    if version.id == champion:
+        told_again = f"the retraining gave the champion {version.ref} again: there is nothing new to learn from"
+        return _write_down(store, msgspec.structs.replace(blank, model=version.made.name, reason=told_again))
     looks = store.queries.ask(LooksAt(loop=blank.loop, judged_on=candidate.judged_on))
     enough = looked_enough(settings, looks)
     verdicts, _ = guard(store, gate, version.subject, f"model:{champion}" if champion else "", candidate.judged_on)

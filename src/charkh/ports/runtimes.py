@@ -1,13 +1,14 @@
 """Model runtimes: how models of one framework are saved, judged for safety, loaded and asked."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-Tensors = Mapping[str, npt.NDArray[Any]]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Tensors: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
 """Columns or tensors by name; the first axis is the row."""
 
 
@@ -81,4 +82,4 @@ class ModelRuntime(Protocol):
 
 def row_count(inputs: Tensors) -> int:
     """Rows in a set of tensors; 0 when there are none."""
-    return next((int(np.shape(tensor)[0]) for tensor in inputs.values()), 0)
+    return next((len(tensor) for tensor in inputs.values()), 0)
