@@ -136,7 +136,10 @@ class _Collection:
                 entries = []
             if self._blobs.has(PACKS + name):
                 self._act(lambda key=info.key: self._blobs.delete(key))
-            elif self._now - info.modified >= grace_seconds or self._has_erased(entries):
+            elif self._has_erased(entries):
+                # The sweep takes out what was erased; the rest keeps its grace.
+                self._act(lambda name=name: self._shelf.restore(name))
+            elif self._now - info.modified >= grace_seconds:
                 self._report.emptied += 1
                 self._report.emptied_bytes += info.size
                 self._act(lambda key=info.key: self._blobs.delete(key))

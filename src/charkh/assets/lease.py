@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import msgspec
 
 from charkh.core.digests import parse_digest
-from charkh.core.errors import Locked, NotFound
+from charkh.core.errors import Locked, NotFound, Unavailable
 from charkh.core.ids import new_id
 from charkh.ports.blobs import Blobs
 
@@ -77,7 +77,9 @@ def only_collector(blobs: Blobs, now: float) -> Generator[None]:
 
     Raises:
         Locked: somebody else collects.
+        Unavailable: on this medium a put replaces what is there, so nobody can be the first.
     """
+    _refuse_replacing(blobs)
     held = sorted(blobs.list(LOCKS), key=lambda info: info.key)
     if held and now - held[-1].modified < LOCK_SECONDS:
         raise _locked(blobs, held[-1].key)
@@ -92,6 +94,21 @@ def only_collector(blobs: Blobs, now: float) -> Generator[None]:
     finally:
         for info in held:
             blobs.delete(info.key)
+        blobs.delete(key)
+
+
+def _refuse_replacing(blobs: Blobs) -> None:
+    key = CLOCK + new_id()
+    try:
+        blobs.put(key, [b"first"])
+        blobs.put(key, [b"second"])
+        if blobs.get(key) != b"first":
+            raise Unavailable(
+                "this medium lets a put replace what is there, so two collectors could not be told apart",
+                code="asset.no_conditional_put",
+                hint="Collect on a medium that supports conditional writes (If-None-Match), or do not collect here.",
+            )
+    finally:
         blobs.delete(key)
 
 

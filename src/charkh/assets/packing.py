@@ -97,6 +97,13 @@ class PackWriter:
             reused, self._reused = self._reused, set()
         self._check_reused(reused)
 
+    def close(self) -> None:
+        """Wait for packs under way, and end the threads."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+
     def forget_threads(self) -> None:
         """In the child of a fork: the parent's threads are not here, so take over what they had to write."""
         self._lock = threading.RLock()

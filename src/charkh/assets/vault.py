@@ -138,8 +138,11 @@ class PackVault:
         self.erased.forget()
 
     def close(self) -> None:
-        """Flush, and let go of the index."""
-        self.flush()
+        """Let go of the index and the threads; what was not flushed is not kept. The vault can be used again."""
+        self._writer.close()
+        if self._hashing is not None:
+            self._hashing.shutdown()
+            self._hashing = None
         self.shelf.index.close()
 
     def load_node(self, digest: bytes) -> Node:

@@ -29,11 +29,9 @@ from charkh.ports.journal import Journal
 from charkh.ports.runtimes import ModelRuntime
 from charkh.ports.store import Store
 from charkh.stores.blobs_folder import FolderBlobs
-from charkh.stores.blobs_object import object_blobs
 from charkh.stores.catalog import Catalog
 from charkh.stores.catalog_file import Overlay
 from charkh.stores.journal_folder import FolderJournal
-from charkh.stores.journal_postgres import PostgresJournal
 from charkh.stores.segment_file import login_name
 from charkh.stores.sql_engine import postgres_engine, sqlite_engine
 from charkh.workspace.projections import PROJECTIONS
@@ -110,6 +108,7 @@ class Workspace:
             self.journal.close()
         finally:
             self.catalog.close()
+            self.vault.close()
 
     def __enter__(self) -> "Workspace":
         return self
@@ -192,6 +191,9 @@ def _new_store(path: Path) -> str:
 
 def _blobs(settings: Settings, folder: Path) -> Blobs:
     if settings.store.blobs:
+        # Imported here: the object store's library costs a store on this disk 25 ms of start-up.
+        from charkh.stores.blobs_object import object_blobs
+
         return object_blobs(settings.store.blobs)
     return FolderBlobs(folder / "packs")
 
@@ -206,4 +208,7 @@ def _journal(settings: Settings, folder: Path, identifier: str) -> Journal:
             code="config.invalid",
             hint="Write postgresql://user@host/database, or leave it out for a folder.",
         )
+    # Here, because a script with a store in a folder should not wait for PostgreSQL's dialect to load.
+    from charkh.stores.journal_postgres import PostgresJournal
+
     return PostgresJournal(address, identifier)

@@ -1,6 +1,7 @@
 """Collection: only what nothing holds goes, it goes slowly, and it comes back when it is needed."""
 
 import random
+from collections.abc import Iterable
 
 import pytest
 
@@ -16,7 +17,7 @@ from charkh.assets.lease import (
 )
 from charkh.assets.vault import PackVault
 from charkh.assets.verify import verify
-from charkh.core.errors import Corrupt, Invalid, Locked, NotFound
+from charkh.core.errors import Corrupt, Invalid, Locked, NotFound, Unavailable
 from charkh.core.files import FileRef, TreeEntry
 from charkh.ports.blobs import Blobs
 from charkh.stores.blobs_memory import MemoryBlobs
@@ -275,3 +276,35 @@ def test_foreign_objects_are_left_alone(vault: PackVault, blobs: MemoryBlobs) ->
     report = run(vault, grace=1e9)
     assert report.kept == 1
     assert keys(blobs, "") == ["pack/readme.txt", "trash/readme.txt"]
+
+
+class Replacing(MemoryBlobs):
+    """A medium without conditional writes."""
+
+    def put(self, key: str, parts: Iterable[bytes | memoryview]) -> None:
+        self.delete(key)
+        super().put(key, parts)
+
+
+def test_a_medium_on_which_a_put_replaces_is_not_collected() -> None:
+    vault = PackVault(Replacing())
+    put(vault, b"dead")
+    with pytest.raises(Unavailable) as raised:
+        run(vault)
+    assert raised.value.code == "asset.no_conditional_put"
+    assert run(vault, dry_run=True).trashed == 1
+    assert len(keys(vault.shelf.blobs, "pack/")) == 1
+
+
+def test_erased_bytes_in_the_trash_go_and_the_rest_keeps_its_grace(blobs: MemoryBlobs) -> None:
+    erased: dict[str, str] = {}
+    vault = PackVault(blobs, None, lambda: dict(erased))
+    secret, late = put(vault, b"secret", b"its event comes late")
+    run(vault)
+    assert len(keys(blobs, "trash/")) == 1
+    erased[secret.digest] = ""
+    vault.flush()
+    report = run(vault)
+    assert (report.erased, report.emptied) == (1, 0)
+    assert not any(b"secret" in blobs.get(info.key) for info in blobs.list())
+    assert content(vault, late) == b"its event comes late"
