@@ -40,3 +40,9 @@ def test_importing_charkh_loads_none_of_its_rooms() -> None:
 def test_the_ground_needs_no_table_library_and_no_server() -> None:
     for module in ("charkh.core.events", "charkh.core.refs", "charkh.core.gates", "charkh.core.config"):
         assert foreign(loaded_by(module)) <= {"msgspec", "blake3", "google_crc32c", "typing_extensions"}, module
+
+
+def test_recording_a_run_in_a_folder_loads_no_server_database_and_no_table_library() -> None:
+    loaded = loaded_by("charkh.workspace.recording")
+    assert not {name for name in loaded if name.startswith(("sqlalchemy.dialects.postgresql", "psycopg"))}
+    assert not loaded & {"polars", "numpy", "pandas", "sklearn", "optuna", "litestar", "granian"}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from sqlalchemy import Connection, Insert, LargeBinary, Table, or_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 Row = Mapping[str, Any]
 
@@ -19,7 +19,7 @@ MANY_ROWS = 64
 def add_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows whose primary key is not there yet."""
     if rows:
-        insert_rows(connection, _insert(connection, table).on_conflict_do_nothing(), rows)
+        insert_rows(connection, insert_into(connection, table).on_conflict_do_nothing(), rows)
 
 
 def keep_rows(
@@ -36,7 +36,7 @@ def keep_rows(
     """
     if not rows:
         return
-    statement = _insert(connection, table)
+    statement = insert_into(connection, table)
     keys = [column.name for column in table.primary_key]
     columns = [name for name in rows[0] if name not in keys]
     old, new = table.c[stamp], statement.excluded[stamp]
@@ -75,7 +75,11 @@ def insert_rows(connection: Connection, statement: Insert, rows: Sequence[Row]) 
         connection.exec_driver_sql(str(compiled), [tuple([row[name] for name in order]) for row in ready])
 
 
-def _insert(connection: Connection, table: Table) -> Any:
+def insert_into(connection: Connection, table: Table) -> Any:
+    """An insert that can say what to do on a conflict, in the dialect of the connection."""
     if connection.dialect.name == "postgresql":
+        # Here, because it loads asyncio, and a script with a store in a folder should not wait for that.
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table)
     return sqlite.insert(table)

@@ -20,11 +20,10 @@ from sqlalchemy import (
     Table,
     case,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from charkh.core.clock import seconds
 from charkh.core.events import Event, body_of
-from charkh.ports.folding import add_rows, insert_rows, keep_rows
+from charkh.ports.folding import add_rows, insert_into, insert_rows, keep_rows
 from charkh.runs.membership import writer_order
 from charkh.runs.run import (
     ARTIFACT_KIND,
@@ -337,8 +336,7 @@ def _keep_metrics(connection: Connection, rows: Sequence[Row]) -> None:
     """Upsert: the value of the greatest rank stays, beside the smallest and the greatest of all."""
     if not rows:
         return
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(metrics)
+    statement = insert_into(connection, metrics)
     old, new = metrics.c, statement.excluded
     better = new.rank > old.rank
     low = case((old.low.is_(None), new.low), (new.low < old.low, new.low), else_=old.low)
