@@ -128,7 +128,7 @@ def runs_like(connection: Connection, query: RunsLike) -> tuple[str, ...]:
 
 
 def find_runs(connection: Connection, query: FindRuns) -> tuple[Run, ...]:
-    where = and_(_present(), clause(query.where, query.now))
+    where = and_(_present(), clause(connection, query.where, query.now))
     if query.without:
         where = and_(where, runs.c.id.not_in(query.without))
     found = list(_ordered_ids(connection, where, query.order, query.limit, query.now))

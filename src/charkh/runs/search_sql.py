@@ -3,11 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from charkh.runs.query import All, Any_, Comparison, Condition, Field, Not, Scalar
 from charkh.runs.run import LOST_AFTER_SECONDS
 from charkh.runs.tables import metrics, params, replaced_tags, runs, tags
+
+FEW = 2000
+"""Fewer holders of a field than this are listed; more are looked up run by run, in the order of the answer."""
 
 Clause = ColumnElement[bool]
 Rows = Select[*tuple[Any, ...]]
@@ -43,22 +60,28 @@ def current_tags() -> Rows:
     return select(tags).where(not_(seen))
 
 
-def clause(condition: Condition | None, now: float) -> Clause:
-    """The condition on `run` rows."""
+def clause(connection: Connection, condition: Condition | None, now: float) -> Clause:
+    """The condition on `run` rows; the connection is asked how many runs each comparison lets through."""
     if condition is None:
         return true()
     if isinstance(condition, All):
-        return and_(*(clause(each, now) for each in condition.conditions))
+        return and_(*(clause(connection, each, now) for each in condition.conditions))
     if isinstance(condition, Any_):
-        return or_(*(clause(each, now) for each in condition.conditions))
+        return or_(*(clause(connection, each, now) for each in condition.conditions))
     if isinstance(condition, Not):
-        return not_(clause(condition.condition, now))
+        return not_(clause(connection, condition.condition, now))
     if condition.field.family == "run":
         return _word(condition, now)
-    holders = _holders(condition)
-    if condition.operator == "is null":
-        return runs.c.id.not_in(holders)
-    return runs.c.id.in_(holders)
+    held = _is_held(connection, _holders(condition))
+    return not_(held) if condition.operator == "is null" else held
+
+
+def _is_held(connection: Connection, holders: Rows) -> Clause:
+    """Whether the run is among the holders: a few are listed first, of many each run is looked up by itself."""
+    some = holders.limit(FEW).subquery()
+    if (connection.execute(select(func.count()).select_from(some)).scalar() or 0) < FEW:
+        return runs.c.id.in_(holders)
+    return holders.where(holders.selected_columns[0] == runs.c.id).correlate(runs).exists()
 
 
 def order_column(field: Field, now: float) -> tuple[ColumnElement[Any], Rows | None]:
@@ -101,7 +124,9 @@ def _holders(condition: Comparison) -> Rows:
     field, operator, values = condition.field, condition.operator, condition.values
     present = operator in {"is null", "is not null"}
     if field.family == "params":
-        held = select(params.c.run).where(params.c.name == field.name, params.c.value != "null")
+        held = select(params.c.run).where(params.c.name == field.name)
+        # Null is no value; a comparison by size implies that, and then finds all it needs in an index.
+        held = held if operator in {"<", "<=", ">", ">="} else held.where(params.c.value != "null")
         return held if present else held.where(_compared_param(operator, values))
     if field.family == "tags":
         shown = _shown_tags(field.name).subquery()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from charkh.core.errors import Invalid
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.ports.store import Store
+from charkh.runs import search_sql
 from charkh.runs.find import find
 from charkh.runs.index import PROJECTION
 from charkh.runs.live import with_segments
@@ -93,8 +94,14 @@ CONDITIONS = st.recursive(
 
 
 @settings(max_examples=120)
-@given(CONDITIONS, st.sampled_from([SEALED, LIVE]))
-def test_sql_and_a_plain_reading_agree(text: str, store: Store) -> None:
+@given(CONDITIONS, st.sampled_from([SEALED, LIVE]), st.sampled_from([1, 2000]))
+def test_sql_and_a_plain_reading_agree(text: str, store: Store, few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_sql, "FEW", few)
+        agree(text, store)
+
+
+def agree(text: str, store: Store) -> None:
     condition = parse_condition(text)
     everything = {run.id: with_segments(store, run, ()) for run in search(store)}
     if store is LIVE:
