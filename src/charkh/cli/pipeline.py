@@ -3,7 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
-from types import TracebackType
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -285,18 +285,17 @@ def _shown_value(value: object) -> str:
 
 
 def _own_failure(error: Exception, what: str) -> Incomplete:
-    """The user's own code failed: its traceback, from its first own frame on, belongs on the screen."""
-    trace = error.__traceback__
-    own = trace
-    while own is not None and _is_charkhs(own):
-        own = own.tb_next
-    sys.stderr.write("".join(traceback.format_exception(type(error), error, own or trace)))
+    """The user's own code failed: its traceback, without our frames in between, belongs on the screen."""
+    told = traceback.TracebackException.from_exception(error)
+    told.stack = traceback.StackSummary.from_list([frame for frame in told.stack if not _is_ours(frame.filename)])
+    sys.stderr.write("".join(told.format()))
+    first = next(iter(str(error).splitlines()), "")
     return Incomplete(
-        f"{what}: {type(error).__name__}: {error}",
+        f"{what}: {type(error).__name__}: {first}".removesuffix(": "),
         code="pipeline.failed",
         hint="Mend it and run it again: the steps that were finished are reused.",
     )
 
 
-def _is_charkhs(trace: TracebackType) -> bool:
-    return str(trace.tb_frame.f_globals.get("__name__", "")).startswith("charkh.")
+def _is_ours(filename: str) -> bool:
+    return Path(filename).is_relative_to(Path(__file__).parent.parent)

@@ -136,6 +136,7 @@ def _library_folders() -> tuple[Path, ...]:
     return tuple({Path(each).resolve() for each in [*named, *site.getsitepackages(), site.getusersitepackages()]})
 
 
+@functools.lru_cache(maxsize=4096)
 def _is_installed(file: Path) -> bool:
     return any(file.resolve().is_relative_to(folder) for folder in _library_folders())
 
