@@ -12,9 +12,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from charkh.core.dimensions import search as search
     from charkh.core.errors import CharkhError as CharkhError
     from charkh.core.params import Params as Params
-    from charkh.core.params import search as search
     from charkh.datasets.split import Split as Split
     from charkh.datasets.table import Table as Table
     from charkh.models.candidate import Candidate as Model
@@ -59,7 +59,7 @@ _HOMES = {
     "recipe": "charkh.workspace.tables:recipe",
     "register": "charkh.workspace.training:register",
     "run": "charkh.workspace.recording:run",
-    "search": "charkh.core.params:search",
+    "search": "charkh.core.dimensions:search",
     "split": "charkh.workspace.tables:split",
     "step": "charkh.pipelines.step:step",
     "trace": "charkh.workspace.tracing:trace",

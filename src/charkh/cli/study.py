@@ -7,8 +7,8 @@ import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.core.dimensions import Dimension
 from charkh.core.errors import NotFound
-from charkh.core.params import Dimension
 from charkh.ports.store import Store
 from charkh.studies.index import Studies, StudyById
 from charkh.studies.study import StudyRecord, TrialDone

@@ -18,70 +18,13 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, cast, dataclass_transform
 import msgspec
 
 from charkh.core.canon import Json, canonical_json
+from charkh.core.dimensions import Dimension, Scalar, check_dimension, wrong_param
 from charkh.core.errors import Invalid
 
-Scalar = bool | int | float | str | None
-T = TypeVar("T")
 P = TypeVar("P", bound="Params")
 
 _MISSING = object()
 _WORDS = {"yes": True, "on": True, "no": False, "off": False}
-
-
-class Dimension(msgspec.Struct, frozen=True, kw_only=True):
-    """The values that a search may choose for one field.
-
-    Attributes:
-        default: the value without a search.
-        low: smallest value, inclusive; None for choices.
-        high: greatest value, inclusive; None for choices.
-        step: distance between values, or None.
-        log: search by orders of magnitude.
-        choices: the values, where they are listed.
-    """
-
-    default: Scalar
-    low: int | float | None = None
-    high: int | float | None = None
-    step: int | float | None = None
-    log: bool = False
-    choices: tuple[Scalar, ...] = ()
-
-    @property
-    def integral(self) -> bool:
-        """Whether it has whole numbers only."""
-        numbers = (self.default, self.low, self.high, *([self.step] if self.step is not None else []))
-        return not self.choices and all(isinstance(number, int) for number in numbers)
-
-
-def search(
-    default: T,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    step: float | None = None,
-    log: bool = False,
-    choices: Sequence[T] = (),
-) -> T:
-    """A default that a search may vary; without a search the field is simply `default`.
-
-    Args:
-        default: the value without a search, itself one that a search may choose.
-        low: smallest value, inclusive.
-        high: greatest value, inclusive.
-        step: distance between values.
-        log: search by orders of magnitude; `low` is then positive, and there is no step.
-        choices: the values instead of a range; `(False, True)` for a boolean default.
-
-    Raises:
-        Invalid: the range is empty or no range of numbers, or the default lies outside it.
-    """
-    listed = tuple(cast(Sequence[Scalar], choices))
-    if isinstance(default, bool) and not listed and low is None and high is None:
-        listed = (False, True)
-    dimension = Dimension(default=cast(Scalar, default), low=low, high=high, step=step, log=log, choices=listed)
-    _check(dimension)
-    return cast(T, dimension)
 
 
 class Field(NamedTuple):
@@ -234,7 +177,7 @@ def override(params: P | type[P], texts: Iterable[str]) -> P:
         path, sign, value = text.partition("=")
         path = path.strip()
         if not sign or not path:
-            raise _wrong(f"{text!r} is not name=value", "Write -p rate=0.05.")
+            raise wrong_param(f"{text!r} is not name=value", "Write -p rate=0.05.")
         values[path] = _read_text(_field_at(cls, path), path, value.strip())
     return with_values(params, values)
 
@@ -257,7 +200,7 @@ def _dimensions(params: Params | type[Params], prefix: str) -> Iterator[tuple[st
         elif field.dimension is not None:
             default = cast(Scalar, msgspec.to_builtins(value))
             dimension = msgspec.structs.replace(field.dimension, default=default)
-            _check(dimension, path)
+            check_dimension(dimension, path)
             yield path, dimension
 
 
@@ -265,7 +208,7 @@ def _read_fields(cls: type[Params], dimensions: Mapping[str, Dimension]) -> dict
     try:
         hints = get_type_hints(cls)
     except NameError as error:
-        raise _wrong(
+        raise wrong_param(
             f"the annotations of {cls.__name__} cannot be read: {error}",
             "Import the types that they name in the module that defines it.",
         ) from error
@@ -309,7 +252,7 @@ def _checked(cls: type[Params], values: Mapping[str, Any]) -> dict[str, Any]:
         if name in values:
             checked[name] = _converted(field, values[name], name, cls)
         elif field.required:
-            raise _wrong(f"{cls.__name__} needs a value for {name!r}", f"Give it: {cls.__name__}({name}=…).")
+            raise wrong_param(f"{cls.__name__} needs a value for {name!r}", f"Give it: {cls.__name__}({name}=…).")
         else:
             checked[name] = copy.deepcopy(field.default)
     return checked
@@ -321,13 +264,15 @@ def _converted(field: Field, value: Any, path: str, cls: type[Params]) -> Any:
             return value
         if isinstance(value, Mapping):
             return from_values(field.nested, cast(Mapping[str, Any], value))
-        raise _wrong(f"{cls.__name__}.{path} is a {field.nested.__name__}, not {value!r}", "Pass one, or a dictionary.")
+        raise wrong_param(
+            f"{cls.__name__}.{path} is a {field.nested.__name__}, not {value!r}", "Pass one, or a dictionary."
+        )
     try:
         plain = msgspec.to_builtins(value)
         _refuse_unsayable(plain)
         return msgspec.convert(plain, field.annotation)
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
-        raise _wrong(
+        raise wrong_param(
             f"{cls.__name__}.{path} cannot be {value!r}: {str(error).partition(' - at ')[0]}",
             "Give a value of its type.",
             field=path,
@@ -370,29 +315,9 @@ def _read_text(field: Field, path: str, text: str) -> Any:
             except (msgspec.MsgspecError, TypeError, KeyError):
                 continue
     kind = getattr(field.annotation, "__name__", str(field.annotation))
-    raise _wrong(f"{path} is of type {kind} and cannot be {text!r}", f"Write {path}=VALUE of that type.", field=path)
-
-
-def _check(dimension: Dimension, path: str = "search") -> None:
-    low, high, default = dimension.low, dimension.high, dimension.default
-    if dimension.choices:
-        if low is not None or high is not None or dimension.log or dimension.step is not None:
-            raise _wrong(f"{path}: choices and a range exclude one another", "Give one of the two.")
-        if not any(default == choice and type(default) is type(choice) for choice in dimension.choices):
-            raise _wrong(f"{path}: the default {default!r} is none of the choices", "Add it to the choices.")
-        return
-    numbers = [low, high, default]
-    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
-        raise _wrong(f"{path}: a search needs numbers low and high, or choices", "Write search(0.1, low=0.01, high=1).")
-    first, last, value = cast(list[float], numbers)
-    if not (math.isfinite(first) and math.isfinite(last) and first < last):
-        raise _wrong(f"{path}: the range from {first} to {last} is empty", "Let low be less than high.")
-    if not first <= value <= last:
-        raise _wrong(f"{path}: the default {value} lies outside {first} to {last}", "Widen the range.")
-    if dimension.step is not None and dimension.step <= 0:
-        raise _wrong(f"{path}: the step {dimension.step} is not positive", "Leave it out or give a positive one.")
-    if dimension.log and (first <= 0 or dimension.step is not None):
-        raise _wrong(f"{path}: a search by orders of magnitude begins above 0 and has no step", "Raise low.")
+    raise wrong_param(
+        f"{path} is of type {kind} and cannot be {text!r}", f"Write {path}=VALUE of that type.", field=path
+    )
 
 
 def _unknown(cls: type[Params], path: str) -> Invalid:
@@ -408,7 +333,3 @@ def _paths(cls: type[Params], prefix: str) -> Iterator[str]:
             yield prefix + name
         else:
             yield from _paths(field.nested, f"{prefix}{name}.")
-
-
-def _wrong(message: str, hint: str, field: str = "") -> Invalid:
-    return Invalid(message, code="params.invalid", hint=hint, facts={"field": field} if field else None)

@@ -6,7 +6,6 @@ only named in one changes nothing (docs/formats/step-cache.md says what is seen 
 """
 
 import ast
-import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -16,9 +15,9 @@ from charkh.core.canon import canonical_json
 from charkh.core.digests import digest_of
 from charkh.core.errors import Invalid
 from charkh.core.params import Params
-from charkh.pipelines.pipeline import Pipeline, pipeline
+from charkh.pipelines.pipeline import Pipeline
+from charkh.pipelines.references import chains, imports_in, without_our_decorators
 from charkh.pipelines.sources import (
-    absolute_module,
     function_nodes,
     is_own_code,
     is_python,
@@ -27,7 +26,7 @@ from charkh.pipelines.sources import (
     own_module,
     source_of,
 )
-from charkh.pipelines.step import Step, module_name, step
+from charkh.pipelines.step import Step, module_name
 from charkh.pipelines.syntax import syntax_digest
 
 Digester = Callable[[object], str]
@@ -229,9 +228,9 @@ class _Collector:
         source = source_of(module)
         known = None if source is None else source.readings.get(id(node))
         if known is None:
-            bare = _without_our_decorators(node, variables)
-            imports = dict(_imports_in(bare, module))
-            known = _Reading(syntax_digest(bare), tuple(dict.fromkeys(_chains(bare))), imports)
+            bare = without_our_decorators(node, variables)
+            imports = dict(imports_in(bare, module))
+            known = _Reading(syntax_digest(bare), tuple(dict.fromkeys(chains(bare))), imports)
             if source is not None:
                 source.readings[id(node)] = known
         return known
@@ -257,65 +256,6 @@ def methods_of(value: object) -> list[object]:
             if isinstance(function, FunctionType):
                 found.append(function)
     return found
-
-
-def _without_our_decorators(node: ast.AST, variables: Mapping[str, Any]) -> ast.AST:
-    """How often a step is tried changes nothing about what it gives."""
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.decorator_list:
-        return node
-    bare = copy.copy(node)
-    bare.decorator_list = [each for each in node.decorator_list if not _is_ours(each, variables)]
-    return bare
-
-
-def _is_ours(decorator: ast.expr, variables: Mapping[str, Any]) -> bool:
-    chain = _chain_of(decorator.func if isinstance(decorator, ast.Call) else decorator)
-    if not chain:
-        return False
-    thing = variables.get(chain[0])
-    for name in chain[1:]:
-        thing = getattr(thing, name, None)
-    return thing is step or thing is pipeline
-
-
-def _chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
-    """The dotted names that are read inside a node, annotations left out."""
-    chain = _chain_of(node)
-    if chain:
-        yield chain
-        return
-    skipped: set[int] = set()
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
-        skipped.add(id(node.returns))
-    if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
-        skipped.add(id(node.annotation))
-    for child in ast.iter_child_nodes(node):
-        if id(child) not in skipped:
-            yield from _chains(child)
-
-
-def _chain_of(node: ast.AST) -> tuple[str, ...]:
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name) or not isinstance(node.ctx, ast.Load):
-        return ()
-    return (node.id, *reversed(names))
-
-
-def _imports_in(node: ast.AST, module: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    if isinstance(node, ast.Module):
-        return
-    for each in ast.walk(node):
-        if isinstance(each, ast.Import):
-            for alias in each.names:
-                name = alias.name if alias.asname else alias.name.partition(".")[0]
-                yield alias.asname or name, (name, "")
-        elif isinstance(each, ast.ImportFrom):
-            home = absolute_module(module, each)
-            for alias in each.names:
-                yield alias.asname or alias.name, (home, alias.name)
 
 
 def _defined_in(module: str, name: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from charkh.core.params import Dimension, Scalar
+from charkh.core.dimensions import Dimension, Scalar
 from charkh.studies.study import Direction, TrialDone
 
 if TYPE_CHECKING:

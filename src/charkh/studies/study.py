@@ -9,7 +9,7 @@ import msgspec
 
 from charkh.core.canon import canonical_json
 from charkh.core.digests import digest_of
-from charkh.core.params import Dimension, Scalar
+from charkh.core.dimensions import Dimension, Scalar
 
 STARTED_KIND = "study.started/1"
 TRIAL_KIND = "trial.done/1"

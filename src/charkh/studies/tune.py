@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
+from charkh.core.dimensions import Dimension, Scalar
 from charkh.core.errors import Bug, Incomplete, Invalid
 from charkh.core.events import Draft, Edge
 from charkh.core.ids import new_id
-from charkh.core.params import Dimension, Params, Scalar, space_of, values_of, with_values
+from charkh.core.params import Params, space_of, values_of, with_values
 from charkh.core.redact import redact
 from charkh.core.refs import parse_name
 from charkh.ports.store import Store

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charkh.core.canon import canonical_json
+from charkh.core.dimensions import search
 from charkh.core.errors import Invalid
-from charkh.core.params import Params, from_values, override, search, space_of, values_of, with_values
+from charkh.core.params import Params, from_values, override, space_of, values_of, with_values
 
 
 class Kind(enum.Enum):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charkh.core.dimensions import Dimension, search
 from charkh.core.errors import Incomplete, Invalid
-from charkh.core.params import Dimension, Params, search
+from charkh.core.params import Params
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesTo, FactsAbout
 from charkh.ports.projections import Describe
