@@ -152,6 +152,8 @@ def _identifier(folder: Path, *, create: bool) -> str:
         if not create:
             raise Unavailable(f"there is no store in {folder}", code="store.missing") from None
         return _new_store(path)
+    except OSError as error:
+        raise _unusable(folder, error) from error
     except msgspec.MsgspecError as error:
         raise Corrupt(
             f"{path} is damaged: {error}",
@@ -172,6 +174,8 @@ def _new_store(path: Path) -> str:
     identifier = new_id()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A store is no code: whoever says `git add .` beside it does not mean it.
+        (path.parent / ".gitignore").write_text("*\n")
         waiting = path.with_name(f".format-{identifier}")
         waiting.write_bytes(msgspec.json.encode(StoreFormat(format=FORMAT, store=identifier)))
         try:
@@ -181,12 +185,16 @@ def _new_store(path: Path) -> str:
         finally:
             waiting.unlink()
     except OSError as error:
-        raise Unavailable(
-            f"cannot make a store in {path.parent}: {error.strerror or error}",
-            code="store.unavailable",
-            hint="Choose a folder that can be written: [store] path in charkh.toml, or CHARKH_STORE.",
-        ) from error
+        raise _unusable(path.parent, error) from error
     return identifier
+
+
+def _unusable(folder: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"there can be no store in {folder}: {error.strerror or error}",
+        code="store.unavailable",
+        hint="Choose a folder that can be written: [store] path in charkh.toml, or CHARKH_STORE.",
+    )
 
 
 def _blobs(settings: Settings, folder: Path) -> Blobs:
