@@ -5,7 +5,7 @@ ended facts. The first query finds the last of them, folding what is not folded 
 what a person waits for. The limit is the same question to a bare SQLite table with an index; MLflow is asked over a
 sample of the runs, in SQLite without a server.
 
-    python benchmarks/search_runs.py [--runs 100000] [--unfolded 100] [--rounds 5] [--peer-runs 500]
+    python benchmarks/search_runs.py [--runs 100000] [--unfolded 100] [--rounds 5] [--peer-runs 2000]
 """
 
 import argparse
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--unfolded", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peer-runs", type=int, default=500)
+    parser.add_argument("--peer-runs", type=int, default=2000)
     options = parser.parse_args()
     chosen = random.Random(1)
     peer = peer_python("mlflow", "mlflow")

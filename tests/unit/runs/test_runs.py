@@ -2,6 +2,7 @@
 
 import logging
 import math
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -282,6 +283,27 @@ print(run.id)
     assert (found.name, found.metrics) == ("parent", {"loss": 1.0})
     # The child's vault was in its own memory: what it sealed is known, and its bytes are elsewhere.
     assert {each.writer for each in store.queries.ask(SealedOf(run=run.id))} == {"0", f"0.{_child_pid(store, run.id)}"}
+
+
+def _log_and_end(run: ActiveRun) -> None:
+    run.log({"child": 5.0}, step=0)
+    run.end("failed")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_the_child_of_a_fork_does_not_end_the_run(tmp_path: Path) -> None:
+    store = folder_store(tmp_path)
+    run = start(store, name="parent")
+    run.log({"loss": 1.0}, step=0)
+    child = multiprocessing.get_context("fork").Process(target=_log_and_end, args=[run])
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    assert by_id(store, run.id).status == "running"
+    run.log({"loss": 0.5}, step=1)
+    run.end()
+    found = by_id(store, run.id)
+    assert (found.status, found.metrics) == ("finished", {"child": 5.0, "loss": 0.5})
 
 
 def _child_pid(store: Store, run: str) -> int:
