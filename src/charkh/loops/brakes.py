@@ -6,6 +6,8 @@ from charkh.core.config import LoopSettings, parse_duration
 from charkh.loops.loop import Decision
 
 RETRAINED = frozenset({"promoted", "refused", "failed"})
+WRITTEN_EVERY = 86400.0
+"""Seconds after which a brake that still holds is written down again."""
 
 
 def cooling(settings: LoopSettings, history: Sequence[Decision], moment: float) -> str:
@@ -31,6 +33,17 @@ def looked_enough(settings: LoopSettings, looks: int) -> str:
     if settings.looks and looks >= settings.looks:
         return f"{looks} candidates were already judged on this truth, and {settings.looks} is the bound"
     return ""
+
+
+def braked_before(history: Sequence[Decision], trigger: str, moment: float) -> Decision | None:
+    """The loop's newest decision, where it is a brake on this trigger that is less than a day old.
+
+    Its `model` is set where the retraining was done and taught nothing; trying again at once would teach as little.
+    """
+    newest = history[0] if history else None
+    if newest is None or newest.decided.outcome != "braked" or newest.decided.trigger != trigger:
+        return None
+    return newest if moment - newest.decided.moment < WRITTEN_EVERY else None
 
 
 def _days(span: float) -> str:

@@ -15,7 +15,7 @@ from charkh.core.errors import CharkhError, Conflict
 from charkh.core.events import Draft, Edge
 from charkh.core.ids import new_id
 from charkh.core.redact import redact
-from charkh.loops.brakes import cooling, looked_enough
+from charkh.loops.brakes import braked_before, cooling, looked_enough
 from charkh.loops.guard import guard, told
 from charkh.loops.index import DecisionById, Decisions, LooksAt
 from charkh.loops.loop import DECIDED_KIND, MAX_REASON, Candidate, Decided, Decision, Trigger
@@ -55,7 +55,8 @@ def turn(
         by_hand: it is triggered whatever has happened; the brakes still hold.
 
     Returns:
-        The decision that was written down; an `idle` one is not.
+        The decision; an `idle` one is not written down, and a brake that holds on for the same trigger is
+        written down once a day, however often the loop is turned.
     """
     now = time.time() if moment is None else moment
     pay_what_is_owed(store, name)
@@ -74,6 +75,9 @@ def turn(
         trigger_reason=_bounded(trigger.reason),
     )
     held = cooling(settings, history, now)
+    earlier = None if by_hand else braked_before(history, trigger.subject, now)
+    if earlier is not None and (held or earlier.decided.model):
+        return earlier
     if held:
         return _write_down(store, msgspec.structs.replace(blank, reason=held))
     try:

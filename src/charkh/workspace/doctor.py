@@ -28,6 +28,8 @@ AHEAD_SECONDS = 120.0
 """A machine whose facts lie this far in the future has a wrong clock."""
 SCAN_SECONDS = 10.0
 """How long clocks are looked at; a long journal is then only looked at in part."""
+WAITING = 100
+"""Segments that wait to be sealed without anybody having to care."""
 LOW_BYTES = 1 << 30
 FULL_BYTES = 256 << 20
 EXTRAS = {
@@ -142,9 +144,9 @@ def _journal(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(state="warn", what="damaged frames", detail="some were set aside", advice=advice)
     segments = journal.list_data()
     waiting = sum(not each.live for each in segments)
-    advice = "Run `charkh up`, which seals them, or end their runs." if waiting > 100 else ""
+    advice = "Run `charkh up`, which seals them, or end their runs." if waiting > WAITING else ""
     yield Finding(
-        state="warn" if waiting > 100 else "ok",
+        state="warn" if waiting > WAITING else "ok",
         what="points and predictions",
         detail=f"{len(segments) - waiting} segments being written, {waiting} waiting to be sealed",
         advice=advice,

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from charkh.assets.verify import Level, VerifyReport, verify
+from charkh.assets.verify import Level, Problem, VerifyReport, verify
+from charkh.core.errors import CharkhError
 from charkh.lineage.index import HeldDigests, HoldersOf
 from charkh.stores.audit import AuditReport, verify_chain
 from charkh.stores.journal_folder import FolderJournal
@@ -66,19 +67,25 @@ def check_store(
     """
     journal = workspace.journal
     chain = verify_chain(journal) if isinstance(journal, FolderJournal) else None
-    aside = tuple(workspace.catalog.set_aside())
-    roots = workspace.store.queries.ask(HeldDigests())
-    found = verify(workspace.vault, level=level, roots=roots, repair=repair, progress=progress)
     problems = [f"journal: {each.code}: {each.detail}" for each in (chain.problems if chain else ())]
+    try:
+        aside = tuple(workspace.catalog.set_aside())
+        roots = workspace.store.queries.ask(HeldDigests())
+    except CharkhError as error:
+        problems.append(f"catalog: {error.message}")
+        problems.append("bytes: not looked at; what is held or erased cannot be told before the journal is mended")
+        return CheckReport(journal=chain, set_aside=(), bytes=VerifyReport(level=level), problems=tuple(problems))
     problems += [f"catalog: event {event} ({noun or 'every noun'}): {reason}" for event, noun, reason in aside]
-    problems += [_told(workspace, each.what, each.detail, each.pack, each.digest) for each in found.problems]
+    found = verify(workspace.vault, level=level, roots=roots, repair=repair, progress=progress)
+    problems += [_told(workspace, each) for each in found.problems]
     return CheckReport(journal=chain, set_aside=aside, bytes=found, problems=tuple(problems))
 
 
-def _told(workspace: Workspace, what: str, detail: str, pack: str, digest: str) -> str:
-    named = f" {pack[:16]}" if pack else f" {digest[:16]}" if digest else ""
-    if what != "missing":
-        return f"{what}{named}: {detail}"
-    holders = workspace.store.queries.ask(HoldersOf(digest=digest))
-    who = ", ".join(holders[:MAX_HOLDERS]) + (f" and {len(holders) - MAX_HOLDERS} more" * (len(holders) > MAX_HOLDERS))
-    return f"{what}{named}: {detail}; held by {who or 'something inside a tree'}"
+def _told(workspace: Workspace, problem: Problem) -> str:
+    name = problem.pack or problem.digest
+    told = f"{problem.what} {name[:16]}: {problem.detail}" if name else f"{problem.what}: {problem.detail}"
+    if problem.what != "missing":
+        return told
+    holders = workspace.store.queries.ask(HoldersOf(digest=problem.digest))
+    more = f" and {len(holders) - MAX_HOLDERS} more" if len(holders) > MAX_HOLDERS else ""
+    return f"{told}; held by {', '.join(holders[:MAX_HOLDERS]) or 'something inside a tree'}{more}"

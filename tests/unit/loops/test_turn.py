@@ -12,7 +12,7 @@ from charkh.core.events import Edge
 from charkh.lineage.index import EdgesFrom, FactsAbout
 from charkh.loops import turn as turning
 from charkh.loops.index import DecisionById, Decisions, LooksAt, Loops
-from charkh.loops.loop import Decision
+from charkh.loops.loop import Candidate, Decision, Trigger
 from charkh.loops.turn import pay_what_is_owed, turn
 from charkh.models.alias import holder_of, move_alias
 from charkh.models.delete import delete
@@ -104,6 +104,42 @@ def test_a_brake_holds_and_is_written_down(store: Store, retrain: Retraining, mo
     later = once(store, retrain, by_hand=False, cooldown="7d", day=8)
     assert (later.decided.outcome, later.decided.trigger) == ("promoted", second)
     assert once(store, retrain, cooldown="7d", day=9).decided.outcome == "braked", "brakes hold by hand, too"
+
+
+def test_a_brake_that_holds_on_is_written_down_once_a_day(
+    store: Store, retrain: Retraining, month: Callable[..., str]
+) -> None:
+    month(1)
+    once(store, retrain, by_hand=False, cooldown="7d", day=1)
+    month(2)
+    for minute in range(5):
+        held = once(store, retrain, by_hand=False, cooldown="7d", day=2 + minute / 1440)
+        assert held.decided.outcome == "braked"
+    assert len(store.queries.ask(Decisions())) == 2
+    once(store, retrain, by_hand=False, cooldown="7d", day=3)
+    assert len(store.queries.ask(Decisions())) == 3
+    assert once(store, retrain, by_hand=False, cooldown="7d", day=8).decided.outcome == "promoted"
+
+
+def test_a_retraining_that_gives_the_champion_again_is_tried_again_after_a_day(
+    store: Store, retrain: Retraining, month: Callable[..., str]
+) -> None:
+    once(store, retrain)
+    month(1)
+    calls: list[str] = []
+
+    def same(_trigger: Trigger) -> Candidate:
+        calls.append("")
+        return Candidate(model="delay@champion", judged_on=retrain.on)
+
+    for minute in range(5):
+        settings = LoopSettings(on="dataset:truth", run="flights")
+        decision = turn(store, "delay", settings, GATE, same, moment=DAY + minute * 60)
+        assert decision.decided.outcome == "braked"
+        assert "gave the champion delay@1 again" in decision.decided.reason
+    assert len(calls) == 1
+    turn(store, "delay", LoopSettings(on="dataset:truth", run="flights"), GATE, same, moment=2 * DAY)
+    assert len(calls) == 2
 
 
 def test_looks_at_one_truth_are_counted_and_bounded(store: Store, retrain: Retraining) -> None:
