@@ -12,7 +12,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink:#e6e9ec; --soft:#9aa5b0; --paper:#15181c; --line:#333a41;
  --good:#4fc3a1; --bad:#f08a70; --first:#d9b54a; --shade:#1d2126; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 64rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
  font: 16px/1.55 system-ui, sans-serif; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .5rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
 p.lead { font-size: 1.1rem; } .soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
@@ -21,8 +21,10 @@ p.lead { font-size: 1.1rem; } .soft { color: var(--soft); } .good { color: var(-
 .tile b { display: block; font-size: 1.5rem; line-height: 1.3; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td:first-child { white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 pre { background: var(--shade); padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .84rem; }
+.wide table { font-size: .84rem; }
 svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
 svg .grid { stroke: var(--line); } svg .line { fill: none; stroke-width: 2.5; }
 svg .line.served { stroke: var(--good); } svg .line.unguarded { stroke: var(--bad); stroke-dasharray: 7 4; }
@@ -141,10 +143,12 @@ def _months(months: Sequence[MonthLine], decisions: Sequence[DecisionLine]) -> s
         "#first model",
         "#unguarded",
         "#drift (PSI)",
-        "end of month",
+        "at its end",
     )
     return (
-        "<h2>Month by month</h2>" + auc_chart(months, decisions) + f'<p class="soft">{LEGEND}</p>' + _table(heads, rows)
+        "<h2>Month by month</h2>"
+        + auc_chart(months, decisions)
+        + f'<p class="soft">{LEGEND}</p><div class="wide">{_table(heads, rows)}</div>'
     )
 
 

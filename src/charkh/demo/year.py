@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ from charkh.workspace.workspace import Workspace, open_workspace
 
 MODEL = ENDPOINT = MONITOR = LOOP = "delay"
 FIRST = range(1, 4)
-LATER = range(4, 13)
+DECEMBER = 12
 NULLS = Reading(nulls=("NA",))
 ROUNDS = 500
 MARK = ".charkh-demo"
@@ -67,9 +68,11 @@ class Year:
         workspace: fresh, with the demo's settings, recipes and checks.
         incoming: where the month's files lie.
         say: told what is under way, one line at a time.
+        last: the last month of 2013 to live through, from April on.
     """
 
-    def __init__(self, workspace: Workspace, incoming: Path, say: Say) -> None:
+    def __init__(self, workspace: Workspace, incoming: Path, say: Say, last: int = DECEMBER) -> None:
+        self._later = range(FIRST.stop, last + 1)
         self._workspace = workspace
         self._store = workspace.store
         self._say = say
@@ -85,10 +88,10 @@ class Year:
         """Live through the year and tell it."""
         self._begin()
         with served(self._workspace.folder, token_of(self._workspace.store_folder), ENDPOINT) as client:
-            for month in LATER:
+            for month in self._later:
                 self._month(month, client)
         with self._timed("learning the truth"):
-            self._truth(12)
+            self._truth(self._later[-1])
         return self._told()
 
     def _begin(self) -> None:
@@ -232,7 +235,8 @@ class Year:
         joined = logged.join(truth, on="flight_id").with_columns(month=pl.col("scheduled_at").dt.month())
         asked = dict(logged.group_by(pl.col("scheduled_at").dt.month()).len().iter_rows())
         return [
-            self._month_line(month, joined.filter(pl.col("month") == month), asked.get(month, 0)) for month in LATER
+            self._month_line(month, joined.filter(pl.col("month") == month), asked.get(month, 0))
+            for month in self._later
         ]
 
     def _month_line(self, month: int, rows: pl.DataFrame, asked: int) -> MonthLine:
@@ -259,19 +263,20 @@ class Year:
         return preparing(self._store, names)
 
 
-def live_through(folder: Path, say: Say) -> Story:
+def live_through(folder: Path, say: Say, last: int = DECEMBER) -> Story:
     """Make a fresh workspace in `folder`, live through the year in it, and tell it.
 
     Args:
         folder: made anew where an earlier demo made it.
         say: told what is under way.
+        last: the last month to live through, from April on.
 
     Raises:
         Conflict: the folder holds something else.
     """
     lay_out(folder)
     with open_workspace(folder) as workspace, use(workspace):
-        return Year(workspace, folder / "incoming", say).live()
+        return Year(workspace, folder / "incoming", say, last).live()
 
 
 def lay_out(folder: Path) -> None:
@@ -298,6 +303,18 @@ def lay_out(folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(here / name, target)
     (folder / MARK).touch()
+    _commit(folder)
+
+
+def _commit(folder: Path) -> None:
+    """Make the folder a Git repository, where there is a git, so that every run names the code that it ran."""
+    git = shutil.which("git")
+    if git is None:
+        return
+    (folder / ".gitignore").write_text(".charkh/\nincoming/\nserve.log\nreport.html\n__pycache__/\n", encoding="utf-8")
+    who = ["-c", "user.name=The flights year", "-c", "user.email=demo@charkh.invalid", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "-m", "The flights year"]):
+        subprocess.run([git, "-C", str(folder), *arguments], check=True, capture_output=True)
 
 
 def stored_bytes(workspace: Workspace) -> int:

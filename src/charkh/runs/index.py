@@ -202,12 +202,29 @@ def portray(connection: Connection, identifier: str) -> Description | None:
     lines = [
         ("status", run.status if run.over else "not ended"),
         ("started by", run.actor),
-        *((("commit", provenance.commit),) if provenance is not None and provenance.commit else ()),
+        *(_provenance_lines(provenance) if provenance is not None else ()),
         *((f"param {name}", _shown(value)) for name, value in sorted(run.params.items())),
         *((f"metric {name}", f"{value:.6g}") for name, value in sorted(run.metrics.items())),
         *((("deleted", "its bytes may be gone"),) if run.deleted is not None else ()),
     ]
     return Description(title=run.name or f"run:{identifier[:12]}", lines=tuple(lines))
+
+
+def _provenance_lines(known: RunProvenance) -> Sequence[tuple[str, str]]:
+    """Where the code came from and what it ran on; what was typed stays bytes, named by digest."""
+    patch = f"{known.patch.size} bytes, {known.patch.digest[:12]}" if known.patch is not None else ""
+    environment = known.environment.digest[:12] if known.environment is not None else ""
+    script = f"{known.script.size} bytes, {known.script.digest[:12]}" if known.script is not None else ""
+    lines = [
+        ("commit", known.commit),
+        ("branch", known.branch),
+        ("remote", known.remote),
+        ("uncommitted patch", patch or ("none" if known.dirty is False else "")),
+        ("script", script),
+        ("environment", f"Python {known.python}, packages {environment}" if environment else known.python),
+        ("machine", f"{known.platform}, {known.cpus} processors" if known.platform else ""),
+    ]
+    return [(label, value) for label, value in lines if value]
 
 
 def _shown(value: Any) -> str:

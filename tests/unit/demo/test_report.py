@@ -1,0 +1,96 @@
+"""The page of the flights year says what the records say, whichever way they fell."""
+
+import re
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from charkh.core.gates import Verdict
+from charkh.demo.chart import auc_chart
+from charkh.demo.report import report
+from charkh.demo.story import DecisionLine, MonthLine, QuarantineLine, Score, Story, VersionLine
+
+
+def score(auc: float) -> Score:
+    return Score(auc=auc, low=auc - 0.03, high=auc + 0.03)
+
+
+def month(name: str, served: float, frozen: float, unguarded: float) -> MonthLine:
+    return MonthLine(
+        month=name,
+        predicted=1000,
+        scored=900,
+        model="delay@1",
+        served=score(served),
+        frozen=score(frozen),
+        unguarded=score(unguarded),
+        unguarded_model="delay@2",
+        psi=0.4,
+        psi_feature="temp",
+    )
+
+
+def decision(name: str, outcome: str) -> DecisionLine:
+    verdict = Verdict(condition="auc > champion @95%", met=outcome == "promoted", reason="auc is 0.7, needs > 0.71")
+    return DecisionLine(
+        month=name,
+        outcome=outcome,
+        reason="not met",
+        trigger="monitor delay: psi is 0.4",
+        candidate="delay@2",
+        champion="delay@1",
+        looks=1,
+        verdicts=(verdict,),
+    )
+
+
+STORY = Story(
+    versions=(VersionLine(ref="flights@1", rows=10, size=4_000_000, stored=1_000_000),),
+    quarantine=(QuarantineLine(reason="no arrival delay", rows=3),),
+    quarantined_of=100,
+    months=(month("2013-04", 0.65, 0.65, 0.65), month("2013-05", 0.70, 0.66, 0.62)),
+    decisions=(decision("2013-04", "promoted"), decision("2013-05", "refused")),
+    first=score(0.7),
+    slices=(("origin=EWR", 100, score(0.71)),),
+    traced="abc",
+    trace="delay@2",
+    card="# delay",
+    seconds={"training": 1.0},
+)
+
+
+def test_the_page_stands_alone() -> None:
+    page = report(STORY)
+    assert re.findall(r"(?:src|href)=", page) == []
+    assert "<script" not in page
+    assert "http" not in page
+
+
+@pytest.mark.parametrize(("served", "said"), [(0.70, "gained 0.050"), (0.60, "lost 0.050"), (0.65, "neither gained")])
+def test_the_verdict_follows_the_numbers(served: float, said: str) -> None:
+    story = msgspec.structs.replace(STORY, months=(month("2013-04", served, 0.65, 0.65),))
+    assert said in report(story)
+
+
+def test_hostile_text_is_shown_and_not_run() -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    line = msgspec.structs.replace(decision("2013-05", "refused"), reason=hostile, trigger=hostile)
+    story = msgspec.structs.replace(STORY, trace=hostile, card=hostile, decisions=(line,))
+    page = report(story)
+    assert hostile not in page
+    assert page.count("&lt;img") == 4
+
+
+def test_the_chart_is_one_picture_with_a_mark_a_decision() -> None:
+    picture = ElementTree.fromstring(auc_chart(STORY.months, STORY.decisions))
+    kinds = [str(element.get("class", "")) for element in picture.iter()]
+    assert kinds.count("mark promoted") == 1
+    assert kinds.count("mark refused") == 1
+    assert sum(kind.startswith("line ") for kind in kinds) == 3
+
+
+def test_labels_of_the_chart_do_not_lie_on_one_another() -> None:
+    picture = ElementTree.fromstring(auc_chart((month("2013-04", 0.65, 0.65, 0.65),), ()))
+    heights = sorted(float(element.get("y", "0")) for element in picture.iter() if "label" in element.get("class", ""))
+    assert all(later - earlier >= 14 for earlier, later in zip(heights, heights[1:], strict=False))
