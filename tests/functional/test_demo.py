@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.functional.conftest import Charkh
 
 from charkh.core.errors import Conflict
 from charkh.demo.report import report
 from charkh.demo.year import lay_out, live_through
-from tests.functional.conftest import Charkh
 
 
 def test_two_months_of_the_year(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The page of the flights year says what the records say, whichever way they fell."""
 
+import itertools
 import re
 from xml.etree import ElementTree
 
@@ -93,4 +94,4 @@ def test_the_chart_is_one_picture_with_a_mark_a_decision() -> None:
 def test_labels_of_the_chart_do_not_lie_on_one_another() -> None:
     picture = ElementTree.fromstring(auc_chart((month("2013-04", 0.65, 0.65, 0.65),), ()))
     heights = sorted(float(element.get("y", "0")) for element in picture.iter() if "label" in element.get("class", ""))
-    assert all(later - earlier >= 14 for earlier, later in zip(heights, heights[1:], strict=False))
+    assert all(later - earlier >= 14 for earlier, later in itertools.pairwise(heights))
