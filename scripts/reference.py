@@ -3,31 +3,52 @@
 With `--check` it writes nothing, and fails when a page is not what the code says.
 """
 
-import importlib
-import importlib.util
+import ast
 import inspect
+import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import typer
 
+from charkh.cli import exit_codes
+from charkh.cli.main import command_line
 from charkh.core.config import Settings
-from charkh.core.errors import CharkhError, error_classes
+from charkh.core.errors import (
+    Conflict,
+    Corrupt,
+    Denied,
+    GateRefused,
+    Incomplete,
+    Locked,
+    NotFound,
+    Unavailable,
+    error_classes,
+)
+from charkh.server.policy import Policy
+from charkh.server.problems import STATUSES
+from charkh.server.routes import ROUTES
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 
 
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
-    return {"errors.md": errors_page(), "settings.md": settings_page()}
+    return {
+        "errors.md": errors_page(),
+        "settings.md": settings_page(),
+        "exit-codes.md": exit_codes_page(),
+        "cli.md": cli_page(),
+        "api.md": api_page(),
+    }
 
 
 def errors_page() -> str:
-    """The error tree with each class's code and, where the edges exist, exit number and status."""
-    edges = {"exit": edge("charkh.cli.exit_codes", "EXIT_CODES"), "HTTP": edge("charkh.server.problems", "STATUSES")}
-    known = {name: table for name, table in edges.items() if table}
+    """The error tree with each class's code, exit number and status."""
+    known = {"exit": exit_codes.EXIT_CODES, "HTTP": STATUSES}
     tree = inspect.getdoc(sys.modules["charkh.core.errors"]) or ""
     lines = [
         "# Errors",
@@ -44,14 +65,6 @@ def errors_page() -> str:
         lines.append(f"| `{kind.__name__}` | `{kind.default_code}` | {numbers}{builtin} |")
     drawing = "\n".join(line for line in tree.splitlines() if line.startswith("    "))
     return "\n".join([*lines, "", "```text", inspect.cleandoc(drawing), "```", ""])
-
-
-def edge(module: str, name: str) -> Mapping[type[CharkhError], int]:
-    """An edge's table of numbers; empty while that edge is not built."""
-    package = module.rpartition(".")[0]
-    if importlib.util.find_spec(package) is None or importlib.util.find_spec(module) is None:
-        return {}
-    return cast(Mapping[type[CharkhError], int], getattr(importlib.import_module(module), name))
 
 
 def settings_page() -> str:
@@ -80,6 +93,124 @@ def settings_page() -> str:
             lines.append(f"| `{field.encode_name}` | {kind} | {default} | {meanings.get(field.name, '')} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def exit_codes_page() -> str:
+    """What each exit code of `charkh` says."""
+    by_code: dict[int, list[str]] = {}
+    for kind in error_classes():
+        by_code.setdefault(exit_codes.EXIT_CODES[kind], []).append(f"`{kind.__name__}`")
+    meanings = {
+        exit_codes.DONE: "done",
+        1: "charkh itself failed; please report it",
+        exit_codes.USAGE: "the command line, a file or a setting is wrong",
+        exit_codes.EXIT_CODES[Incomplete]: "some items of a bulk verb failed; the rest is done",
+        exit_codes.EXIT_CODES[GateRefused]: "a gate, a check or a lint looked and said no",
+        exit_codes.NO_WORKSPACE: "there is no workspace here: `workspace.not_found`",
+        exit_codes.EXIT_CODES[Locked]: "another process holds the lock",
+        exit_codes.EXIT_CODES[Denied]: "a policy or an erasure forbids it",
+        exit_codes.EXIT_CODES[NotFound]: "nothing has that name or id",
+        exit_codes.EXIT_CODES[Conflict]: "it is taken, or somebody decided otherwise meanwhile",
+        exit_codes.EXIT_CODES[Corrupt]: "stored bytes are not what they were",
+        exit_codes.EXIT_CODES[Unavailable]: "a disk, server or extra cannot be used now",
+        exit_codes.INTERRUPTED: "interrupted; what was done is kept",
+        exit_codes.BROKEN_PIPE: "whoever read the output has gone",
+    }
+    lines = ["# Exit codes", "", "Generated from `charkh.cli.exit_codes` by `make docs`.", ""]
+    lines += ["| code | meaning | error classes |", "|---|---|---|"]
+    lines += [
+        f"| {code} | {meanings[code]} | {', '.join(by_code.get(code, []))} |" for code in sorted({*meanings, *by_code})
+    ]
+    return "\n".join([*lines, ""])
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options."""
+    root = typer.main.get_command(command_line([], whole=True))
+    lines = [
+        "# The command line",
+        "",
+        "Generated from `charkh.cli` by `make docs`; `charkh … --help` says the same.",
+        "",
+        "Every command takes `-C FOLDER` in front of its name, to work in another folder, and `--json` behind it, to",
+        "print one JSON document. Results go to stdout, everything else to stderr; the exit codes are in",
+        "[exit-codes.md](exit-codes.md).",
+        "",
+    ]
+    for path, command in commands(root, ()):
+        lines += [f"## `charkh {' '.join(path)}`", "", *paragraphs(inspect.cleandoc(command.help or "")), ""]
+        rows = [parameter_row(each) for each in command.params if each.name not in {"help", "json"}]
+        if rows:
+            lines += ["| argument or option | default | meaning |", "|---|---|---|", *rows, ""]
+    return "\n".join(lines)
+
+
+def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command below a group, with the words that call it."""
+    inner: Mapping[str, Any] | None = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+        return
+    for name, each in inner.items():
+        yield from commands(each, (*path, name))
+
+
+def parameter_row(parameter: Any) -> str:
+    """One argument or option as a row of a table."""
+    is_argument = parameter.param_type_name == "argument"
+    name = (parameter.metavar or parameter.name).upper() if is_argument else ", ".join(parameter.opts)
+    given = parameter.default
+    shown = "required" if parameter.required else "" if given in (None, "", False, ()) else f"`{given}`"
+    told = (parameter.help or "").replace("|", "\\|")
+    repeated = " May be repeated." if (parameter.multiple or parameter.nargs == -1) and "repeated" not in told else ""
+    return f"| `{name}` | {shown} | {told}{repeated} |"
+
+
+def paragraphs(text: str) -> list[str]:
+    """Docstring paragraphs, each on one line."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n")).splitlines()
+
+
+def api_page() -> str:
+    """Every route of `charkh up` with its policy."""
+    lines = [
+        "# The HTTP API",
+        "",
+        "Generated from `charkh.server` by `make docs`. `charkh up` serves it; OpenAPI is under",
+        "`/api/schema/openapi.json`. The endpoints answer beside it under `/v2` and `/predict`.",
+        "",
+        "| policy | what a caller shows |",
+        "|---|---|",
+    ]
+    lines += [f"| {policy.value} | {meaning} |" for policy, meaning in meanings_of(Policy).items()]
+    lines += ["", "| method | path | policy | parameters | meaning |", "|---|---|---|---|---|"]
+    for handler in ROUTES:
+        verb = cast(Any, handler)
+        function = verb.fn
+        asked = [name for name in inspect.signature(function).parameters if name not in {"state", "request", "data"}]
+        body = ["a JSON body"] if "data" in inspect.signature(function).parameters else []
+        names = ", ".join([*(f"`{name}`" for name in asked), *body])
+        method, policy = "/".join(sorted(verb.http_methods)), verb.opt["policy"].value
+        for path in sorted(verb.paths):
+            lines.append(f"| {method} | `{path}` | {policy} | {names} | {first_line(function)} |")
+    return "\n".join([*lines, ""])
+
+
+def meanings_of(kind: type[Policy]) -> dict[Policy, str]:
+    """The docstring that stands under each member of an enumeration."""
+    body = ast.parse(inspect.getsource(kind).strip()).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found: dict[Policy, str] = {}
+    for node, following in itertools.pairwise(body.body):
+        if isinstance(node, ast.Assign) and isinstance(following, ast.Expr) and isinstance(node.targets[0], ast.Name):
+            text = ast.literal_eval(following.value)
+            found[kind[node.targets[0].id]] = " ".join(str(text).split())
+    return found
+
+
+def first_line(function: Any) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
 def is_table(kind: Any) -> bool:

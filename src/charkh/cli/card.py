@@ -29,7 +29,7 @@ What = Annotated[str, typer.Argument(help="A model or dataset version: delay@3, 
 
 
 @app.command("list")
-def list_cards(limit: Annotated[int, typer.Option(min=1)] = 100, json: AsJson = False) -> None:
+def list_cards(limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 100, json: AsJson = False) -> None:
     """List the newest card of each model and dataset version."""
     with open_workspace() as workspace:
         found = workspace.store.queries.ask(Cards(limit=limit))
@@ -109,19 +109,22 @@ def lint(what: What, json: AsJson = False) -> None:
 def render(
     what: What,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without.")] = None,
+    json: AsJson = False,
 ) -> None:
     """Write a card as one HTML page that loads nothing."""
     # The Markdown parser is needed here alone; the other verbs start without it.
     from charkh.cards.render import render_html
 
     with open_workspace() as workspace:
-        _, markdown = _card(workspace.store, what)
+        card, markdown = _card(workspace.store, what)
     page = render_html(markdown)
-    if output is None:
+    if json:
+        write_json({"of": card.made.title, "html": page})
+    if output is None and not json:
         sys.stdout.write(page)
-        return
-    output.write_text(page, encoding="utf-8")
-    write_note(f"wrote {output}")
+    if output is not None:
+        output.write_text(page, encoding="utf-8")
+        write_note(f"wrote {output}")
 
 
 def subject_of(store: Store, what: str) -> str:

@@ -24,6 +24,7 @@ from charkh.workspace.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Served models and their prediction logs.")
 
+Prefix = Annotated[str, typer.Option(help="Only those whose name begins so.")]
 Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
 Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
 
@@ -65,7 +66,7 @@ def deploy(
 
 
 @app.command("list")
-def list_endpoints(prefix: str = "", json: AsJson = False) -> None:
+def list_endpoints(prefix: Prefix = "", json: AsJson = False) -> None:
     """List endpoints and what answers there."""
     with open_workspace() as workspace:
         found = workspace.store.queries.ask(Endpoints(prefix=prefix))
@@ -110,11 +111,14 @@ def show(name: Name, json: AsJson = False) -> None:
 
 
 @app.command()
-def stop(name: Name, reason: Reason = "") -> None:
+def stop(name: Name, reason: Reason = "", json: AsJson = False) -> None:
     """Let nothing answer at an endpoint any more; its deployments and predictions stay."""
     with open_workspace() as workspace:
         stop_endpoint(workspace.store, name, reason=reason)
-    write_line(f"{name} is stopped")
+    if json:
+        write_json({"endpoint": name, "answers": None})
+    else:
+        write_line(f"{name} is stopped")
 
 
 @app.command()

@@ -67,8 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def command_line(arguments: Sequence[str]) -> typer.Typer:
-    """The command line as far as these arguments need it: the other nouns are named but not imported."""
+def command_line(arguments: Sequence[str], *, whole: bool = False) -> typer.Typer:
+    """The command line as far as these arguments need it: the other nouns are named but not imported.
+
+    Args:
+        arguments: what was typed.
+        whole: import every noun, to write all of them down.
+    """
     app = typer.Typer(
         name="charkh",
         no_args_is_help=True,
@@ -78,9 +83,9 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
         help="charkh: one wheel for the whole machine-learning life cycle.",
     )
     importlib.import_module(TOP).install(app)
-    wanted = _noun_of(arguments)
+    wanted = set(NOUNS) if whole else {_noun_of(arguments)}
     for noun, line in NOUNS.items():
-        room = importlib.import_module(f"charkh.cli.{noun}").app if noun == wanted else _named_only(line)
+        room = importlib.import_module(f"charkh.cli.{noun}").app if noun in wanted else _named_only(line)
         app.add_typer(room, name=noun, help=line)
     return app
 

@@ -15,7 +15,9 @@ app = typer.Typer(no_args_is_help=True, help="Watches over live data, prediction
 
 
 @app.command("list")
-def list_monitors(prefix: str = "", json: AsJson = False) -> None:
+def list_monitors(
+    prefix: Annotated[str, typer.Option(help="Only those whose name begins so.")] = "", json: AsJson = False
+) -> None:
     """List monitors with their latest numbers."""
     with open_workspace() as workspace:
         found = workspace.store.queries.ask(Monitors(prefix=prefix))
