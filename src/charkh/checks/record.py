@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from charkh.checks.check import MAX_COUNTS, MAX_REASON, RAN_KIND, Check, CheckRan, RuleCount
 from charkh.checks.document import format_suite
 from charkh.checks.index import CheckById
 from charkh.checks.result import CheckResult, Outcome
+from charkh.checks.suite import CheckSuite
 from charkh.core.errors import Bug
 from charkh.core.events import Draft, Edge
 from charkh.core.ids import new_id
@@ -40,13 +43,14 @@ def record(store: Store, name: str, result: CheckResult, *, about: str = "", mad
     identifier = new_id()
     subject = f"check:{identifier}"
     quarantine = _set_aside(store, name, result, subject=subject, about=about, made_by=made_by)
-    document = store.vault.put_bytes(format_suite(result.suite).encode(), "checks.toml")
+    suite = _told(result.suite)
+    document = store.vault.put_bytes(format_suite(suite).encode(), "checks.toml")
     store.vault.flush()
     body = CheckRan(
         name=name,
         check=identifier,
         about=about,
-        suite=result.suite.digest,
+        suite=suite.digest,
         document=document,
         rules=len(result.outcomes),
         counts=_counts(result.outcomes),
@@ -91,6 +95,12 @@ def _set_aside(
         made_by=made_by,
         origins=[*origins, ("checked_by", subject)],
     )
+
+
+def _told(suite: CheckSuite) -> CheckSuite:
+    """The suite without credentials in what is written for people."""
+    rules = tuple(msgspec.structs.replace(rule, reason=redact(rule.reason)) for rule in suite.rules)
+    return msgspec.structs.replace(suite, description=redact(suite.description), rules=rules)
 
 
 def _counts(outcomes: Sequence[Outcome]) -> tuple[RuleCount, ...]:

@@ -5,6 +5,7 @@ import msgspec
 from charkh.core.canon import canonical_json
 from charkh.core.errors import Bug
 from charkh.core.events import Draft, Edge
+from charkh.core.redact import redact
 from charkh.core.refs import parse_name
 from charkh.datasets.find import find as find_dataset
 from charkh.ports.store import Store
@@ -59,7 +60,8 @@ def record(store: Store, recipe: Recipe, name: str) -> RecipeVersion:
 
 
 def pin(store: Store, recipe: Recipe) -> Recipe:
-    """The recipe with every table named by the id of the dataset version that it means now.
+    """The recipe as it can be kept: every table named by the id of the dataset version that it means now, and no
+    credential in what is written for people.
 
     Raises:
         Invalid: a step can never be applied.
@@ -67,4 +69,9 @@ def pin(store: Store, recipe: Recipe) -> Recipe:
     """
     check_steps(recipe)
     pinned = {table: find_dataset(store, ref).subject for table, ref in sorted(recipe.tables.items())}
-    return msgspec.structs.replace(recipe, tables=pinned)
+    return msgspec.structs.replace(
+        recipe,
+        description=redact(recipe.description),
+        tables=pinned,
+        steps=tuple(msgspec.structs.replace(step, note=redact(step.note)) for step in recipe.steps),
+    )
