@@ -22,7 +22,7 @@ READ_BACK = """
 import charkh, json
 from charkh.runs.history import metric_history
 from charkh.runs.search import search
-store = charkh.workspace().store
+store = charkh.open_workspace().store
 print(json.dumps([float(value) for run in search(store) for value in metric_history(store, run.id, "loss").values]))
 """
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from charkh.pipelines.pipeline import pipeline as pipeline
     from charkh.pipelines.step import step as step
     from charkh.workspace.ambient import use as use
-    from charkh.workspace.ambient import workspace as workspace
+    from charkh.workspace.ambient import workspace as open_workspace
     from charkh.workspace.recording import log as log
     from charkh.workspace.recording import run as run
     from charkh.workspace.tables import add as add
@@ -55,6 +55,7 @@ _HOMES = {
     "load": "charkh.workspace.training:load",
     "log": "charkh.workspace.recording:log",
     "model": "charkh.workspace.training:model",
+    "open_workspace": "charkh.workspace.ambient:workspace",
     "pipeline": "charkh.pipelines.pipeline:pipeline",
     "recipe": "charkh.workspace.tables:recipe",
     "register": "charkh.workspace.training:register",
@@ -65,11 +66,36 @@ _HOMES = {
     "trace": "charkh.workspace.tracing:trace",
     "tune": "charkh.workspace.training:tune",
     "use": "charkh.workspace.ambient:use",
-    "workspace": "charkh.workspace.ambient:workspace",
 }
 """Where each public name is defined."""
 
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "CharkhError",
+    "Model",
+    "Params",
+    "Registered",
+    "Report",
+    "Split",
+    "Table",
+    "add",
+    "check",
+    "dataset",
+    "evaluate",
+    "load",
+    "log",
+    "model",
+    "open_workspace",
+    "pipeline",
+    "recipe",
+    "register",
+    "run",
+    "search",
+    "split",
+    "step",
+    "trace",
+    "tune",
+    "use",
+]
 
 
 def __getattr__(name: str) -> Any:

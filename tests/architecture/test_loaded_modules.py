@@ -3,6 +3,10 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import charkh
+from charkh.cli.main import NOUNS
 
 IMPORTS = """
 import json, sys
@@ -46,3 +50,26 @@ def test_recording_a_run_in_a_folder_loads_no_server_database_and_no_table_libra
     loaded = loaded_by("charkh.workspace.recording")
     assert not {name for name in loaded if name.startswith(("sqlalchemy.dialects.postgresql", "psycopg"))}
     assert not loaded & {"polars", "numpy", "pandas", "sklearn", "optuna", "litestar", "granian"}
+
+
+def test_no_public_name_is_a_rooms_name() -> None:
+    """Importing a room would put the room in the name's place."""
+    rooms = {path.parent.name for path in Path(charkh.__file__).parent.glob("*/__init__.py")}
+    assert rooms & set(charkh.__all__) == set()
+
+
+def test_every_public_name_is_there() -> None:
+    assert len(charkh.__all__) <= 30
+    code = "import charkh\nfor name in charkh.__all__: assert callable(getattr(charkh, name)), name"
+    subprocess.run([sys.executable, "-I", "-c", code], check=True)
+
+
+def test_no_noun_of_the_command_line_loads_a_table_library_before_a_verb_needs_it() -> None:
+    every = ", ".join(["charkh.cli.workspace", "charkh.cli.opening", *(f"charkh.cli.{noun}" for noun in NOUNS)])
+    loaded = loaded_by(every)
+    assert "charkh.workspace.workspace" in loaded
+    assert not loaded & {"polars", "numpy", "pandas", "sklearn", "optuna", "litestar", "granian"}
+
+
+def test_every_public_name_has_a_home() -> None:
+    assert charkh.__all__ == sorted(charkh._HOMES)

@@ -51,9 +51,9 @@ class Charkh:
         assert "Traceback" not in result.stderr
         return result.stderr
 
-    def python(self, code: str, **environment: str) -> str:
-        """What a script printed that ran in the workspace; it must have succeeded."""
-        result = subprocess.run(
+    def run_python(self, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The finished process of a script that ran in the workspace, whatever it came to."""
+        return subprocess.run(
             [sys.executable, "-c", code],
             cwd=self.folder,
             capture_output=True,
@@ -61,6 +61,10 @@ class Charkh:
             env={**os.environ, **environment},
             timeout=300,
         )
+
+    def python(self, code: str, **environment: str) -> str:
+        """What a script printed that ran in the workspace; it must have succeeded."""
+        result = self.run_python(code, **environment)
         assert result.returncode == 0, result.stderr
         return result.stdout
 

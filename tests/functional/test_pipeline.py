@@ -166,7 +166,7 @@ def bowl(p):
     charkh.log(loss=(p.x - 2) ** 2)
 
 study = tune(
-    charkh.workspace().store, bowl, Space, name="bowl", metric="loss", direction="minimize", trials={trials}
+    charkh.open_workspace().store, bowl, Space, name="bowl", metric="loss", direction="minimize", trials={trials}
 )
 print(study.record.id, len(study.trials))
 """

@@ -116,6 +116,12 @@ def test_a_life_of_charkh_up(server: Server) -> None:
     assert "rows of flights@1" in while_it_runs.stdout
     assert "hour: 1.0" in while_it_runs.stdout
 
+    status, report = server.ask("/api/monitors/collect?name=delay", {})
+    assert (status, report["monitor"], report["facts"]["rows"]) == (200, "delay", 2), report
+    nobody_asked = charkh(server.folder, "monitor", "collect", "delay")
+    assert nobody_asked.returncode == 2
+    assert "nobody has asked delay since" in nobody_asked.stderr
+
     taken = charkh(server.folder, "up", "--port", str(server.port))
     assert taken.returncode == 16
     assert f"cannot listen on 127.0.0.1:{server.port}" in taken.stderr

@@ -24,10 +24,14 @@ _DATATYPES: dict[type[pl.DataType], str] = {pl.Int64: "INT64", pl.Float64: "FP64
 
 
 class InferenceClient:
-    """Asks one model of one server."""
+    """Asks one model of one server.
+
+    Attributes:
+        address: of the server, such as `http://127.0.0.1:7462`.
+    """
 
     def __init__(self, address: str, token: str, model: str) -> None:
-        self._address = address
+        self.address = address
         self._token = token
         self._model = model
 
@@ -62,7 +66,7 @@ class InferenceClient:
 
     def _call(self, path: str, body: object = None) -> Any:
         request = urllib.request.Request(  # noqa: S310 - always http on this machine
-            f"{self._address}{path}",
+            f"{self.address}{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )

@@ -57,17 +57,18 @@ def read_inputs(request: InferRequest, signature: Signature, tail: bytes = b"") 
     if len(by_name) != len(request.inputs):
         raise bad_request("an input stands twice in the request")
     known = {spec.name for spec in signature.inputs}
+    takes = f"The model takes: {', '.join(sorted(known))}."
+    if not request.inputs:
+        raise bad_request("the request has no inputs", takes)
     for name in by_name:
         if name not in known:
-            raise bad_request(f"unknown input {name!r}", f"The model takes: {', '.join(sorted(known))}.", tensor=name)
+            raise bad_request(f"unknown input {name!r}", takes, tensor=name)
     rows = _common_rows(request.inputs)
     parts = split_tail(request, tail)
     return {spec.name: _tensor(spec, by_name.get(spec.name), rows, parts.get(spec.name)) for spec in signature.inputs}
 
 
 def _common_rows(inputs: Sequence[InferInput]) -> int:
-    if not inputs:
-        raise bad_request("the request has no inputs")
     for each in inputs:
         if not each.shape or min(each.shape) < 0:
             raise bad_request(f"input {each.name!r}: shape {list(each.shape)} is no shape of rows", tensor=each.name)
