@@ -21,7 +21,7 @@ from charkh.core.errors import GateRefused, Invalid, NotFound
 from charkh.core.refs import parse_subject
 from charkh.models.index import ModelById
 from charkh.ports.store import Store
-from charkh.workspace.tracing import resolve
+from charkh.workspace.resolving import resolve
 
 app = typer.Typer(no_args_is_help=True, help="The document of a model or dataset.")
 

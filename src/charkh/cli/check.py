@@ -1,26 +1,22 @@
 """`charkh check`: infer, run, list and show."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charkh.checks.check import Check
 from charkh.checks.document import format_suite, parse_suite
 from charkh.checks.find import find, load_suite
-from charkh.checks.gate import gate
 from charkh.checks.index import Checks
-from charkh.checks.infer import infer
-from charkh.checks.record import record
-from charkh.checks.result import CheckResult
-from charkh.checks.run import run
 from charkh.checks.suite import CheckSuite
 from charkh.cli.documents import begin_document, read_document
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
-from charkh.datasets.add import add_table
 from charkh.datasets.find import find as find_dataset
-from charkh.datasets.read import read_table
+
+if TYPE_CHECKING:
+    from charkh.checks.result import CheckResult
 
 app = typer.Typer(no_args_is_help=True, help="What a dataset must satisfy; failing rows go to quarantine.")
 
@@ -34,6 +30,10 @@ def infer_suite(
     json: AsJson = False,
 ) -> None:
     """Read rules off a table, each with its reason: a first suite to be mended by hand."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.checks.infer import infer
+    from charkh.datasets.read import read_table
+
     with open_workspace() as workspace:
         version = find_dataset(workspace.store, dataset)
         inferred = infer(read_table(workspace.store, version), description=f"Inferred from {version.ref}")
@@ -56,6 +56,13 @@ def run_suite(
     json: AsJson = False,
 ) -> None:
     """Check a table; the result is recorded and failing rows go to quarantine. Exit code 4 when the suite fails."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.checks.gate import gate
+    from charkh.checks.record import record
+    from charkh.checks.run import run
+    from charkh.datasets.add import add_table
+    from charkh.datasets.read import read_table
+
     rules = _read(suite)
     with open_workspace() as workspace:
         store = workspace.store
@@ -133,7 +140,7 @@ def _read(path: Path) -> CheckSuite:
     return parse_suite(read_document(path, code="check.no_file", hint=hint), str(path))
 
 
-def _write_result(check: Check, result: CheckResult) -> None:
+def _write_result(check: Check, result: "CheckResult") -> None:
     _write_check(check)
     write_line()
     write_table(

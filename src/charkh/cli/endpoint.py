@@ -2,10 +2,9 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-import polars as pl
 import typer
 
 from charkh.cli.opening import open_workspace
@@ -16,11 +15,11 @@ from charkh.endpoints.deploy import deploy as deploy_model
 from charkh.endpoints.deploy import stop as stop_endpoint
 from charkh.endpoints.deployment import Deployment
 from charkh.endpoints.index import Deployments, Endpoints
-from charkh.endpoints.read import predictions as read_predictions
 from charkh.models.find import find as find_model
-from charkh.recipes.find import find as find_recipe
-from charkh.workspace.serving import request_signature
 from charkh.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
 
 app = typer.Typer(no_args_is_help=True, help="Served models and their prediction logs.")
 
@@ -42,6 +41,10 @@ def deploy(
     json: AsJson = False,
 ) -> None:
     """Record which model version answers at an endpoint; saying the same again changes nothing."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.recipes.find import find as find_recipe
+    from charkh.workspace.serving import request_signature
+
     with open_workspace() as workspace:
         settings = _settings(workspace, name, model, recipe or [], example, capture)
         version = find_model(workspace.store, settings.model)
@@ -131,6 +134,9 @@ def predictions(
     json: AsJson = False,
 ) -> None:
     """Print logged predictions, or write them to a file."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.endpoints.read import predictions as read_predictions
+
     if output is not None and output.suffix not in {".parquet", ".csv"}:
         raise Invalid(f"cannot write {output.name}", code="cli.output", hint="End it in .parquet or .csv.")
     with open_workspace() as workspace:
@@ -190,14 +196,16 @@ def _moment(text: str) -> float | None:
         return datetime.now().timestamp() - parse_duration(text)
 
 
-def _write_file(table: pl.DataFrame, path: Path) -> None:
+def _write_file(table: "pl.DataFrame", path: Path) -> None:
     if path.suffix == ".parquet":
         table.write_parquet(path)
         return
+    import polars as pl
+
     nested = [name for name, dtype in table.schema.items() if dtype.is_nested()]
     as_text = [pl.col(name).map_elements(_as_json, return_dtype=pl.String) for name in nested]
     table.with_columns(as_text).write_csv(path)
 
 
-def _as_json(cell: pl.Series) -> str:
+def _as_json(cell: "pl.Series") -> str:
     return msgspec.json.encode(cell.to_list()).decode()

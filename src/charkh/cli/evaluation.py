@@ -1,14 +1,12 @@
 """`charkh evaluation`: list, show and compare evaluations."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.core.errors import NotFound
-from charkh.evaluations.compare import SideBySide
-from charkh.evaluations.compare import compare as compare_two
 from charkh.evaluations.details import read_details
 from charkh.evaluations.evaluation import Details, Evaluation, Looks, Score
 from charkh.evaluations.find import find
@@ -16,6 +14,9 @@ from charkh.evaluations.index import Evaluations, EvaluationsOf, LooksAt
 from charkh.models.find import find as find_model
 from charkh.ports.projections import Describe
 from charkh.ports.store import Store
+
+if TYPE_CHECKING:
+    from charkh.evaluations.compare import SideBySide
 
 app = typer.Typer(no_args_is_help=True, help="Scores with intervals, slices and comparison with a champion.")
 
@@ -79,6 +80,9 @@ def show(evaluation: Which, json: AsJson = False) -> None:
 @app.command()
 def compare(first: Which, second: Which, json: AsJson = False) -> None:
     """Put two evaluations side by side, and say whether that is fair."""
+    # The metrics need NumPy, which the other verbs start without.
+    from charkh.evaluations.compare import compare as compare_two
+
     with open_workspace() as workspace:
         found = compare_two(evaluation_of(workspace.store, first), evaluation_of(workspace.store, second))
     if json:
@@ -202,7 +206,7 @@ def _with_interval(score: Score | None) -> str:
     return f"{score.value:.4g}{bounds}"
 
 
-def _fairness(found: SideBySide) -> str:
+def _fairness(found: "SideBySide") -> str:
     if found.same_rows:
         return "both scored the same rows"
     if found.same_data:

@@ -9,7 +9,7 @@ from charkh.cli.output import AsJson, write_json, write_line
 from charkh.lineage.render import render_trace, render_why
 from charkh.lineage.trace import impact as walk_to_outcomes
 from charkh.lineage.why import why as reasons_behind
-from charkh.workspace.tracing import resolve
+from charkh.workspace.resolving import resolve
 
 app = typer.Typer(no_args_is_help=True, help="What was made from what.")
 

@@ -9,7 +9,6 @@ from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_
 from charkh.core.errors import NotFound
 from charkh.loops.index import Decisions, Loops
 from charkh.loops.loop import Decision
-from charkh.workspace.turning import turn_loop
 from charkh.workspace.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Watch, retrain, judge, promote: with brakes.")
@@ -67,6 +66,9 @@ def show(
 @app.command()
 def turn(name: Name, json: AsJson = False) -> None:
     """Turn a loop once by hand, whatever has happened; its brakes and its gate hold all the same."""
+    # What a loop runs needs Polars and more: the verbs that only look start in half the time.
+    from charkh.workspace.turning import turn_loop
+
     with open_workspace() as workspace:
         decision = turn_loop(workspace, name, by_hand=True)
     if json:

@@ -1,15 +1,16 @@
 """`charkh monitor`: what was collected, and which alerts were raised."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.core.errors import NotFound
-from charkh.monitors.collect import Report, read_details
 from charkh.monitors.index import Alerts, MonitorHistory, Monitors
-from charkh.workspace.watching import watch
+
+if TYPE_CHECKING:
+    from charkh.monitors.collect import Report
 
 app = typer.Typer(no_args_is_help=True, help="Watches over live data, predictions and late truth.")
 
@@ -44,6 +45,9 @@ def list_monitors(
 @app.command()
 def collect(name: Annotated[str, typer.Argument(help="Name of the monitor.")], json: AsJson = False) -> None:
     """Collect once: the requests since the last time against the training data, and the truth that is new."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.workspace.watching import watch
+
     with open_workspace() as workspace:
         report = watch(workspace, name)
     if json:
@@ -55,6 +59,9 @@ def collect(name: Annotated[str, typer.Argument(help="Name of the monitor.")], j
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="Name of the monitor.")], json: AsJson = False) -> None:
     """Show what a monitor found last, column by column, and its history."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.monitors.collect import read_details
+
     with open_workspace() as workspace:
         history = workspace.store.queries.ask(MonitorHistory(monitor=name))
         if not history:
@@ -93,7 +100,7 @@ def alerts(
     )
 
 
-def _write_report(report: Report) -> None:
+def _write_report(report: "Report") -> None:
     write_pairs([("monitor", report.monitor), ("for", shown_time(report.moment)), *report.facts.items()])
     write_line()
     write_table(

@@ -1,26 +1,20 @@
 """`charkh recipe`: suggest, apply, explain, list and show."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charkh.cli.documents import begin_document, read_document
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
-from charkh.datasets.add import add_table
 from charkh.datasets.find import find as find_dataset
-from charkh.datasets.read import read_table
 from charkh.ports.store import Store
-from charkh.recipes.apply import apply
-from charkh.recipes.document import format_recipe, parse_recipe
-from charkh.recipes.explain import Effect, Explained, explain
-from charkh.recipes.find import find, load
 from charkh.recipes.index import Recipes, RecipeVersions
-from charkh.recipes.recipe import Recipe
-from charkh.recipes.record import pin, record
-from charkh.recipes.suggest import suggest
-from charkh.recipes.tables import read_tables
+
+if TYPE_CHECKING:
+    from charkh.recipes.explain import Effect, Explained
+    from charkh.recipes.recipe import Recipe
 
 app = typer.Typer(no_args_is_help=True, help="Ordered, replayable cleaning steps.")
 
@@ -37,6 +31,13 @@ def suggest_steps(
     json: AsJson = False,
 ) -> None:
     """Suggest steps for a table, each with its reason; nothing is changed."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.datasets.read import read_table
+    from charkh.recipes.document import format_recipe
+    from charkh.recipes.explain import explain
+    from charkh.recipes.recipe import Recipe
+    from charkh.recipes.suggest import suggest
+
     with open_workspace() as workspace:
         found = suggest(read_table(workspace.store, find_dataset(workspace.store, dataset)))
     recipe = Recipe(description=f"Suggested for {dataset}.", steps=tuple(each.operation for each in found))
@@ -64,6 +65,14 @@ def apply_recipe(
     json: AsJson = False,
 ) -> None:
     """Apply a recipe to a table: it is recorded, and the result is a version that says what made it."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.datasets.add import add_table
+    from charkh.datasets.read import read_table
+    from charkh.recipes.apply import apply
+    from charkh.recipes.find import find
+    from charkh.recipes.record import pin, record
+    from charkh.recipes.tables import read_tables
+
     with open_workspace() as workspace:
         store = workspace.store
         before = find_dataset(store, dataset)
@@ -92,6 +101,11 @@ def explain_recipe(
     json: AsJson = False,
 ) -> None:
     """Say in plain words what each step does, and with a table what it changes there."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.datasets.read import read_table
+    from charkh.recipes.explain import explain
+    from charkh.recipes.tables import read_tables
+
     with open_workspace() as workspace:
         store = workspace.store
         recipe = _recipe(store, source)
@@ -129,6 +143,10 @@ def list_recipes(
 @app.command()
 def show(source: Source, json: AsJson = False) -> None:
     """Show a recorded recipe: its steps, the tables it is pinned to, and the earlier ones of its name."""
+    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.recipes.explain import explain
+    from charkh.recipes.find import find, load
+
     with open_workspace() as workspace:
         version = find(workspace.store, source)
         recipe = load(workspace.store, version)
@@ -145,7 +163,10 @@ def show(source: Source, json: AsJson = False) -> None:
         write_table(["id", "recorded", "by"], [[each.id[:12], shown_time(each.at), each.actor] for each in earlier])
 
 
-def _recipe(store: Store, source: str) -> Recipe:
+def _recipe(store: Store, source: str) -> "Recipe":
+    # Recipes know the operations, and those Polars: the verbs that only list start without them.
+    from charkh.recipes.find import find, load
+
     return _read(source) if _is_file(source) else load(store, find(store, source))
 
 
@@ -153,17 +174,20 @@ def _is_file(source: str) -> bool:
     return Path(source).suffix == ".json"
 
 
-def _read(source: str) -> Recipe:
+def _read(source: str) -> "Recipe":
+    # As in `_recipe`.
+    from charkh.recipes.document import parse_recipe
+
     hint = "`charkh recipe suggest DATASET --out FILE` writes a first one."
     return parse_recipe(read_document(Path(source), code="recipe.no_file", hint=hint), source)
 
 
-def _line(each: Explained) -> list[object]:
+def _line(each: "Explained") -> list[object]:
     where = "" if each.live else " (not for live requests)"
     return [each.number, each.sentence + where, _effect(each.effect), each.note]
 
 
-def _effect(effect: Effect | None) -> str:
+def _effect(effect: "Effect | None") -> str:
     if effect is None:
         return ""
     parts = [

@@ -10,7 +10,7 @@ from charkh.cards.index import Cards
 from charkh.cards.record import read_markdown
 from charkh.server.handlers.opened import limited, workspace_of
 from charkh.server.policy import Policy
-from charkh.workspace.tracing import resolve
+from charkh.workspace.resolving import resolve
 
 
 @get("/api/cards", opt={"policy": Policy.READ}, sync_to_thread=True)

@@ -8,7 +8,8 @@ from charkh.lineage.trace import Trace, impact
 from charkh.lineage.why import Why, why
 from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
-from charkh.workspace.tracing import Origins, resolve, trace_in
+from charkh.workspace.resolving import resolve
+from charkh.workspace.tracing import Origins, trace_in
 
 
 @get("/api/trace", opt={"policy": Policy.READ}, sync_to_thread=True)
