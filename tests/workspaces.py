@@ -26,6 +26,9 @@ model = "delay@champion"
 [endpoint.later]
 model = "not_registered_yet@champion"
 
+[monitor.delay]
+alert = ["psi > 0.2"]
+
 [gate.champion]
 require = ["auc >= 0.6"]
 
