@@ -5,7 +5,6 @@ for people, and two stores that worked apart may both have made `flights@3`. Pur
 verb of this room speaks these structs.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -174,21 +173,6 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
     latest: tuple[DatasetVersion, ...]
 
 
-def distinct_refs(versions: Sequence[DatasetVersion]) -> tuple[str, ...]:
-    """A reference for each of several versions with one name and number, such as `flights@3~ann`.
-
-    The author is the user; the whole actor where users are equal; the version's id where actors are.
-    """
-    users = Counter(version.author for version in versions)
-    actors = Counter(version.actor for version in versions)
-    return tuple(f"{version.ref}~{_author_of(version, users, actors)}" for version in versions)
-
-
-def is_authored_by(version: DatasetVersion, author: str) -> bool:
-    """Whether `author`, as it stands behind `~`, means this version."""
-    return author in {version.author, version.actor, version.id}
-
-
 def bounded_message(text: str) -> str:
     """A message that may stand in an event.
 
@@ -216,9 +200,3 @@ def bounded_sources(texts: Sequence[str]) -> tuple[str, ...]:
 def bounded_schema(schema: Sequence[Column]) -> tuple[Column, ...]:
     """Columns that may stand in an event; a CSV without a header can have a credential for a name."""
     return tuple(Column(redact(column.name), column.dtype) for column in schema[:MAX_COLUMNS])
-
-
-def _author_of(version: DatasetVersion, users: Counter[str], actors: Counter[str]) -> str:
-    if users[version.author] == 1:
-        return version.author
-    return version.actor if actors[version.actor] == 1 else version.id

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from charkh.core.authors import is_authored_by, the_one
 from charkh.core.clock import seconds
 from charkh.core.errors import Conflict, NotFound
 from charkh.core.events import Draft, Edge, Event, Fact, body_of
@@ -33,8 +34,6 @@ from charkh.datasets.dataset import (
     VersionDeleted,
     VersionMade,
     VersionMadeAgain,
-    distinct_refs,
-    is_authored_by,
 )
 from charkh.ports.folding import add_rows, keep_rows
 from charkh.ports.projections import Command, Description, Projection, Query
@@ -214,12 +213,12 @@ def dataset_by_ref(connection: Connection, query: DatasetByRef) -> DatasetVersio
     number = query.ref.number
     if number is None and selector == "latest":
         newest = newest_version(connection, NewestVersion(name=name))
-        return None if newest is None else _the_one(query.ref, _numbered(connection, name, newest, author))
+        return None if newest is None else the_one(query.ref, _numbered(connection, name, newest, author), "dataset")
     if number is None:
         return None
     found = _versions_where(connection, _versions.c.name == name, _versions.c.number == number)
     meant = [version for version in found if not author or is_authored_by(version, author)]
-    return _the_one(query.ref, [version for version in meant if version.deleted is None] or meant)
+    return the_one(query.ref, [version for version in meant if version.deleted is None] or meant, "dataset")
 
 
 def _numbered(connection: Connection, name: str, newest: DatasetVersion, author: str) -> list[DatasetVersion]:
@@ -230,18 +229,6 @@ def _numbered(connection: Connection, name: str, newest: DatasetVersion, author:
         return [version for version in mine if version.made.number == mine[0].made.number]
     same = _versions.c.number == newest.made.number
     return _versions_where(connection, _versions.c.name == name, same, _live)
-
-
-def _the_one(ref: VersionRef, found: Sequence[DatasetVersion]) -> DatasetVersion | None:
-    if len(found) > 1:
-        refs = distinct_refs(found)
-        raise Conflict(
-            f"{ref} means {len(found)} versions that were made apart: {', '.join(refs)}",
-            code="dataset.ambiguous",
-            hint="Name the one you mean.",
-            facts={"refs": list(refs)},
-        )
-    return found[0] if found else None
 
 
 def dataset_by_id(connection: Connection, query: DatasetById) -> DatasetVersion | None:

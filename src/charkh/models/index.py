@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from charkh.core.authors import the_one
 from charkh.core.clock import seconds
 from charkh.core.errors import Conflict, NotFound
 from charkh.core.events import Draft, Edge, Event, Fact, body_of
@@ -36,8 +37,6 @@ from charkh.models.model import (
     ModelVersion,
     VersionDeleted,
     VersionMade,
-    distinct_refs,
-    is_authored_by,
 )
 from charkh.ports.folding import add_rows, keep_rows
 from charkh.ports.projections import Command, Description, Projection, Query
@@ -322,30 +321,17 @@ def _move_draft(command: MoveAlias | Rollback, version: str, current: Sequence[A
 
 
 def model_by_ref(connection: Connection, query: ModelByRef) -> ModelVersion | None:
-    name, selector, author = query.ref
+    name, selector, _ = query.ref
     if query.ref.number is not None:
         found = _versions_where(connection, _versions.c.name == name, _versions.c.number == query.ref.number)
-        return _the_one(query.ref, found, author)
+        return the_one(query.ref, found, "model")
     if selector == "latest":
         live = model_versions(connection, ModelVersions(name=name))
         top = [version for version in live if version.made.number == live[0].made.number]
-        return _the_one(query.ref, top, author)
+        return the_one(query.ref, top, "model")
     holder = alias_holder(connection, AliasHolderOf(name=name, alias=selector))
     version = holder.version if holder else None
     return version if version is not None and version.deleted is None else None
-
-
-def _the_one(ref: VersionRef, found: Sequence[ModelVersion], author: str) -> ModelVersion | None:
-    found = [version for version in found if not author or is_authored_by(version, author)]
-    if len(found) > 1:
-        refs = distinct_refs(found)
-        raise Conflict(
-            f"{ref} means {len(found)} versions that were made apart: {', '.join(refs)}",
-            code="model.ambiguous",
-            hint="Name the one you mean.",
-            facts={"refs": list(refs)},
-        )
-    return found[0] if found else None
 
 
 def model_by_id(connection: Connection, query: ModelById) -> ModelVersion | None:

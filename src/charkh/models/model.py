@@ -5,8 +5,7 @@ metrics it was registered with; long text and the input example are bytes in the
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -176,21 +175,6 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     aliases: dict[str, int]
 
 
-def distinct_refs(versions: Sequence[ModelVersion]) -> tuple[str, ...]:
-    """A reference for each of several versions with one name and number, such as `delay@3~ann`.
-
-    The author is the user; the whole actor where users are equal; the version's id where actors are.
-    """
-    users = Counter(version.author for version in versions)
-    actors = Counter(version.actor for version in versions)
-    return tuple(f"{version.ref}~{_author_of(version, users, actors)}" for version in versions)
-
-
-def is_authored_by(version: ModelVersion, author: str) -> bool:
-    """Whether `author`, as it stands behind `~`, means this version."""
-    return author in {version.author, version.actor, version.id}
-
-
 def bounded_reason(text: str) -> str:
     """A reason that may stand in an event.
 
@@ -225,9 +209,3 @@ def checked_metrics(metrics: Mapping[str, Fact]) -> dict[str, Fact]:
         if not isinstance(value, bool | int | float | str) or (isinstance(value, str) and len(value) > 1000):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise Invalid(f"the metric {name!r} is no number or short text", code="model.metrics")
     return dict(metrics)
-
-
-def _author_of(version: ModelVersion, users: Counter[str], actors: Counter[str]) -> str:
-    if users[version.author] == 1:
-        return version.author
-    return version.actor if actors[version.actor] == 1 else version.id

@@ -1,0 +1,71 @@
+"""Versions of one name and number that were made apart: told apart by who made them (`flights@3~ann`)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from charkh.core.errors import Conflict
+from charkh.core.refs import VersionRef
+
+
+class Authored(Protocol):
+    """A version of a named thing."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def ref(self) -> str:
+        """`name@number`."""
+        ...
+
+    @property
+    def actor(self) -> str:
+        """`user@host`."""
+        ...
+
+
+V = TypeVar("V", bound=Authored)
+
+
+def distinct_refs(versions: Sequence[Authored]) -> tuple[str, ...]:
+    """A reference for each of several versions with one name and number, such as `flights@3~ann`.
+
+    The author is the user; the whole actor where users are equal; the version's id where actors are.
+    """
+    users = Counter(_user(version) for version in versions)
+    actors = Counter(version.actor for version in versions)
+    return tuple(f"{version.ref}~{_author(version, users, actors)}" for version in versions)
+
+
+def is_authored_by(version: Authored, author: str) -> bool:
+    """Whether `author`, as it stands behind `~`, means this version."""
+    return author in {_user(version), version.actor, version.id}
+
+
+def the_one(ref: VersionRef, found: Sequence[V], noun: str) -> V | None:
+    """The version that a reference means, of those with its name and number; None where there is none.
+
+    Raises:
+        Conflict: it means several; the error lists a reference for each.
+    """
+    meant = [version for version in found if not ref.author or is_authored_by(version, ref.author)]
+    if len(meant) > 1:
+        refs = distinct_refs(meant)
+        raise Conflict(
+            f"{ref} means {len(meant)} versions that were made apart: {', '.join(refs)}",
+            code=f"{noun}.ambiguous",
+            hint="Name the one you mean.",
+            facts={"refs": list(refs)},
+        )
+    return meant[0] if meant else None
+
+
+def _user(version: Authored) -> str:
+    return version.actor.partition("@")[0]
+
+
+def _author(version: Authored, users: Counter[str], actors: Counter[str]) -> str:
+    if users[_user(version)] == 1:
+        return _user(version)
+    return version.actor if actors[version.actor] == 1 else version.id
