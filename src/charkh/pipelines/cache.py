@@ -78,10 +78,16 @@ class Cache:
         self._digests = digests
         self._folder = folder
 
-    def find(self, key: str) -> Found:
-        """The newest output with this key whose files read are what they were and whose bytes are right."""
+    def find(self, key: str, fresh: StepRecord | None = None) -> Found:
+        """The newest output with this key whose files read are what they were and whose bytes are right.
+
+        Args:
+            key: of the call.
+            fresh: an execution with this key that is not recorded yet.
+        """
         troubles: dict[str, None] = {}
-        for record in self._store.queries.ask(StepsByKey(key=key)):
+        recorded = self._store.queries.ask(StepsByKey(key=key))
+        for record in (fresh, *recorded) if fresh is not None else recorded:
             reads = record.done.reads
             now = current_digests(reads, self._folder)
             changed = [path for path, digest in reads.items() if now[path] != digest]

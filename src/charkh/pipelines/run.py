@@ -105,6 +105,7 @@ def run_pipeline(
             status = "interrupted"
             raise
         finally:
+            running.settle()
             seconds = time.perf_counter() - began
             _record_end(store, run, pipeline.name, status, running, seconds, error)
     return PipelineResult(run.id, value, tuple(running.reports), seconds)

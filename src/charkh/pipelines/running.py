@@ -16,6 +16,7 @@ from charkh.pipelines.execution import (
     KeyParts,
     StepDone,
     StepFailed,
+    StepRecord,
     StepReport,
     bounded_error,
     shown_parts,
@@ -30,6 +31,11 @@ from charkh.ports.store import Store
 from charkh.runs.active import current
 
 NOT_CACHED = "it is not cached"
+
+FORMER = 20
+"""Executions among which the nearest is looked for, to say what differs from it."""
+GATHER_SECONDS = 0.1
+"""Steps that end within so long after the last record wait to be recorded together: what a kill may undo."""
 
 
 class Surroundings(NamedTuple):
@@ -73,6 +79,9 @@ class Running:
         self._digests = digests
         self._cache = Cache(around.store, digests, around.folder)
         self._makers: dict[str, str] = {}
+        self._gathered: list[Draft] = []
+        self._fresh: dict[str, StepRecord] = {}
+        self._settled = 0.0
 
     def call(self, step: "Step[..., Any]", arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
         """The step's output, from the cache or from its body."""
@@ -83,11 +92,11 @@ class Running:
         call = keyed(step, fitted.arguments, self._digests, self._around.folder)
         key = call.parts.key
         forced = is_forced(step.name, self._around.force)
-        found = Found(None, troubles=(FORCED,)) if forced else self._cache.find(key)
+        found = Found(None, troubles=(FORCED,)) if forced else self._cache.find(key, self._fresh.get(key))
         if found.record is not None:
             return self._reuse(step, found, began)
         shown = shown_parts(call.parts)
-        reasons = found.troubles or explain(shown, self._around.store.queries.ask(StepsNamed(name=step.name)))
+        reasons = found.troubles or explain(shown, self._former(step.name))
         fitted.arguments.update({name: own_copy(apart) for name, apart in call.inputs.items()})
         try:
             invoked = self._invoke(step, fitted.args, fitted.kwargs)
@@ -95,6 +104,24 @@ class Running:
         except Exception as error:
             self._note_failure(step, key, error, reasons, began)
             raise
+
+    def settle(self) -> None:
+        """Record the steps that wait for it; their outputs are durable first.
+
+        Raises:
+            Unavailable: the store cannot be written; they wait on.
+        """
+        self._settled = time.monotonic()
+        if not self._gathered:
+            return
+        self._around.store.vault.flush()
+        self._around.store.record(*self._gathered)
+        self._gathered, self._fresh = [], {}
+
+    def _former(self, name: str) -> Sequence[StepRecord]:
+        """Executions of a step, newest first."""
+        waiting = [record for record in reversed(self._fresh.values()) if record.done.name == name]
+        return (*waiting[:FORMER], *self._around.store.queries.ask(StepsNamed(name=name, limit=FORMER)))
 
     def _reuse(self, step: "Step[..., Any]", found: Found, began: float) -> Any:
         record = found.record
@@ -148,7 +175,6 @@ class Running:
                 hint=error.hint,
                 facts={**error.facts, "step": step.name},
             ) from error
-        self._around.store.vault.flush()
         active = current()
         run = active.id if active is not None else ""
         done = StepDone(
@@ -168,9 +194,12 @@ class Running:
         edges = [Edge(subject, "used", source) for source in sources if source != subject]
         if run:
             edges.append(Edge(f"run:{run}", "executed", subject))
-        self._around.store.record(
+        self._gathered.append(
             Draft(kind=STEP_DONE_KIND, subject=subject, body=done, edges=tuple(edges), holds=(kept.tree.root,))
         )
+        self._fresh[key] = StepRecord(done=done, actor=self._around.store.actor, at=time.time(), stamp="")
+        if time.monotonic() - self._settled >= GATHER_SECONDS:
+            self.settle()
         self._made_by(subject, kept.digests)
         self._report(
             StepReport(

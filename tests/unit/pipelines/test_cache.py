@@ -9,6 +9,7 @@ import pytest
 
 from charkh.core.errors import Corrupt, Invalid
 from charkh.lineage.index import EdgesFrom, HeldDigests
+from charkh.pipelines import running
 from charkh.pipelines.execution import ENDED_KIND
 from charkh.pipelines.forget import forget
 from charkh.pipelines.index import (
@@ -402,3 +403,27 @@ def test_the_folder_need_not_be_the_current_one(desk: Any, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path / "elsewhere")
     desk.run()
     assert desk.outcomes() == REUSED
+
+
+def test_steps_that_follow_fast_are_recorded_together(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "GATHER_SECONDS", 3600.0)
+    desk.edit(
+        "    data = prepare(p.count)\n    return train(data, p)",
+        "    first, again = [train(prepare(count), p) for count in (1, 2, 3)], train(prepare(2), p)\n"
+        "    return sum(first) + again",
+    )
+    result = desk.run()
+    assert [step.outcome for step in result.steps] == [*["executed"] * 6, "reused", "reused"]
+    assert result.steps[2].reasons == ("param count 1 -> 2",)
+    recorded = desk.store.queries.ask(StepsOfRun(run=result.run))
+    assert [record.done.step for record in recorded] == [step.step for step in result.steps[:6]]
+    assert {step.outcome for step in desk.run().steps} == {"reused"}
+
+
+def test_a_failure_keeps_what_waits_to_be_recorded(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "GATHER_SECONDS", 3600.0)
+    desk.edit("return half(sum(data)) * p.rate", "raise RuntimeError(sum(data))")
+    desk.edit("    data = prepare(p.count)", "    prepare(1)\n    data = prepare(p.count)")
+    with pytest.raises(RuntimeError, match="12"):
+        desk.run()
+    assert len(desk.store.queries.ask(StepsNamed(name="charkh_flow:prepare"))) == 2
