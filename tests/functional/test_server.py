@@ -151,7 +151,7 @@ def stopped_while_asked(server: Server) -> tuple[int, bytes, str]:
 
 
 def test_serve_serves_the_endpoints_alone_and_ctrl_c_ends_it(folder: Path) -> None:
-    server = Server(folder, "serve", "delay", "--open-inference")
+    server = Server(folder, "serve", "delay", "--open-inference", "--host", "localhost")
     assert server.told["endpoints"][0]["name"] == "delay"
     assert server.ask("/predict/delay", ROWS, token="")[0] == 200
     assert server.ask("/api/models")[0] == 404

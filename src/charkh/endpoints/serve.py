@@ -67,8 +67,9 @@ async def run(application: Application, host: str, port: int, *, stop: asyncio.E
     Raises:
         Unavailable: the address cannot be listened on.
     """
-    refuse_a_taken_port(host, port)
-    server = _server(application, host, port)
+    address = numeric_address(host, port)
+    refuse_a_taken_port(address, port)
+    server = _server(application, address, port)
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -102,19 +103,36 @@ async def _serve(
                 task.cancel()
 
 
-def refuse_a_taken_port(host: str, port: int) -> None:
+def numeric_address(host: str, port: int) -> str:
+    """The address that a name such as `localhost` means on this machine, as numbers and without brackets.
+
+    Raises:
+        Unavailable: it means none.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise _cannot_listen(host, port, error) from error
+    addresses = [str(each[4][0]) for each in found]
+    return next((address for address in addresses if ":" not in address), addresses[0])
+
+
+def refuse_a_taken_port(address: str, port: int) -> None:
     """Granian shares its port with any other process of this user (SO_REUSEPORT), which would split the requests.
+
+    Args:
+        address: in numbers.
+        port: TCP port.
 
     Raises:
         Unavailable: somebody listens there already, or the address is none of this machine.
     """
-    name = host.strip("[]")
-    with socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET) as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((name, port))
+            probe.bind((address, port))
         except (OSError, OverflowError) as error:
-            raise _cannot_listen(host, port, error) from error
+            raise _cannot_listen(address, port, error) from error
 
 
 def _cannot_listen(host: str, port: int, error: Exception) -> Unavailable:
@@ -129,7 +147,7 @@ async def announce(host: str, port: int, ready: Callable[[], None]) -> None:
     """Call `ready` as soon as somebody listens there."""
     while True:
         try:
-            _, writer = await asyncio.open_connection(host, port)
+            _, writer = await asyncio.open_connection(host.strip("[]"), port)
         except OSError:
             await asyncio.sleep(0.02)
             continue

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from charkh.core.errors import Denied, Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
-from charkh.endpoints.serve import announce, refuse_a_taken_port
+from charkh.endpoints.serve import announce, numeric_address, refuse_a_taken_port
 from charkh.server.application import api
 from charkh.server.front import Front
 from charkh.server.offering import Offering
@@ -57,14 +57,15 @@ def up(
         Unavailable: the address cannot be listened on.
     """
     settings = workspace.settings.server
-    address, number = host or settings.host, port or settings.port
+    address, number = (host or settings.host).strip("[]"), port or settings.port
     if address not in LOOPBACK:
         raise Denied(
             f"charkh up does not listen on {address} yet",
             code="server.beyond_loopback",
             hint="Listening beyond this machine needs users, which are not built yet; use an SSH tunnel to 127.0.0.1.",
         )
-    refuse_a_taken_port(address, number)
+    listened = numeric_address(address, number)
+    refuse_a_taken_port(listened, number)
     token = token_of(workspace.store_folder)
     offering = Offering(workspace)
     offered = offering()
@@ -78,7 +79,7 @@ def up(
     scheduler = Scheduler(workspace, every)
     scheduler.start()
     try:
-        asyncio.run(_serve(front, inference, address, number, listening))
+        asyncio.run(_serve(front, inference, listened, number, listening))
     finally:
         if not scheduler.stop(GRACE):
             _log.warning("a round of the loops is still under way and is given up; the next start resumes it")
@@ -118,7 +119,7 @@ async def _serve(
 
 
 def _authority(address: str) -> str:
-    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+    return f"[{address}]" if ":" in address else address
 
 
 def _server(front: Front, host: str, port: int) -> Any:

@@ -23,7 +23,7 @@ from charkh.endpoints.door import Door
 from charkh.endpoints.read import prediction, predictions
 from charkh.endpoints.seal import seal
 from charkh.endpoints.servable import Servable
-from charkh.endpoints.serve import run, serve
+from charkh.endpoints.serve import numeric_address, run, serve
 from charkh.ports.runtimes import Tensors
 from charkh.ports.store import Store
 
@@ -182,3 +182,16 @@ print("stopped", flush=True)
             process.terminate()
         out, err = process.communicate(timeout=20)
     assert (out, err, process.returncode) == ("stopped\n", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("[::1]", "::1")]
+)
+def test_a_name_is_listened_on_by_its_address(host: str, address: str) -> None:
+    assert numeric_address(host, 7462) == address
+
+
+@pytest.mark.parametrize("host", ["", "no such name", "a" * 300])
+def test_a_name_that_means_no_address_is_told(host: str) -> None:
+    with pytest.raises(Unavailable, match="cannot listen"):
+        numeric_address(host, 7462)
