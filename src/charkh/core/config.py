@@ -67,6 +67,7 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         truth: `DATASET on KEY within 45d`, or empty.
         target: the column of the truth that the model predicts.
         block: a column whose equal values share what made them, such as the day, for the intervals.
+        every: shortest time between two collections by `charkh up`, such as 1d; empty to collect by hand.
         alert: conditions that raise an alert when met.
     """
 
@@ -74,6 +75,7 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     truth: str = ""
     target: str = ""
     block: str = ""
+    every: str = ""
     alert: tuple[str, ...] = ()
 
 
@@ -158,6 +160,8 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
         for text in gate.require:
             parse_condition(text)
     for monitor in settings.monitor.values():
+        if monitor.every:
+            parse_duration(monitor.every)
         for text in monitor.alert:
             parse_condition(text)
     for loop in settings.loop.values():

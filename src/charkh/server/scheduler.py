@@ -1,11 +1,13 @@
-"""The scheduler: turns the workspace's loops and seals what is closed, at intervals, one after another."""
+"""The scheduler: collects monitors, turns loops and seals what is closed, at intervals, one after another."""
 
 import logging
 import threading
+import time
 
 from charkh.core.errors import CharkhError
 from charkh.workspace.sealing import seal_all
 from charkh.workspace.turning import turn_loop
+from charkh.workspace.watching import due, watch
 from charkh.workspace.workspace import Workspace
 
 _log = logging.getLogger("charkh.server")
@@ -40,7 +42,11 @@ class Scheduler:
         return not self._thread.is_alive()
 
     def round(self) -> None:
-        """One round: every loop once, then seal what is closed."""
+        """One round: the monitors that are due, every loop once, then seal what is closed."""
+        for name in due(self._workspace, time.time()):
+            if self._stop.is_set():
+                return
+            self._collect(name)
         for name in sorted(self._workspace.settings.loop):
             if self._stop.is_set():
                 return
@@ -55,6 +61,17 @@ class Scheduler:
             seal_all(self._workspace)
         except CharkhError as error:
             _log.error("sealing: %s", error.message)
+
+    def _collect(self, name: str) -> None:
+        try:
+            report = watch(self._workspace, name)
+        except CharkhError as error:
+            # Nobody having asked since the last time is no trouble: the next round looks again.
+            level = logging.DEBUG if error.code == "monitor.no_requests" else logging.ERROR
+            _log.log(level, "monitor %s: %s", name, error.message)
+            return
+        for alert in report.alerts:
+            _log.warning("monitor %s: %s: %s", name, alert.condition, alert.reason)
 
     def _run(self) -> None:
         while not self._stop.wait(self._every):

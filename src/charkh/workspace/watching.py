@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from charkh.core.config import MonitorSettings
+from charkh.core.config import MonitorSettings, parse_duration
 from charkh.core.errors import Invalid, NotFound
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.diff import diff_files
@@ -77,6 +77,17 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
         sources=[version.subject],
         moment=moment,
     )
+
+
+def due(workspace: Workspace, moment: float) -> list[str]:
+    """The monitors that `charkh up` collects at `moment` (seconds since the epoch): their `every` has passed."""
+    waiting: list[str] = []
+    for name, settings in sorted(workspace.settings.monitor.items()):
+        if settings.every:
+            last = workspace.store.queries.ask(LatestCollection(monitor=name))
+            if last is None or moment - last.at >= parse_duration(settings.every):
+                waiting.append(name)
+    return waiting
 
 
 def scored(logged: pl.DataFrame, prepare: Prepare) -> pl.DataFrame:

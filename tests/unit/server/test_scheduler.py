@@ -2,10 +2,12 @@
 
 import logging
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from charkh.core.errors import Invalid, Unavailable
+from charkh.core.gates import Verdict
 from charkh.loops.loop import Decided, Decision
 from charkh.server import scheduler
 from charkh.server.scheduler import Scheduler
@@ -76,3 +78,22 @@ def test_a_stopped_scheduler_begins_no_further_loop(workspace: Workspace, monkey
     made.stop(0)
     made.round()
     assert made.stop(0)
+
+
+def test_a_round_collects_the_monitors_that_are_due(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    met = Verdict(condition="psi > 0.2", met=True, reason="psi is 0.4")
+
+    def collected(_workspace: Workspace, name: str) -> object:
+        if name == "quiet":
+            raise Invalid("nobody has asked", code="monitor.no_requests")
+        return SimpleNamespace(alerts=(met,))
+
+    monkeypatch.setattr(scheduler, "due", lambda _workspace, _moment: ["delay", "quiet"])
+    monkeypatch.setattr(scheduler, "watch", collected)
+    monkeypatch.setattr(scheduler, "turn_loop", lambda _workspace, name: refused(name))
+    with caplog.at_level(logging.INFO, "charkh.server"):
+        Scheduler(workspace, 0).round()
+    assert "monitor delay: psi > 0.2: psi is 0.4" in caplog.text
+    assert "quiet" not in caplog.text

@@ -1,0 +1,103 @@
+"""Watching an endpoint of a real workspace: drift since the last look, and truth that comes late."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from charkh.core.errors import Invalid, NotFound
+from charkh.datasets.add import add_table
+from charkh.endpoints.answer import infer
+from charkh.endpoints.servable import Servable
+from charkh.workspace.ambient import use
+from charkh.workspace.serving import Serving
+from charkh.workspace.tables import add
+from charkh.workspace.training import model, register
+from charkh.workspace.watching import due, watch
+from charkh.workspace.workspace import Workspace, open_workspace
+
+SETTINGS = """
+[endpoint.late]
+model = "late@1"
+[monitor.late]
+truth = "truth on trip within 30d"
+target = "late"
+alert = ["psi > 0.2"]
+every = "1h"
+[monitor.other]
+endpoint = "late"
+"""
+
+
+def trips(start: int, rows: int, shift: float = 0.0) -> pl.DataFrame:
+    """Trips with an id, of which longer ones are late more often."""
+    draw = np.random.default_rng(start)
+    distance = draw.normal(shift, 1, rows)
+    late = draw.random(rows) < 1 / (1 + np.exp(-2 * distance))
+    return pl.DataFrame({"trip": np.arange(start, start + rows) * 1.0, "distance": distance, "late": late})
+
+
+def ask(servable: Servable, rows: pl.DataFrame) -> None:
+    """One inference request with all the rows."""
+    shape = [rows.height]
+    inputs = [
+        {"name": name, "datatype": "FP64", "shape": shape, "data": rows[name].to_list()}
+        for name in ("trip", "distance")
+    ]
+    infer(servable, json.dumps({"inputs": inputs}).encode())
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    (tmp_path / "charkh.toml").write_text(SETTINGS)
+    with open_workspace(tmp_path) as opened, use(opened):
+        known = add("trips", trips(0, 2000))
+        features = known.frame.select("trip", "distance")
+        estimator = LogisticRegression().fit(features, known.frame["late"])
+        register("late", model(estimator, example=features.head(3), data=known))
+        yield opened
+
+
+def test_nothing_was_asked(workspace: Workspace) -> None:
+    Serving(workspace)()
+    with pytest.raises(Invalid, match="nobody has asked late"):
+        watch(workspace, "late")
+    with pytest.raises(NotFound, match="no monitor 'lat'"):
+        watch(workspace, "lat")
+
+
+def test_drift_is_of_the_requests_since_the_last_look(workspace: Workspace) -> None:
+    (servable,) = Serving(workspace)()
+    assert due(workspace, 0.0) == ["late"]
+    ask(servable, trips(0, 1000))
+    calm = watch(workspace, "late")
+    ask(servable, trips(3000, 1000, shift=2.0))
+    moved = watch(workspace, "late")
+    by_name = {column.column: column for column in moved.drift.columns}
+    assert not next(column for column in calm.drift.columns if column.column == "distance").drifted
+    assert by_name["distance"].drifted
+    assert [alert.condition for alert in moved.alerts] == ["psi > 0.2"]
+    assert moved.facts["rows"] == 1000
+    assert due(workspace, 0.0) == []
+
+
+def test_truth_meets_the_predictions_that_waited_for_it_and_no_others(workspace: Workspace) -> None:
+    (servable,) = Serving(workspace)()
+    first, second, third = trips(5000, 500), trips(6000, 500), trips(7000, 500)
+    ask(servable, first)
+    assert watch(workspace, "late").performance is None
+    add_table(workspace.store, "truth", first.select("trip", "late"), file="1.parquet")
+    ask(servable, second)
+    one = watch(workspace, "late").performance
+    assert one is not None
+    assert (one.predictions, one.matched) == (500, 500)
+    assert one.metrics["auc"] > 0.75
+    add_table(workspace.store, "truth", second.select("trip", "late").head(300), file="2.parquet", append=True)
+    ask(servable, third)
+    two = watch(workspace, "late").performance
+    assert two is not None
+    assert (two.predictions, two.matched) == (500, 300)
