@@ -117,7 +117,8 @@ def test_a_life_of_charkh_up(server: Server) -> None:
     assert "hour: 1.0" in while_it_runs.stdout
 
     status, report = server.ask("/api/monitors/collect?name=delay", {})
-    assert (status, report["monitor"], report["facts"]["rows"]) == (200, "delay", 2), report
+    assert (status, report["monitor"]) == (200, "delay"), report
+    assert report["facts"]["rows"] >= len(ROWS)
     nobody_asked = charkh(server.folder, "monitor", "collect", "delay")
     assert nobody_asked.returncode == 2
     assert "nobody has asked delay since" in nobody_asked.stderr
