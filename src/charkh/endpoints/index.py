@@ -251,7 +251,7 @@ def portray_deployment(connection: Connection, identifier: str) -> Description |
         ("answers now", "yes" if found.current else "no"),
         *((("reason", made.reason),) if made.reason else ()),
     ]
-    return Description(title=f"{made.endpoint} ({identifier[:8]})", lines=tuple(lines))
+    return Description(title=f"deployment of {made.endpoint}", lines=tuple(lines))
 
 
 def portray_endpoint(connection: Connection, name: str) -> Description | None:
