@@ -22,9 +22,11 @@ from charkh.recipes.document import parse_recipe
 from charkh.recipes.find import find as find_recipe
 from charkh.recipes.find import load as load_recipe
 from charkh.recipes.record import record as record_recipe
+from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.runs.active import current
 from charkh.workspace.ambient import workspace
+from charkh.workspace.workspace import Workspace
 
 FromTable = Callable[[Table], Table]
 
@@ -90,18 +92,15 @@ def recipe(source: str | Path) -> FromTable:
     """
     opened = workspace()
     store = opened.store
-    path = opened.folder / source
-    if Path(source).suffix == ".json":
-        steps = parse_recipe(_read(path, "recipe"), str(source))
-        version = record_recipe(store, steps, Path(source).stem)
-    else:
-        version = find_recipe(store, str(source))
-    pinned = load_recipe(store, version)
+    version_of = _from_file(opened, Path(source)) if Path(source).suffix == ".json" else _recorded(opened, str(source))
 
-    def applied(table: Table) -> Table:
+    @effect
+    def apply_recipe(table: Table) -> Table:
+        version = version_of()
+        pinned = load_recipe(store, version)
         return table.having(apply(pinned, table.frame, tables=read_tables(store, pinned)), version.subject)
 
-    return applied
+    return apply_recipe
 
 
 def check(source: str | Path) -> FromTable:
@@ -118,7 +117,8 @@ def check(source: str | Path) -> FromTable:
     opened = workspace()
     suite = parse_suite(_read(opened.folder / source, "check").decode(), str(source))
 
-    def checked(table: Table) -> Table:
+    @effect
+    def run_checks(table: Table) -> Table:
         result = run_check(suite, table.frame)
         about = next((origin for origin in table.origins if origin.startswith("dataset:")), "")
         active = current()
@@ -126,7 +126,7 @@ def check(source: str | Path) -> FromTable:
         recorded = record_check(opened.store, Path(source).stem, result, about=about, made_by=made_by)
         return table.having(gate(result).good, recorded.subject)
 
-    return checked
+    return run_checks
 
 
 def split(
@@ -144,6 +144,17 @@ def split(
     See `charkh.datasets.split.split_by_time` for the arguments.
     """
     return split_by_time(table, target=target, time=time, test=test, drop=drop, unknown=unknown, allow=allow)
+
+
+def _from_file(opened: Workspace, source: Path) -> Callable[[], RecipeVersion]:
+    """Records the recipe of a file when it is used; recording what is recorded already changes nothing."""
+    steps = parse_recipe(_read(opened.folder / source, "recipe"), str(source))
+    return lambda: record_recipe(opened.store, steps, source.stem)
+
+
+def _recorded(opened: Workspace, ref: str) -> Callable[[], RecipeVersion]:
+    version = find_recipe(opened.store, ref)
+    return lambda: version
 
 
 def _read(path: Path, what: str) -> bytes:
