@@ -24,13 +24,11 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         path: folder of an embedded store, relative to the workspace.
         journal: `postgresql://…` for a team's journal and catalog, or empty for the folder.
         blobs: `s3://bucket/prefix` for bytes, or empty for the folder.
-        cache_bytes: upper bound of the local cache of rebuilt tables and remote packs.
     """
 
     path: str = ".charkh"
     journal: str = ""
     blobs: str = ""
-    cache_bytes: int = 10 * 1024**3
 
 
 class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
