@@ -65,7 +65,7 @@ class PackVault:
             return self._put_whole(data, suffix)
         return self._put_stream(BytesIO(data).readinto, suffix, None)
 
-    def put_file(self, path: Path, progress: Progress | None = None) -> FileRef:
+    def put_file(self, path: Path | str, progress: Progress | None = None) -> FileRef:
         descriptor = _open(path)
         try:
             before = os.fstat(descriptor)
@@ -278,7 +278,7 @@ def _cut_to(content: bytes, start: int, end: int | None) -> Iterator[bytes]:
         yield content
 
 
-def _open(path: Path) -> int:
+def _open(path: Path | str) -> int:
     try:
         # A pipe without a writer would block for ever.
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -290,7 +290,7 @@ def _open(path: Path) -> int:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> Unavailable:
+def _unreadable(path: Path | str, error: OSError) -> Unavailable:
     return Unavailable(
         f"cannot read {path}: {error.strerror or error}",
         code="asset.unreadable",
@@ -299,7 +299,7 @@ def _unreadable(path: Path, error: OSError) -> Unavailable:
     )
 
 
-def _changed(path: Path) -> Conflict:
+def _changed(path: Path | str) -> Conflict:
     return Conflict(
         f"{path} changed while it was read",
         code="asset.changed",

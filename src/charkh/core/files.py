@@ -1,9 +1,12 @@
-"""How events name bytes: a file by its content, a tree by its root; no I/O."""
+"""How events name bytes: a file by its content, a tree by its root; no I/O.
+
+Files and entries come in hundred thousands and hold no more than texts, so the garbage collector need not look at them.
+"""
 
 import msgspec
 
 
-class FileRef(msgspec.Struct, frozen=True, array_like=True):
+class FileRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A file's content in the vault.
 
     Attributes:
@@ -22,7 +25,7 @@ class FileRef(msgspec.Struct, frozen=True, array_like=True):
         return self.root or self.digest
 
 
-class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
+class TreeEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One file of a tree: its path (`/` between parts, `charkh.core.refs.parse_path`) and content."""
 
     path: str

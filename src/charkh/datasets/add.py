@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ from charkh.ports.store import Store
 from charkh.ports.vault import Progress
 
 PART = "part.parquet"
+LARGE = 16 * 1024 * 1024
+"""Bytes from which a table is looked at and stored at once; a smaller one is stored when it is known to be one."""
 _ATTEMPTS = 5
 
 
@@ -98,13 +101,12 @@ def add_files(
     said = bounded_message(message)
     checked_reading(reading or Reading())
     files = local_files(paths)
-    shape = None
     if not as_files and is_table([file.path for file in files]):
         used = reading or (_reading_of(store, name) if append else Reading())
-        shape = read_shape(files, used)
-    entries = [TreeEntry(file.path, store.vault.put_file(file.disk, progress), file.executable) for file in files]
-    if shape is not None:
+        shape, entries = _put_table(store, files, used, progress)
         _refuse_changed(files)
+    else:
+        shape, entries = None, _put_files(store, files, progress)
     return _commit(
         store,
         Addition(
@@ -171,6 +173,31 @@ def add_table(
     )
 
 
+def _put_table(
+    store: Store, files: Sequence[LocalFile], reading: Reading, progress: Progress | None
+) -> tuple[TableShape, list[TreeEntry]]:
+    """The table that files make, and their bytes in the vault."""
+    if sum(file.size for file in files) < LARGE:
+        return read_shape(files, reading), _put_files(store, files, progress)
+    with ThreadPoolExecutor(1, thread_name_prefix="charkh-shape") as beside:
+        looking = beside.submit(read_shape, files, reading)
+
+        def go_on(size: int) -> None:
+            if looking.done():
+                # What is no table need not be stored to its end.
+                looking.result()
+            if progress:
+                progress(size)
+
+        entries = _put_files(store, files, go_on)
+        return looking.result(), entries
+
+
+def _put_files(store: Store, files: Sequence[LocalFile], progress: Progress | None) -> list[TreeEntry]:
+    put = store.vault.put_file
+    return [TreeEntry(file.path, put(file.place, progress), file.executable) for file in files]
+
+
 def _parquet(frame: pl.DataFrame) -> bytes:
     if not frame.width:
         raise Invalid("a table without columns", code="dataset.no_columns", hint="Select at least one column.")
@@ -210,7 +237,7 @@ def _refuse_changed(files: Sequence[LocalFile]) -> None:
         status = file.disk.stat()
         if (status.st_size, status.st_mtime_ns) != (file.size, file.changed):
             raise Conflict(
-                f"{file.disk} changed while it was added",
+                f"{file.place} changed while it was added",
                 code="dataset.file_changed",
                 hint="Wait until nothing writes to it and add it again.",
             )

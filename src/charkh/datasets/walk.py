@@ -17,13 +17,26 @@ _PLAIN = re.compile(r"[A-Za-z0-9_\-./ ]{1,255}")
 
 
 class LocalFile(NamedTuple):
-    """A file on disk and the path that it has in the dataset."""
+    """A file on disk and the path that it has in the dataset.
+
+    Attributes:
+        path: in the dataset.
+        place: on disk; a text, because a `Path` for each of many small files takes as long as reading them.
+        size: bytes.
+        changed: when its content last changed, in nanoseconds.
+        executable: its owner may execute it.
+    """
 
     path: str
-    disk: Path
+    place: str
     size: int
     changed: int
     executable: bool
+
+    @property
+    def disk(self) -> Path:
+        """Its place on disk."""
+        return Path(self.place)
 
 
 def local_files(paths: Sequence[Path]) -> tuple[LocalFile, ...]:
@@ -65,17 +78,17 @@ def _files_of(given: Path) -> Iterator[LocalFile]:
     except OSError as error:
         raise Unavailable(f"cannot read {given}: {error.strerror}", code="dataset.unreadable") from error
     if not stat.S_ISDIR(status.st_mode):
-        yield _local_file(given.resolve().name if given.name in {"", ".", ".."} else given.name, given, status)
+        yield _local_file(given.resolve().name if given.name in {"", ".", ".."} else given.name, str(given), status)
         return
     empty = True
-    for file in _walk(given, "", given.resolve()):
+    for file in _walk(str(given), "", given.resolve()):
         empty = False
         yield file
     if empty:
         raise Invalid(f"the folder {given} has no files", code="dataset.no_files", hint="Name one that has some.")
 
 
-def _walk(folder: Path, prefix: str, root: Path) -> Iterator[LocalFile]:
+def _walk(folder: str, prefix: str, root: Path) -> Iterator[LocalFile]:
     try:
         with os.scandir(folder) as scanned:
             entries = list(scanned)
@@ -86,9 +99,9 @@ def _walk(folder: Path, prefix: str, root: Path) -> Iterator[LocalFile]:
             yield _linked(entry, prefix + entry.name, root)
         elif entry.is_dir():
             if entry.name not in SKIPPED_FOLDERS:
-                yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", root)
+                yield from _walk(entry.path, f"{prefix}{entry.name}/", root)
         else:
-            yield _local_file(prefix + entry.name, folder / entry.name, entry.stat())
+            yield _local_file(prefix + entry.name, entry.path, entry.stat())
 
 
 def _linked(entry: os.DirEntry[str], path: str, root: Path) -> LocalFile:
@@ -104,15 +117,15 @@ def _linked(entry: os.DirEntry[str], path: str, root: Path) -> LocalFile:
             code="dataset.link",
             hint="Put the files themselves there, or name the other folder as well.",
         )
-    return _local_file(path, target, target.stat())
+    return _local_file(path, str(target), target.stat())
 
 
-def _local_file(path: str, disk: Path, status: os.stat_result) -> LocalFile:
+def _local_file(path: str, place: str, status: os.stat_result) -> LocalFile:
     if not stat.S_ISREG(status.st_mode):
         raise Invalid(
-            f"{disk} is neither a file nor a folder", code="dataset.not_a_file", hint="Leave it out of the folder."
+            f"{place} is neither a file nor a folder", code="dataset.not_a_file", hint="Leave it out of the folder."
         )
     # The common case first: the full grammar costs more than reading a small file does.
     plain = _PLAIN.fullmatch(path) is not None and path.count("/") < 32
     executable = bool(status.st_mode & stat.S_IXUSR)
-    return LocalFile(path if plain else parse_path(path), disk, status.st_size, status.st_mtime_ns, executable)
+    return LocalFile(path if plain else parse_path(path), place, status.st_size, status.st_mtime_ns, executable)

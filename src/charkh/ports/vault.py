@@ -25,7 +25,7 @@ class Vault(Protocol):
         """Store bytes. `hint` is a file name whose suffix tells how to cut them."""
         ...
 
-    def put_file(self, path: Path, progress: Progress | None = None) -> FileRef:
+    def put_file(self, path: Path | str, progress: Progress | None = None) -> FileRef:
         """Store a file's content.
 
         Raises:

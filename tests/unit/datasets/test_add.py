@@ -1,5 +1,6 @@
 """Adding files and tables: numbers, batches, provenance, and what is refused."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -294,9 +295,9 @@ def test_progress_counts_bytes(store: Store, folder: Path) -> None:
 def test_a_file_that_changes_meanwhile_is_refused(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put = store.vault.put_file
 
-    def put_and_write(path: Path, progress: Any = None) -> Any:
+    def put_and_write(path: str, progress: Any = None) -> Any:
         ref = put(path, progress)
-        path.write_text("day,late\n8,true\n9,true\n10,false\n")
+        Path(path).write_text("day,late\n8,true\n9,true\n10,false\n")
         return ref
 
     monkeypatch.setattr(store.vault, "put_file", put_and_write)
@@ -437,3 +438,34 @@ def test_names_that_look_like_patterns_or_addresses(store: Store, tmp_path: Path
         write_rows(pl.DataFrame({"x": [0]}), tmp_path / f"more[{index}]{suffix}")
     (tmp_path / "cache[1]").rename(tmp_path.parent / f"cache{suffix}")
     assert add_files(store, "x", [tmp_path]).made.batch.rows == sniff.MANY
+
+
+def test_a_large_table_is_looked_at_while_it_is_stored(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = add_files(store, "small", [folder / "jan.csv", folder / "mar.csv"]).made
+    monkeypatch.setattr(add, "LARGE", 0)
+    stored: list[int] = []
+    large = add_files(store, "large", [folder / "jan.csv", folder / "mar.csv"], progress=stored.append).made
+    assert (large.tree, large.schema, large.rows) == (small.tree, small.schema, small.rows)
+    assert sum(stored) == large.tree.size
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Does what it is given before it returns."""
+
+    def submit(self, *arguments: Any, **named: Any) -> Any:
+        job = super().submit(*arguments, **named)
+        wait([job])
+        return job
+
+
+def test_what_is_no_table_is_not_stored_to_its_end(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "bad.csv").write_text("day,late\n1\n2,true\n3\n")
+    monkeypatch.setattr(add, "LARGE", 0)
+    monkeypatch.setattr(add, "ThreadPoolExecutor", AtOnce)
+    stored: list[int] = []
+    with pytest.raises(Invalid, match="line 2"):
+        add_files(store, "x", [folder / "bad.csv", folder / "jan.csv"], progress=stored.append)
+    assert stored == []
+    assert store.queries.ask(NewestVersion(name="x")) is None
