@@ -22,7 +22,7 @@ KIND_PATTERN = re.compile(r"[a-z][a-z0-9_.]*/[0-9]+")
 MAX_FACT_TEXT = 1000
 
 
-class Edge(msgspec.Struct, frozen=True, array_like=True):
+class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One lineage edge: (`source`, `relation`, `target`), subjects written `noun:id`.
 
     An edge points from what was made to what it was made from.
@@ -57,7 +57,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     drops: tuple[str, ...] = ()
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A stamped fact, as it lies in the journal.
 
     Attributes:

@@ -5,9 +5,10 @@ stamp column for each (`Event.stamp`: clock and id, a total order).
 """
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, Insert, LargeBinary, Table, or_
+from sqlalchemy import Connection, Float, Insert, LargeBinary, Table, or_
 from sqlalchemy.dialects import sqlite
 
 Row = Mapping[str, Any]
@@ -61,8 +62,8 @@ def insert_rows(connection: Connection, statement: Insert, rows: Sequence[Row]) 
     dialect, names = connection.dialect, list(rows[0])
     compiled = statement.compile(dialect=dialect, column_keys=names)
     columns = cast(Table, statement.table).c
-    # Bytes go to both drivers as they are.
-    types = {name: columns[name].type for name in names if not isinstance(columns[name].type, LargeBinary)}
+    # Bytes and floats go to both drivers as they are.
+    types = {name: columns[name].type for name in names if not isinstance(columns[name].type, LargeBinary | Float)}
     converters = {name: kind.dialect_impl(dialect).bind_processor(dialect) for name, kind in types.items()}
     converting = {name: convert for name, convert in converters.items() if convert is not None}
     ready: Sequence[Row] = rows
@@ -71,8 +72,10 @@ def insert_rows(connection: Connection, statement: Insert, rows: Sequence[Row]) 
     order = compiled.positiontup if compiled.positional else None
     if order is None:
         connection.exec_driver_sql(str(compiled), [dict(row) for row in ready])
+    elif len(order) == 1:
+        connection.exec_driver_sql(str(compiled), [(row[order[0]],) for row in ready])
     else:
-        connection.exec_driver_sql(str(compiled), [tuple([row[name] for name in order]) for row in ready])
+        connection.exec_driver_sql(str(compiled), list(map(itemgetter(*order), ready)))
 
 
 def insert_into(connection: Connection, table: Table) -> Any:

@@ -35,7 +35,7 @@ EndStatus = Literal["finished", "failed"]
 Status = Literal["running", "finished", "failed", "lost"]
 
 
-class RunStarted(msgspec.Struct, frozen=True, kw_only=True):
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Body of `run.started/1`; a run that goes on after a restart says it again, and the earliest stays.
 
     Attributes:
@@ -97,7 +97,7 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
     gpus: tuple[str, ...] = ()
 
 
-class RunParams(msgspec.Struct, frozen=True, kw_only=True):
+class RunParams(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Body of `run.params/1`; of two values for one param the first shows, beside the conflict.
 
     Attributes:
@@ -139,7 +139,7 @@ class RunLinked(msgspec.Struct, frozen=True, kw_only=True):
     run: str
 
 
-class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
+class RunEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Body of `run.ended/1`.
 
     Attributes:
@@ -155,7 +155,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
     lost: int = 0
 
 
-class SeriesSummary(msgspec.Struct, frozen=True, array_like=True):
+class SeriesSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one segment holds of one metric.
 
     Attributes:
@@ -187,7 +187,7 @@ class SeriesSummary(msgspec.Struct, frozen=True, array_like=True):
         return series_name(self.key, self.context)
 
 
-class RunSealed(msgspec.Struct, frozen=True, kw_only=True):
+class RunSealed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Body of `run.sealed/1`: a data segment has been rewritten into a blob.
 
     Attributes:

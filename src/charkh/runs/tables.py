@@ -5,6 +5,7 @@ Every fold is a join: rows are added, the earliest or latest is kept, or the gre
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -182,10 +183,15 @@ def shown_rank(writer: str, attempt: int, summary: SeriesSummary, segment: str) 
     Rank 0 before rank 1, a process before those it started; then the greatest step; of one step the later
     attempt, and the later point.
     """
-    first, second, name = writer_order(writer)
-    order = f"{_inverted(first)}{_inverted(second + 1)}"
+    order, mark = _order_of(writer)
     late = f"{attempt:016x}{max(0, int(summary.last_time * 1e6)):016x}"
-    return f"{order}{summary.last_step + _GREATEST_STEP:016x}{late}{segment}{name if first == 1 << 62 else ''}"
+    return f"{order}{summary.last_step + _GREATEST_STEP:016x}{late}{segment}{mark}"
+
+
+@lru_cache(maxsize=1024)
+def _order_of(writer: str) -> tuple[str, str]:
+    first, second, name = writer_order(writer)
+    return f"{_inverted(first)}{_inverted(second + 1)}", name if first == 1 << 62 else ""
 
 
 def param_row(run: str, name: str, value: Any, stamp: str, large: bytes | None = None) -> Row:
@@ -263,8 +269,9 @@ def _fold_params(connection: Connection, events: Sequence[Event]) -> None:
     rows: list[Row] = []
     bodies = [(event, body_of(event, RunParams)) for event in events]
     for event, body in bodies:
-        rows += [param_row(body.run, name, value, event.stamp) for name, value in body.values.items()]
-        rows += [param_row(body.run, name, None, event.stamp, _encode(file)) for name, file in body.large.items()]
+        run, stamp = body.run, event.stamp
+        rows += [param_row(run, name, value, stamp) for name, value in body.values.items()]
+        rows += [param_row(run, name, None, stamp, _encode(file)) for name, file in body.large.items()]
     keep_rows(connection, params, rows, stamp="stamp", keep="earliest")
     said = [
         {"event": event.id, "run": body.run, "body": bytes(event.body), "stamp": event.stamp} for event, body in bodies
