@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
 
 from charkh.core.clock import Clock
 from charkh.core.digests import digest_of
@@ -13,6 +14,9 @@ from charkh.core.events import Event, Recorded, decode_event
 from charkh.ports.journal import Cursor, Journal
 from charkh.ports.projections import Projection
 from charkh.stores.catalog_state import keep_decided, make_tables, put_aside, read_cursor, write_cursor
+
+UNFOLDABLE = (Corrupt, ValueError, OverflowError, DataError, IntegrityError)
+"""What a fold raises for a body that says what no table can hold: a number beyond 64 bits, NaN where a time belongs."""
 
 
 class Folder:
@@ -96,9 +100,16 @@ class Folder:
         try:
             with connection.begin_nested():
                 projection.fold(connection, events)
-        except Corrupt as error:
+        except UNFOLDABLE as error:
             if len(events) == 1:
-                put_aside(connection, events[0].id, projection.name, error.message)
+                put_aside(connection, events[0].id, projection.name, _reason(error))
                 return
             for event in events:
                 self._fold_one(connection, projection, [event])
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Corrupt):
+        return error.message
+    cause = error.orig if isinstance(error, DataError | IntegrityError) else error
+    return f"it says what the catalog cannot hold: {cause}"

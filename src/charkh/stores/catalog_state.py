@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -26,7 +25,7 @@ _projections = Table(
     "catalog_projection",
     _metadata,
     Column("name", String, primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("version", String, nullable=False),
 )
 _cursor = Table(
     "catalog_cursor",
@@ -55,20 +54,20 @@ def is_prepared(connection: Connection, projections: Iterable[Projection]) -> bo
     if not inspect(connection).has_table(_projections.name):
         return False
     known = _versions(connection)
-    return all(known.get(each.name) == each.version for each in projections)
+    return all(known.get(each.name) == _version(each) for each in projections)
 
 
 def make_tables(connection: Connection, projections: Iterable[Projection]) -> Sequence[Projection]:
     """Create what is missing, empty the tables of projections whose version changed, and return those."""
     _metadata.create_all(connection)
     known = _versions(connection)
-    changed = [each for each in projections if known.get(each.name) != each.version]
+    changed = [each for each in projections if known.get(each.name) != _version(each)]
     for each in changed:
         each.tables.drop_all(connection)
         each.tables.create_all(connection)
         connection.execute(delete(_set_aside).where(_set_aside.c.projection == each.name))
         connection.execute(delete(_projections).where(_projections.c.name == each.name))
-        connection.execute(_projections.insert(), {"name": each.name, "version": each.version})
+        connection.execute(_projections.insert(), {"name": each.name, "version": _version(each)})
     return changed
 
 
@@ -120,5 +119,10 @@ def set_aside_rows(connection: Connection) -> list[tuple[str, str, str]]:
     return sorted((row.event_id, row.projection, row.reason) for row in rows)
 
 
-def _versions(connection: Connection) -> Mapping[str, int]:
+def _version(projection: Projection) -> str:
+    """What the tables were folded by: a kind that was unknown then, and is known now, is folded from the start too."""
+    return " ".join((str(projection.version), *sorted(projection.kinds or ())))
+
+
+def _versions(connection: Connection) -> Mapping[str, str]:
     return {row.name: row.version for row in connection.execute(select(_projections))}
