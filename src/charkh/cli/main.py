@@ -26,7 +26,7 @@ import msgspec
 import typer
 
 from charkh.cli.exit_codes import INTERRUPTED, exit_code
-from charkh.core.errors import CharkhError
+from charkh.core.errors import CharkhError, Unavailable
 from charkh.core.ids import new_id
 
 NOUNS: dict[str, str] = {
@@ -59,9 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CharkhError as error:
         sys.stderr.write(_described(error, as_json="--json" in given))
         sys.exit(exit_code(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        # Typer turns an interrupt in a command into an exit with this code, and says nothing.
+        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
+            raise
         sys.stderr.write("interrupted; what was done is kept\n")
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.filename is None:
+            sys.stderr.write(_reported(error))
+            sys.exit(1)
+        refused = _refused(error)
+        sys.stderr.write(_described(refused, as_json="--json" in given))
+        sys.exit(exit_code(refused))
     except Exception as error:  # noqa: BLE001 - the edge of the process: a bug of ours, said as such
         sys.stderr.write(_reported(error))
         sys.exit(1)
@@ -113,6 +123,15 @@ def _described(error: CharkhError, *, as_json: bool) -> str:
         return msgspec.json.encode(shape, enc_hook=str).decode() + "\n"
     hint = f"  hint: {error.hint}\n" if error.hint else ""
     return f"error: {error.message}\n{hint}"
+
+
+def _refused(error: OSError) -> Unavailable:
+    """A file or folder that the user named and the system does not give."""
+    return Unavailable(
+        f"cannot use {error.filename}: {error.strerror}",
+        code="file.unavailable",
+        hint="Look at the path, its permissions and the free space, and run it again: what was done is kept.",
+    )
 
 
 def _reported(error: Exception) -> str:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from charkh.cli import main as framework
 from charkh.cli.exit_codes import EXIT_CODES, exit_code
 from charkh.cli.main import NOUNS, main
 from charkh.cli.opening import VARIABLE, starting_folder
-from charkh.core.errors import CharkhError, Corrupt, NotFound, error_classes
+from charkh.core.errors import CharkhError, Corrupt, NotFound, Unavailable, error_classes
 
 
 class Failing:
@@ -77,6 +78,30 @@ def test_an_interruption_says_that_what_was_done_is_kept(
 ) -> None:
     assert exited(monkeypatch, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "interrupted; what was done is kept\n"
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def wait() -> None:  # pyright: ignore[reportUnusedFunction]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(framework, "command_line", lambda _given: app)
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "interrupted; what was done is kept\n"
+
+
+@pytest.mark.parametrize("kind", [PermissionError, IsADirectoryError, FileNotFoundError])
+def test_a_file_that_the_system_does_not_give_is_no_bug(
+    kind: type[OSError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exited(monkeypatch, kind(13, "No way", "some/where.json")) == EXIT_CODES[Unavailable]
+    said = capsys.readouterr().err
+    assert said.startswith("error: cannot use some/where.json: No way\n  hint: ")
+    assert exited(monkeypatch, OSError("no file is to blame")) == 1
 
 
 def test_a_bug_has_an_id_and_its_traceback_on_request(
