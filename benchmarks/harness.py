@@ -29,7 +29,10 @@ def peer_python(name: str, *requirements: str) -> Path | None:
     wanted = json.dumps(sorted(requirements))
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
-    uv = shutil.which("uv") or str(ROOT / ".venv-bootstrap" / "bin" / "uv")
+    uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".venv-bootstrap" / "bin"))
+    if uv is None:
+        print(f"{name} is left out: installing it needs uv (make setup, or https://docs.astral.sh/uv)", file=sys.stderr)
+        return None
     commands = (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
         [uv, "pip", "install", "--quiet", "--python", str(python), *requirements],
@@ -37,7 +40,7 @@ def peer_python(name: str, *requirements: str) -> Path | None:
     for command in commands:
         result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "UV_NO_CONFIG": "1"})
         if result.returncode:
-            print(f"{name} cannot be installed: {result.stderr.strip()[-400:]}", file=sys.stderr)
+            print(f"{name} is left out: it cannot be installed: {result.stderr.strip()[-400:]}", file=sys.stderr)
             return None
     stamp.write_text(wanted)
     return python
@@ -47,8 +50,16 @@ def program(name: str) -> str | None:
     """An installed program's path; None, with how to install it on stderr, where it is missing."""
     found = shutil.which(name)
     if found is None:
-        print(f"{name} is not installed; run scripts/install-test-components {name}", file=sys.stderr)
+        print(f"{name} is left out: run scripts/install-test-components {name}", file=sys.stderr)
     return found
+
+
+def version_of(python: Path | None, package: str) -> str | None:
+    """The installed version of a peer's package; None without a peer."""
+    if python is None:
+        return None
+    code = f"import importlib.metadata; print(importlib.metadata.version({package!r}))"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextmanager
@@ -65,8 +76,15 @@ def workplace() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def clock(action: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+def clock(action: Callable[[], object], *, settled: bool = False) -> float:
+    """Seconds that a call takes.
+
+    Args:
+        action: what is timed.
+        settled: wait first until the disks have what others wrote, so that nobody pays for the one before.
+    """
+    if settled:
+        os.sync()
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin

@@ -1,6 +1,8 @@
 """Start-up: how long a script waits before its first line, and before its first recorded run.
 
-The limit is a bare interpreter; the peer is `import mlflow`. Each reading is a fresh process, files in the page cache.
+The limit is a bare interpreter; the peer is `import mlflow`, and its first run into a SQLite file that is there
+already. charkh loads its rooms when they are used, so the time to a first recorded run says more than that of the
+import. Each reading is a fresh process, files in the page cache.
 """
 
 import json
@@ -9,14 +11,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import clock, in_turn, median, peer_python, report, workplace
+from harness import clock, in_turn, median, peer_python, report, version_of, workplace
 
 ROUNDS = 7
 AIM_SECONDS = 0.1
+AIM_RUN_SECONDS = 0.5
 FIRST_RUN = """
 import charkh
 with charkh.run("first"):
     charkh.log(loss=0.5, step=1)
+"""
+MLFLOW_RUN = """
+import mlflow
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+with mlflow.start_run():
+    mlflow.log_metric("loss", 0.5, step=1)
 """
 READ_BACK = """
 import charkh, json
@@ -46,6 +55,7 @@ def main() -> None:
         }
         if mlflow is not None:
             contenders["import mlflow"] = lambda: seconds(mlflow, "import mlflow", folder)
+            contenders["mlflow run"] = lambda: seconds(mlflow, MLFLOW_RUN, folder)
         for contender in contenders.values():
             contender()
         readings = {name: median(values) for name, values in in_turn(ROUNDS, contenders).items()}
@@ -59,11 +69,14 @@ def main() -> None:
         charkh=readings["import charkh"],
         peer=readings.get("import mlflow"),
         limit=readings["python"],
-        aim=f"import charkh adds at most {AIM_SECONDS * 1000:.0f} ms to a bare interpreter",
-        holds=added <= AIM_SECONDS and losses == [0.5] * (ROUNDS + 1),
+        aim=f"import charkh adds at most {AIM_SECONDS * 1000:.0f} ms to a bare interpreter, and a script with one "
+        f"recorded run takes at most {AIM_RUN_SECONDS * 1000:.0f} ms",
+        holds=added <= AIM_SECONDS and readings["first run"] <= AIM_RUN_SECONDS and losses == [0.5] * (ROUNDS + 1),
         unit="s",
         added=added,
         first_recorded_run=readings["first run"],
+        peer_first_recorded_run=readings.get("mlflow run"),
+        peer_version=version_of(mlflow, "mlflow"),
     )
 
 

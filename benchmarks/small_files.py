@@ -2,9 +2,10 @@
 
     small_files.py [FILES] [KIB] [ROUNDS]          50000 files of 8 KiB, 3 rounds
 
-Limits are `cp -r`, and `cp -r` with a sync; peers are DVC (its cache is linked, so it copies nothing) and restic. Every
-contender is a fresh process with the files in the page cache. charkh and restic make durable what they add, DVC
-and `cp` do not. Contents are random, so that nobody gains by compressing. What charkh added is read back.
+Limits are `cp -r`, and `cp -r` with a sync; peers are DVC (its cache is linked, so it copies nothing) and restic.
+Every contender is a fresh process with the files in the page cache and nothing of others left to be written. charkh
+and restic make durable what they add, DVC and `cp` do not. Contents are random, so that nobody gains by compressing.
+What charkh added is read back.
 """
 
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from harness import clock, in_turn, median, peer_python, program, report, workplace
+from harness import clock, in_turn, median, peer_python, program, report, version_of, workplace
 
 FOLDERS_OF = 500
 DEFAULTS = (50_000, 8, 3)
@@ -64,6 +65,7 @@ def main() -> None:
         read_back_equal=equal,
         readings={name: round(value, 3) for name, value in middle.items()},
         restic=middle.get("restic add"),
+        peer_version=version_of(dvc, "dvc"),
     )
 
 
@@ -103,7 +105,7 @@ class Contest:
             if sync:
                 _run(["sync", "-f", target])
 
-        return clock(copy)
+        return clock(copy, settled=True)
 
     def _charkh(self, script: str, name: str, fresh: bool = False) -> float:
         if fresh or script == CHECKOUT:
@@ -111,7 +113,7 @@ class Contest:
         place = self._folder / "charkh"
         place.mkdir(exist_ok=True)
         target = self._source if script == ADD else self._folder / name
-        return clock(lambda: _run([sys.executable, "-c", script, place, target]))
+        return clock(lambda: _run([sys.executable, "-c", script, place, target]), settled=True)
 
     def _dvc_add(self) -> float:
         place = self._fresh("dvc")
@@ -119,14 +121,14 @@ class Contest:
         for line in ("init --no-scm -q", "config core.analytics false", "config cache.type reflink,hardlink,symlink"):
             self._dvc_run(line.split())
         _run(["cp", "-r", self._source, place / "data"])
-        return clock(lambda: self._dvc_run(["add", "-q", "data"]))
+        return self._dvc_again()
 
     def _dvc_again(self) -> float:
-        return clock(lambda: self._dvc_run(["add", "-q", "data"]))
+        return clock(lambda: self._dvc_run(["add", "-q", "data"]), settled=True)
 
     def _dvc_checkout(self) -> float:
         shutil.rmtree(self._folder / "dvc" / "data")
-        return clock(lambda: self._dvc_run(["checkout", "-q"]))
+        return clock(lambda: self._dvc_run(["checkout", "-q"]), settled=True)
 
     def _dvc_run(self, arguments: Sequence[str]) -> None:
         _run([self._dvc, "-m", "dvc", *arguments], cwd=self._folder / "dvc")
@@ -137,7 +139,7 @@ class Contest:
 
     def _restic_again(self) -> float:
         command = [self._restic, "-q", "backup", "."]
-        return clock(lambda: _run(command, cwd=self._source, env=self._restic_environment()))
+        return clock(lambda: _run(command, cwd=self._source, env=self._restic_environment()), settled=True)
 
     def _restic_environment(self, fresh: bool = False) -> dict[str, str]:
         place = self._fresh("restic") if fresh else self._folder / "restic"

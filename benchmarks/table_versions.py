@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import zstandard
-from harness import clock, in_turn, median, peer_python, program, report, workplace
+from harness import clock, in_turn, median, peer_python, program, report, version_of, workplace
 
 DEFAULTS = (1024, 3)
 MIB = 1024 * 1024
@@ -69,6 +69,7 @@ def main() -> None:
         read_back_equal=equal,
         stored_mib={name: round(value, 3) for name, value in stored.items()},
         seconds=times,
+        dvc_version=version_of(dvc, "dvc"),
     )
 
 
@@ -109,7 +110,7 @@ class Contest:
 
     def _copy(self, version: str) -> float:
         place = self._place("copies", fresh=version == "v1")
-        return clock(lambda: _run(["cp", self._table(version), place / version]))
+        return clock(lambda: _run(["cp", self._table(version), place / version]), settled=True)
 
     def _charkh(self, version: str, how: str) -> float:
         place = self._place(f"charkh-{how}", fresh=version == "v1")
@@ -142,7 +143,7 @@ class Contest:
 
     def _weighed(self, name: str, place: Path, action: Callable[[], object]) -> float:
         before = _size(place)
-        taken = clock(action)
+        taken = clock(action, settled=True)
         self.stored.setdefault(name, []).append((_size(place) - before) / MIB)
         return taken
 
