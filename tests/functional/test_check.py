@@ -26,6 +26,15 @@ def test_failing_rows_go_to_quarantine_and_the_rest_is_kept(charkh: Charkh) -> N
     said = charkh("check", "show", "people")
     assert "born in the future" in said
     assert 'check = "range"' in said
+    assert "about       people@1\n" in said
+    assert "quarantine  people.quarantine@1\n" in said
+    assert "\tpeople@1\t" in charkh("check", "list")
+    shown = charkh("dataset", "show", "people.quarantine")
+    assert "quarantined from  people@1\n" in shown
+
+    charkh.write("warning.toml", SUITE.replace("[[rule]]", '[[rule]]\nseverity = "warning"\nat_most = 0.5'))
+    assert "grown\ttolerated\t" in charkh("check", "run", "warning.toml", "people")
+    assert "grown\ttolerated\t1\t" in charkh("check", "show", "warning")
 
     charkh.write("strict.toml", SUITE.replace("0.5", "0.1"))
     assert "1 of 3 rows" in charkh.fails(4, "check", "run", "strict.toml", "people", "--as", "people.strict")

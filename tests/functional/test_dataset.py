@@ -25,6 +25,7 @@ def test_months_arrive(charkh: Any) -> None:
     assert first["made"]["message"] == "the first month"
     again = charkh.json("dataset", "add", "flights", "data", "--append")
     assert again["made"]["number"] == 2
+    assert charkh("dataset", "add", "flights", "data", "--append").endswith("; it was there already\n")
     assert "flights\t2\t2\ttable\t5\t2" in charkh("dataset", "list")
 
 
@@ -33,6 +34,8 @@ def test_a_version_is_shown(charkh: Any) -> None:
     text = charkh("dataset", "show", "flights")
     assert "flights@2" in text
     assert "5 rows of 3 columns in 2 files" in text
+    assert "appended to  flights@1\n" in text
+    assert "3 rows of 3 columns in 1 file," in charkh("dataset", "show", "flights@1")
     assert "origin\tString" in text
     shown = charkh.json("dataset", "show", "flights@2", "--files", "--head", "4")
     assert [entry[0] for entry in shown["files"]] == ["2013-01.csv", "2013-02.csv"]
@@ -83,8 +86,9 @@ def test_files_come_back_and_changes_are_kept(charkh: Any) -> None:
 
 def test_a_deleted_version_keeps_its_number(charkh: Any) -> None:
     months(charkh)
+    assert "charkh dataset delete flights@2" in charkh.fails(2, "dataset", "delete", "flights"), "no version is named"
     assert charkh.json("dataset", "delete", "flights@2")["deleted"] == "flights@2"
-    charkh.fails(13, "dataset", "show", "flights@2")
+    assert "`charkh dataset log flights`" in charkh.fails(13, "dataset", "show", "flights@2")
     assert [each["made"]["number"] for each in charkh.json("dataset", "log", "flights")] == [1]
     assert "flights@2 (deleted)" in charkh("dataset", "log", "flights", "--deleted")
     assert charkh.json("dataset", "add", "flights", "data", "--append")["made"]["number"] == 3

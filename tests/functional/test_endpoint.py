@@ -45,9 +45,10 @@ def test_from_a_registered_model_to_its_predictions(charkh: Any) -> None:
     assert len(answers) == 2
     (summary,) = charkh.json("endpoint", "list")
     assert (summary["name"], summary["deployments"]) == ("delay", 1)
-    assert made["made"]["model"] in charkh("endpoint", "list")
+    assert charkh("endpoint", "list").splitlines()[1].startswith("delay\tdelay@1\t")
     shown = charkh("endpoint", "show", "delay")
     assert "hour FP64" in shown
+    assert "answers   delay@1\n" in shown
     assert "the first" in shown
     found = charkh.json("endpoint", "predictions", "delay")
     assert [row["prediction_id"] for row in found] == [row["prediction_id"] for row in answers]

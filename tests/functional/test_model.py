@@ -41,6 +41,7 @@ def test_from_the_list_to_a_rollback_and_a_deletion(charkh: Any) -> None:
     history = [line.split("\t") for line in shown.splitlines() if line.startswith("champion\t")]
     assert [(row[1], row[4]) for row in history] == [("1", "rollback: psi"), ("2", "better"), ("1", "the first")]
     assert "champion" in charkh.fails(14, "model", "delete", "delay@1")
+    assert "charkh model delete delay@3" in charkh.fails(2, "model", "delete", "delay"), "no version is named"
     assert charkh.json("model", "delete", "delay@2", "--reason", "wrong year")["deleted"] == "delay@2"
     versions = charkh.json("model", "show", "delay@champion")["versions"]
     assert {each["made"]["number"]: each["deleted"] is not None for each in versions} == {3: False, 2: True, 1: False}

@@ -1,5 +1,6 @@
 """`charkh check`: infer, run, list and show."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +10,13 @@ from charkh.checks.check import Check
 from charkh.checks.document import format_suite, parse_suite
 from charkh.checks.find import find, load_suite
 from charkh.checks.index import Checks
-from charkh.checks.suite import CheckSuite
+from charkh.checks.suite import CheckSuite, Severity, Status
 from charkh.cli.documents import begin_document, read_document
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
+from charkh.cli.titles import titles_of
 from charkh.datasets.find import find as find_dataset
+from charkh.ports.store import Store
 
 if TYPE_CHECKING:
     from charkh.checks.result import CheckResult
@@ -69,6 +72,7 @@ def run_suite(
         version = find_dataset(store, dataset)
         result = run(rules, read_table(store, version))
         check = record(store, suite.stem, result, about=version.subject)
+        titles = _titles(store, check)
         kept = None
         if good and result.ok:
             origins = [("made_from", version.subject), ("made_from", check.subject)]
@@ -76,7 +80,7 @@ def run_suite(
     if json:
         write_json({"check": check, "outcomes": result.outcomes, "ok": result.ok, "kept": kept})
     else:
-        _write_result(check, result)
+        _write_result(check, result, titles)
         if kept is not None:
             write_line(f"kept as {kept.ref}")
     gate(result, version.ref)
@@ -92,11 +96,12 @@ def list_checks(
     with open_workspace() as workspace:
         about = find_dataset(workspace.store, dataset).subject if dataset else ""
         found = workspace.store.queries.ask(Checks(name=name, about=about))
+        titles = titles_of(workspace.store, (each.ran.about for each in found))
     if json:
         write_json(found)
         return
     write_table(
-        ["check", "id", "holds", "rows", "set aside", "about", "run"],
+        ["check", "id", "holds", "rows", "set aside", "about", "when"],
         [
             [
                 each.ran.name,
@@ -104,7 +109,7 @@ def list_checks(
                 each.ran.ok,
                 each.ran.rows,
                 each.ran.failed_rows,
-                each.ran.about,
+                titles[each.ran.about],
                 shown_time(each.at),
             ]
             for each in found
@@ -122,14 +127,15 @@ def show(
     with open_workspace() as workspace:
         found = find(workspace.store, check)
         suite = load_suite(workspace.store, found)
+        titles = _titles(workspace.store, found)
     if json:
         write_json({"check": found, "suite": suite})
         return
-    _write_check(found)
+    _write_check(found, titles)
     write_line()
     write_table(
         ["rule", "status", "rows", "why"],
-        [[count.rule, count.status.replace("_", " "), count.failed, count.reason] for count in found.ran.counts],
+        [[count.rule, _status(count.status, count.severity), count.failed, count.reason] for count in found.ran.counts],
     )
     write_line()
     write_line(format_suite(suite).rstrip())
@@ -140,26 +146,42 @@ def _read(path: Path) -> CheckSuite:
     return parse_suite(read_document(path, code="check.no_file", hint=hint), str(path))
 
 
-def _write_result(check: Check, result: "CheckResult") -> None:
-    _write_check(check)
+def _titles(store: Store, check: Check) -> dict[str, str]:
+    quarantine = f"dataset:{check.ran.quarantine}" if check.ran.quarantine else ""
+    return titles_of(store, (check.ran.about, quarantine))
+
+
+def _write_result(check: Check, result: "CheckResult", titles: Mapping[str, str]) -> None:
+    _write_check(check, titles)
     write_line()
     write_table(
         ["rule", "status", "found", "for example", "why"],
         [
-            [outcome.id, outcome.status.replace("_", " "), outcome.message, "; ".join(outcome.examples), outcome.reason]
+            [
+                outcome.id,
+                _status(outcome.status, outcome.severity),
+                outcome.message,
+                "; ".join(outcome.examples),
+                outcome.reason,
+            ]
             for outcome in result.outcomes
         ],
     )
 
 
-def _write_check(check: Check) -> None:
+def _status(status: Status, severity: Severity) -> str:
+    """A warning sets no row aside: what it finds stays in the table, within what the rule tolerates."""
+    return "tolerated" if (status, severity) == ("set_aside", "warning") else status.replace("_", " ")
+
+
+def _write_check(check: Check, titles: Mapping[str, str]) -> None:
     ran = check.ran
     write_pairs(
         [
             ("check", f"{ran.name} ({check.id})"),
-            ("about", ran.about),
+            ("about", titles[ran.about]),
             ("holds", ran.ok),
             ("rows", f"{ran.rows:,}, of which {ran.failed_rows:,} are set aside"),
-            *([("quarantine", f"dataset:{ran.quarantine}")] if ran.quarantine else []),
+            *([("quarantine", titles[f"dataset:{ran.quarantine}"])] if ran.quarantine else []),
         ]
     )

@@ -1,5 +1,6 @@
 """`charkh dataset`: add, list, show, log, diff, checkout and delete."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from charkh.cli.exact import require_version
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import (
     AsJson,
     progress,
+    shown_count,
     shown_size,
     shown_time,
     write_json,
@@ -19,6 +22,7 @@ from charkh.cli.output import (
     write_pairs,
     write_table,
 )
+from charkh.cli.titles import title_of
 from charkh.core.errors import Invalid
 from charkh.core.refs import parse_name
 from charkh.datasets.checkout import checkout as check_out
@@ -27,6 +31,7 @@ from charkh.datasets.delete import delete as delete_version
 from charkh.datasets.diff import FilesDiff, diff_files
 from charkh.datasets.find import find
 from charkh.datasets.index import Datasets, DatasetVersions
+from charkh.lineage.index import EdgesFrom
 from charkh.ports.store import Store
 from charkh.runs.find import find as find_run
 
@@ -60,6 +65,7 @@ def add(
     # Polars is loaded by the verbs that read tables alone: the others start in half the time.
     from charkh.datasets.add import add_files
 
+    began = time.time()
     reading = Reading(separator=separator or ",", nulls=tuple(null or ())) if separator or null else None
     with open_workspace() as workspace, progress(f"adding to {name}", unit="bytes") as advance:
         version = add_files(
@@ -77,7 +83,8 @@ def add(
     if json:
         write_json(version)
         return
-    write_line(f"{version.ref}: {_content(version)}")
+    before = "" if version.created >= began else "; it was there already"
+    write_line(f"{version.ref}: {_content(version)}{before}")
 
 
 @app.command("list")
@@ -122,11 +129,12 @@ def show(
         store = workspace.store
         version = find(store, dataset)
         entries = list(store.vault.entries(version.made.tree.root)) if files else []
+        origins = _origins(store, version)
         rows = _first_rows(store, version, head) if head else []
     if json:
         write_json({"version": version, "files": entries if files else None, "rows": rows if head else None})
         return
-    _write_version(version)
+    _write_version(version, origins)
     if version.made.schema and not (files or head):
         write_line()
         write_table(["column", "type"], [[column.name, column.dtype] for column in version.made.schema])
@@ -237,14 +245,19 @@ def checkout(
     if json:
         write_json({"version": version.ref, "folder": str(folder), **msgspec.structs.asdict(done)})
         return
-    written = f"{done.written} files ({shown_size(done.size)}) written to {folder}"
-    write_line(f"{version.ref}: {written}, {done.unchanged} were there")
+    written = f"{shown_count(done.written, 'file')} ({shown_size(done.size)}) written to {folder}"
+    there = f", {done.unchanged} there already" if done.unchanged else ""
+    write_line(f"{version.ref}: {written}{there}")
 
 
 @app.command()
-def delete(dataset: Ref, json: AsJson = False) -> None:
+def delete(
+    dataset: Annotated[str, typer.Argument(help="The version: flights@3, flights@latest or dataset:ID.")],
+    json: AsJson = False,
+) -> None:
     """Delete a version: its number stays taken, and the next collection frees what only it held."""
     with open_workspace() as workspace:
+        require_version(dataset, find(workspace.store, dataset).ref, "dataset")
         version = delete_version(workspace.store, dataset)
     if json:
         write_json({"deleted": version.ref, "id": version.id})
@@ -254,12 +267,22 @@ def delete(dataset: Ref, json: AsJson = False) -> None:
 
 def _content(version: DatasetVersion) -> str:
     made = version.made
-    table = f"{made.rows} rows of {made.columns} columns in " if made.rows is not None else ""
+    rows, columns = made.rows, shown_count(made.columns or 0, "column")
+    table = f"{shown_count(rows, 'row')} of {columns} in " if rows is not None else ""
     batch = f"; {made.batch.files} new" if made.parent else ""
-    return f"{table}{made.tree.files} files, {shown_size(made.tree.size)}{batch}"
+    return f"{table}{shown_count(made.tree.files, 'file')}, {shown_size(made.tree.size)}{batch}"
 
 
-def _write_version(version: DatasetVersion) -> None:
+def _origins(store: Store, version: DatasetVersion) -> list[tuple[str, str]]:
+    """What the version was made from, and the version before it, as a person calls them."""
+    links = store.queries.ask(EdgesFrom(subject=version.subject))
+    made = version.made
+    found = [(edge.relation.replace("_", " "), edge.target) for edge in links if edge.relation != "produced_by"]
+    before = [("appended to" if made.appended else "after", f"dataset:{made.parent}")] if made.parent else []
+    return list(dict.fromkeys((relation, title_of(store, subject)) for relation, subject in [*found, *before]))
+
+
+def _write_version(version: DatasetVersion, origins: Sequence[tuple[str, str]]) -> None:
     made = version.made
     write_pairs(
         [
@@ -270,7 +293,7 @@ def _write_version(version: DatasetVersion) -> None:
             *((("message", made.message),) if made.message else ()),
             *((("sources", made.sources),) if made.sources else ()),
             *((("made by", f"run:{made.made_by}"),) if made.made_by else ()),
-            *((("appended to" if made.appended else "after", f"dataset:{made.parent}"),) if made.parent else ()),
+            *origins,
             ("tree", made.tree.root),
         ]
     )
@@ -295,10 +318,10 @@ def _write_row_diff(summary: "RowDiffSummary", title: str) -> None:
         [
             ("versions", title),
             ("key", summary.key or "none: rows are compared whole"),
-            ("added", f"{summary.added} rows"),
-            ("removed", f"{summary.removed} rows"),
-            *((("changed", f"{summary.changed} rows"),) if summary.key else ()),
-            ("unchanged", f"{summary.unchanged} rows"),
+            ("added", shown_count(summary.added, "row")),
+            ("removed", shown_count(summary.removed, "row")),
+            *((("changed", shown_count(summary.changed, "row")),) if summary.key else ()),
+            ("unchanged", shown_count(summary.unchanged, "row")),
             *((("new columns", schema.added),) if schema.added else ()),
             *((("columns gone", schema.removed),) if schema.removed else ()),
             *((f"type of {each.name}", f"{each.old} → {each.new}") for each in schema.retyped),

@@ -1,5 +1,6 @@
 """`charkh endpoint`: what is deployed where, and what it predicted."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.cli.titles import titles_of
 from charkh.core.config import EndpointSettings, parse_duration
 from charkh.core.errors import Invalid, NotFound
 from charkh.endpoints.deploy import deploy as deploy_model
@@ -73,6 +75,7 @@ def list_endpoints(prefix: Prefix = "", json: AsJson = False) -> None:
     """List endpoints and what answers there."""
     with open_workspace() as workspace:
         found = workspace.store.queries.ask(Endpoints(prefix=prefix))
+        titles = titles_of(workspace.store, (each.current.made.model for each in found if each.current))
     if json:
         write_json(found)
         return
@@ -81,7 +84,7 @@ def list_endpoints(prefix: Prefix = "", json: AsJson = False) -> None:
         [
             [
                 each.name,
-                each.current.made.model if each.current else "stopped",
+                titles[each.current.made.model] if each.current else "stopped",
                 shown_time(each.current.at) if each.current else "",
                 each.deployments,
                 each.sealed,
@@ -97,6 +100,8 @@ def show(name: Name, json: AsJson = False) -> None:
     """Show an endpoint: what answers now, and everything that did."""
     with open_workspace() as workspace:
         found = workspace.store.queries.ask(Deployments(endpoint=name))
+        used = [subject for each in found for subject in (each.made.model, *each.made.recipes)]
+        titles = titles_of(workspace.store, used)
     if not found:
         raise NotFound(
             f"there is no endpoint {name!r}", code="endpoint.not_found", hint="`charkh endpoint list` shows them."
@@ -105,11 +110,11 @@ def show(name: Name, json: AsJson = False) -> None:
         write_json(found)
         return
     current = next((each for each in found if each.current), None)
-    write_pairs([("endpoint", name), *_described(current)])
+    write_pairs([("endpoint", name), *_described(current, titles)])
     write_line()
     write_table(
         ["deployment", "model", "at", "by", "reason"],
-        [[each.id, each.made.model, shown_time(each.at), each.actor, each.made.reason] for each in found],
+        [[each.id, titles[each.made.model], shown_time(each.at), each.actor, each.made.reason] for each in found],
     )
 
 
@@ -171,15 +176,15 @@ def _settings(
     )
 
 
-def _described(current: Deployment | None) -> list[tuple[str, object]]:
+def _described(current: Deployment | None, titles: Mapping[str, str]) -> list[tuple[str, object]]:
     if current is None:
         return [("answers", "nothing: it is stopped")]
     made = current.made
     inputs = ", ".join(f"{spec.name} {spec.datatype}{'?' * spec.optional}" for spec in made.signature.inputs)
     outputs = ", ".join(f"{spec.name} {spec.datatype}" for spec in made.signature.outputs)
     return [
-        ("answers", made.model),
-        *(("prepares with", recipe) for recipe in made.recipes),
+        ("answers", titles[made.model]),
+        *(("prepares with", titles[recipe]) for recipe in made.recipes),
         ("takes", inputs),
         ("gives", outputs),
         ("logs", f"{made.capture:.0%} of the requests"),

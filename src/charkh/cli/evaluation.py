@@ -6,13 +6,13 @@ import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.cli.titles import titles_of
 from charkh.core.errors import NotFound
 from charkh.evaluations.details import read_details
 from charkh.evaluations.evaluation import Details, Evaluation, Looks, Score
 from charkh.evaluations.find import find
 from charkh.evaluations.index import Evaluations, EvaluationsOf, LooksAt
 from charkh.models.find import find as find_model
-from charkh.ports.projections import Describe
 from charkh.ports.store import Store
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def list_evaluations(
             found = store.queries.ask(EvaluationsOf(subject=find_model(store, model).subject, limit=limit))
         else:
             found = store.queries.ask(Evaluations(model=model, limit=limit))
-        titles = {subject: title_of(store, subject) for each in found for subject in (each.made.about, each.made.on)}
+        titles = titles_of(store, (subject for each in found for subject in (each.made.about, each.made.on)))
     if json:
         write_json(found)
         return
@@ -66,7 +66,7 @@ def show(evaluation: Which, json: AsJson = False) -> None:
         details = read_details(store, found)
         made = found.made
         looks = store.queries.ask(LooksAt(on=made.on, model=made.model))
-        titles = {subject: title_of(store, subject) for subject in (made.about, made.on, made.champion) if subject}
+        titles = titles_of(store, (made.about, made.on, made.champion))
     if json:
         write_json({"evaluation": found, "looks": looks, "details": details})
         return
@@ -119,12 +119,6 @@ def evaluation_of(store: Store, ref: str) -> Evaluation:
             hint="`charkh evaluation list` shows what was.",
         )
     return newest[0]
-
-
-def title_of(store: Store, subject: str) -> str:
-    """How a subject's noun calls it."""
-    description = store.queries.ask(Describe(subject=subject))
-    return description.title if description is not None else subject
 
 
 def _write_head(found: Evaluation, looks: Looks, titles: dict[str, str]) -> None:

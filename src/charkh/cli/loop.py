@@ -1,11 +1,13 @@
 """`charkh loop`: what the loops decided and why, and turning one by hand."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.cli.titles import titles_of
 from charkh.core.errors import NotFound
 from charkh.loops.index import Decisions, Loops
 from charkh.loops.loop import Decision
@@ -54,13 +56,14 @@ def show(
         found = workspace.store.queries.ask(Decisions(loop=name, limit=limit))
         if not found:
             raise _nothing_decided(workspace, name)
+        titles = titles_of(workspace.store, (subject for each in found for subject in _subjects(each)))
     if json:
         write_json(found)
         return
     for number, each in enumerate(found):
         if number:
             write_line()
-        _write_decision(each)
+        _write_decision(each, titles)
 
 
 @app.command()
@@ -71,14 +74,23 @@ def turn(name: Name, json: AsJson = False) -> None:
 
     with open_workspace() as workspace:
         decision = turn_loop(workspace, name, by_hand=True)
+        titles = titles_of(workspace.store, _subjects(decision))
     if json:
         write_json(decision)
     else:
-        _write_decision(decision)
+        _write_decision(decision, titles)
 
 
-def _write_decision(decision: Decision) -> None:
+def _subjects(decision: Decision) -> tuple[str, str, str]:
+    """The candidate, the champion and the data it was judged on; empty where there is none."""
     decided = decision.decided
+    candidate, champion = (f"model:{each}" if each else "" for each in (decided.candidate, decided.champion))
+    return candidate, champion, decided.judged_on
+
+
+def _write_decision(decision: Decision, titles: Mapping[str, str]) -> None:
+    decided = decision.decided
+    candidate, champion, judged_on = (titles[subject] for subject in _subjects(decision))
     write_pairs(
         (label, value)
         for label, value in [
@@ -87,9 +99,9 @@ def _write_decision(decision: Decision) -> None:
             ("outcome", decided.outcome),
             ("reason", decided.reason),
             ("trigger", decided.trigger_reason),
-            ("candidate", f"model:{decided.candidate}" if decided.candidate else ""),
-            ("against", f"model:{decided.champion}" if decided.champion else ""),
-            ("judged on", decided.judged_on),
+            ("candidate", candidate),
+            ("against", champion),
+            ("judged on", judged_on),
             ("looks at it", decided.looks or ""),
         ]
         if value

@@ -1,11 +1,14 @@
 """`charkh model`: list, show, alias, rollback and delete. Promotion on evidence is a loop's."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from charkh.cli.exact import require_version
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_size, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.cli.titles import title_of
 from charkh.core.errors import Invalid
 from charkh.models.alias import move_alias, remove_alias
 from charkh.models.delete import delete as delete_version
@@ -64,10 +67,11 @@ def show(model: Ref, json: AsJson = False) -> None:
         versions = queries.ask(ModelVersions(name=name, deleted=True))
         holders = queries.ask(AliasesOf(name=name))
         history = queries.ask(AliasHistory(name=name))
+        trained_on = [title_of(workspace.store, f"dataset:{each}") for each in version.made.datasets]
     if json:
         write_json({"version": version, "versions": versions, "aliases": holders, "history": history})
         return
-    _write_version(version)
+    _write_version(version, trained_on)
     write_line()
     made = version.made
     specs = [("input", spec) for spec in made.signature.inputs] + [("output", spec) for spec in made.signature.outputs]
@@ -127,9 +131,14 @@ def rollback(
 
 
 @app.command()
-def delete(model: Ref, reason: Reason = "", json: AsJson = False) -> None:
+def delete(
+    model: Annotated[str, typer.Argument(help="The version: delay@3, delay@latest or model:ID.")],
+    reason: Reason = "",
+    json: AsJson = False,
+) -> None:
     """Delete a version that no alias is on; its number is never given again."""
     with open_workspace() as workspace:
+        require_version(model, find(workspace.store, model).ref, "model")
         version = delete_version(workspace.store, model, reason=reason)
     if json:
         write_json({"deleted": version.ref, "id": version.id})
@@ -137,7 +146,7 @@ def delete(model: Ref, reason: Reason = "", json: AsJson = False) -> None:
     write_line(f"deleted {version.ref}; `charkh gc` frees its bytes")
 
 
-def _write_version(version: ModelVersion) -> None:
+def _write_version(version: ModelVersion, trained_on: Sequence[str]) -> None:
     made = version.made
     pairs: list[tuple[str, object]] = [
         ("model", version.ref),
@@ -148,7 +157,7 @@ def _write_version(version: ModelVersion) -> None:
         *(("", reason) for reason in made.safety.reasons),
         ("files", f"{made.tree.files}, {shown_size(made.tree.size)}"),
         ("run", f"run:{made.run}" if made.run else ""),
-        ("trained on", [f"dataset:{dataset}" for dataset in made.datasets]),
+        ("trained on", tuple(trained_on)),
         ("registered", f"{shown_time(version.created)} by {version.actor}"),
         *version.metrics.items(),
     ]

@@ -97,6 +97,11 @@ def shown_time(moment: float | None) -> str:
     return "" if moment is None else datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def shown_count(count: int, what: str) -> str:
+    """A number and what is counted: `1 file`, `12,000 rows`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def shown_size(count: float) -> str:
     """Bytes with a unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -87,6 +87,10 @@ def parse_version_ref(text: str) -> VersionRef:
     if tilde and not (_AUTHOR.fullmatch(author) and len(author) <= MAX_NAME):
         raise Invalid(f"{text!r} names no author", code="ref.invalid", hint="Write name@3~ann.")
     if selector and selector != "latest" and not _NUMBER.fullmatch(selector):
+        if selector.removeprefix("-").isdecimal():
+            raise Invalid(
+                f"{selector} is no version's number", code="ref.invalid", hint=f"Versions count from 1: {name}@1."
+            )
         parse_alias(selector)
     return VersionRef(parse_name(name), selector or "latest", author)
 
@@ -106,8 +110,19 @@ def parse_path(text: str) -> str:
         Invalid: absolute, empty, too long or deep, or with a part that some system would not keep.
     """
     path = unicodedata.normalize("NFC", text)
+    if not is_safe_path(path):
+        raise Invalid(
+            f"{text[:80]!r} is not a path charkh can keep",
+            code="path.invalid",
+            hint="Rename it: relative, UTF-8, '/' between parts; no '.', '..', '\\', ':' or control characters.",
+        )
+    return path
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether a path is one that a tree may hold, as it stands; what is NFC is a question for its writer alone."""
     parts = path.split("/")
-    bad = (
+    return not (
         not path
         or len(path.encode("utf-8", "surrogatepass")) > 1024
         or len(parts) > 32
@@ -115,10 +130,3 @@ def parse_path(text: str) -> str:
         or any(character in "\\:\x7f" or ord(character) < 32 for character in path)
         or any("\ud800" <= character <= "\udfff" for character in path)
     )
-    if bad:
-        raise Invalid(
-            f"{text[:80]!r} is not a path charkh can keep",
-            code="path.invalid",
-            hint="Rename it: relative, UTF-8, '/' between parts; no '.', '..', '\\', ':' or control characters.",
-        )
-    return path

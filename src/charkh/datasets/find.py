@@ -24,7 +24,9 @@ def find(store: Store, ref: str) -> DatasetVersion:
         raise _not_found(store, ref)
     if version.deleted is not None:
         raise NotFound(
-            f"{version.ref} was deleted", code="dataset.deleted", hint="`charkh dataset log` shows the other versions."
+            f"{version.ref} was deleted",
+            code="dataset.deleted",
+            hint=f"`charkh dataset log {version.made.name}` shows the other versions.",
         )
     return version
 

@@ -1,6 +1,7 @@
 """The frame of the command line: errors as text or JSON, exit codes, interruptions, and where it works."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,10 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys:
     def wait() -> None:  # pyright: ignore[reportUnusedFunction]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(framework, "command_line", lambda _given: app)
+    def command_line(_given: Sequence[str]) -> typer.Typer:
+        return app
+
+    monkeypatch.setattr(framework, "command_line", command_line)
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 130

@@ -59,6 +59,13 @@ def test_what_could_be_a_path_or_a_trick_is_no_name(text: str) -> None:
     assert "dataset name" in caught.value.message
 
 
+@pytest.mark.parametrize("text", ["flights@0", "flights@-1", "flights@007"])
+def test_a_wrong_number_is_said_to_be_one(text: str) -> None:
+    with pytest.raises(Invalid, match="no version's number") as caught:
+        parse_version_ref(text)
+    assert "flights@1" in caught.value.hint
+
+
 @given(ANY_TEXT)
 def test_a_name_once_accepted_is_canonical_and_harmless(text: str) -> None:
     try:
