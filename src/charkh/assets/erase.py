@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from charkh.assets.cutting import ONE_CHUNK
-from charkh.assets.index import ERASED_KIND, Erased
+from charkh.assets.index import EMPTY, ERASED_KIND, Erased
 from charkh.core.errors import Invalid
 from charkh.core.events import Draft, Event
 from charkh.core.files import FileRef
@@ -36,7 +36,7 @@ def erase(
         instead: bytes that stand in the place of each range; once in every chunk that a range touches.
 
     Raises:
-        Invalid: no reason, a reason that is too long, or a range that is not inside the content.
+        Invalid: no reason, a reason that is too long, an empty file, or a range that is not inside the content.
         NotFound: the bytes are not here.
     """
     told = redact(reason.strip())
@@ -46,6 +46,8 @@ def erase(
             code="asset.reason",
             hint="Say in a sentence why the bytes are erased, without repeating them.",
         )
+    if file.digest == EMPTY:
+        raise Invalid("there is nothing to erase in an empty file", code="asset.empty", hint="Name another file.")
     spans = list(store.vault.chunks(file))
     size = sum(length for _digest, length in spans)
     stretches = _checked([(0, size)] if ranges is None else ranges, size) if size else []

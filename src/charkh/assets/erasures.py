@@ -4,10 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from charkh.core.errors import Corrupt, Denied
+from charkh.core.errors import Denied
 
 FRESH_SECONDS = 1.0
-_MAX_HOPS = 100
 
 
 class ErasedDigests:
@@ -41,18 +40,19 @@ class ErasedDigests:
 
 
 def replacement(digest: bytes, erased: Mapping[bytes, bytes]) -> bytes:
-    """What stands in the place of `digest` now: itself, another, or empty bytes for nothing."""
-    for _hop in range(_MAX_HOPS):
-        if digest not in erased:
-            return digest
+    """What stands in the place of `digest` now: itself, another, or empty bytes for nothing.
+
+    Two stores that worked apart may have put each other's erased bytes in place of their own: a circle is nothing.
+    """
+    if digest not in erased:
+        return digest
+    met = {digest}
+    while digest in erased:
         digest = erased[digest]
-        if not digest:
+        if not digest or digest in met:
             return b""
-    raise Corrupt(
-        f"the erasure of {digest.hex()[:16]} leads in a circle",
-        code="asset.erasure_circle",
-        hint="Erase the last of the replacements as well, with nothing in its place.",
-    )
+        met.add(digest)
+    return digest
 
 
 def refuse_erased(digest: bytes) -> Denied:

@@ -6,11 +6,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, Connection, MetaData, String, Table, select
 
+from charkh.core.digests import digest_of
 from charkh.core.events import Event, body_of
 from charkh.ports.folding import keep_rows
 from charkh.ports.projections import Projection, Query
 
 ERASED_KIND = "asset.erased/1"
+
+EMPTY = digest_of(b"")
+"""Of no bytes: there is nothing to erase in them, and every empty file of the world has it."""
 
 _metadata = MetaData()
 _erasures = Table(
@@ -66,11 +70,16 @@ class ErasureOf(Query[Erasure | None], frozen=True, kw_only=True):
 
 
 def fold(connection: Connection, events: Sequence[Event]) -> None:
-    """Keep, of several erasures of one digest, the first: it is the one that versions have shown since."""
+    """Keep, of several erasures of one digest, the first: it is the one that versions have shown since.
+
+    The empty content cannot be erased, whoever says so.
+    """
     rows: list[dict[str, object]] = []
     for event in events:
         erased = body_of(event, Erased)
         for digest, replacement in erased.replacements.items():
+            if digest == EMPTY:
+                continue
             rows.append(
                 {
                     "digest": digest,

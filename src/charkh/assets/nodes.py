@@ -91,14 +91,12 @@ def decode_node(data: bytes, digest: bytes) -> Node:
     """The node in bytes that passed their digest.
 
     Raises:
-        Corrupt: they are no node of a version that this charkh knows.
+        Corrupt: they are no node of a version that this charkh knows, or one that nothing could have stored.
     """
     try:
         node = _decode(data)
-        if isinstance(node, ListLeaf | ListBranch):
-            size = LIST_ITEM.size if isinstance(node, ListLeaf) else LIST_CHILD.size
-            if len(node.chunks if isinstance(node, ListLeaf) else node.children) % size:
-                raise msgspec.ValidationError("its items are cut off")
+        if not _is_whole(node):
+            raise msgspec.ValidationError("its items are cut off, or say that nothing is below them")
     except msgspec.MsgspecError as error:
         raise Corrupt(
             f"the node {digest.hex()[:16]} cannot be read: {error}",
@@ -107,6 +105,16 @@ def decode_node(data: bytes, digest: bytes) -> Node:
             facts={"digest": digest.hex()},
         ) from error
     return node
+
+
+def _is_whole(node: Node) -> bool:
+    """Whether items are whole and each has something below it: else few nodes could name endlessly many."""
+    if isinstance(node, TreeLeaf):
+        return True
+    if isinstance(node, TreeBranch):
+        return bool(node.children) and all(child.files > 0 for child in node.children)
+    item, data = (LIST_ITEM, node.chunks) if isinstance(node, ListLeaf) else (LIST_CHILD, node.children)
+    return bool(data) and len(data) % item.size == 0 and all(length for _digest, length in item.iter_unpack(data))
 
 
 class Named(NamedTuple):
@@ -148,20 +156,33 @@ def put_list(chunks: Sequence[ChunkSpan], put: PutNode) -> bytes:
     return level[0].digest
 
 
-def list_chunks(root: bytes, load: Callable[[bytes], Node], start: int = 0) -> Iterator[tuple[int, list[ChunkSpan]]]:
-    """The chunks of a content from the leaf with byte `start` on: of each leaf, where it begins and its chunks."""
-    waiting: list[tuple[bytes, int]] = [(root, 0)]
+def list_chunks(
+    root: bytes, size: int, load: Callable[[bytes], Node], start: int = 0
+) -> Iterator[tuple[int, list[ChunkSpan]]]:
+    """The chunks of a content of `size` bytes from the leaf with byte `start` on: where each leaf begins, its chunks.
+
+    Raises:
+        Corrupt: a node is none of a chunk list, or has another length than is said above it; so whoever wrote it, no
+            more is read than `size`.
+    """
+    waiting: list[tuple[bytes, int, int]] = [(root, 0, size)]
     while waiting:
-        digest, begin = waiting.pop()
+        digest, begin, said = waiting.pop()
         node = load(digest)
         if isinstance(node, ListLeaf):
-            yield begin, list(map(ChunkSpan._make, LIST_ITEM.iter_unpack(node.chunks)))
+            spans = list(map(ChunkSpan._make, LIST_ITEM.iter_unpack(node.chunks)))
+            if sum([span.length for span in spans]) != said:
+                raise wrong_below(digest)
+            yield begin, spans
         elif isinstance(node, ListBranch):
-            below: list[tuple[bytes, int]] = []
+            below: list[tuple[bytes, int, int]] = []
+            end = begin
             for child, length in _list_children(node):
-                if begin + length > start:
-                    below.append((child, begin))
-                begin += length
+                if end + length > start:
+                    below.append((child, end, length))
+                end += length
+            if end - begin != said:
+                raise wrong_below(digest)
             waiting.extend(reversed(below))
         else:
             raise not_a("chunk list", digest)
@@ -190,6 +211,16 @@ def not_a(what: str, digest: bytes) -> Corrupt:
         f"{digest.hex()[:16]} is not a {what}",
         code="asset.bad_node",
         hint="The reference mixes up a file and a tree; run `charkh fsck` to see who holds it.",
+        facts={"digest": digest.hex()},
+    )
+
+
+def wrong_below(digest: bytes) -> Corrupt:
+    """The error of a node that does not hold what the reference to it says."""
+    return Corrupt(
+        f"the node {digest.hex()[:16]} does not hold what is said above it",
+        code="asset.bad_node",
+        hint="Another program wrote it; run `charkh fsck` to see who holds it.",
         facts={"digest": digest.hex()},
     )
 

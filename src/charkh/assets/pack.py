@@ -17,12 +17,15 @@ from charkh.core.errors import Corrupt
 from charkh.core.frames import crc32c
 
 MAGIC = b"charkhPK"
-END_MAGIC = b"PKcharkh"
+END_MAGIC = b"charkh"
 VERSION = 1
 HEADER = struct.Struct("<8sHHI")
 RECORD = struct.Struct("<BBHII32s")
 ENTRY = struct.Struct("<32sBBHIIII")
-TRAILER = struct.Struct("<II8s")
+TRAILER = struct.Struct("<IIH6s")
+
+NEWER = "asset.newer"
+"""Code of the error of what a later charkh stored: nothing is damaged, and no repair may touch it."""
 
 CHUNK = 1
 NODE = 2
@@ -91,17 +94,23 @@ def build_pack(records: Sequence[Record]) -> Pack:
         position += stored
     footer = b"".join([ENTRY.pack(*entry) for entry in entries])
     parts.append(footer)
-    parts.append(TRAILER.pack(len(entries), crc32c(footer), END_MAGIC))
+    parts.append(TRAILER.pack(len(entries), crc32c(footer), VERSION, END_MAGIC))
     return Pack(digest_of(footer), parts, entries)
 
 
 def footer_size(tail: bytes, name: str) -> int:
-    """Bytes that footer and trailer take, from the last bytes of a pack."""
+    """Bytes that footer and trailer take, from the last bytes of a pack.
+
+    Raises:
+        Corrupt: its end is not that of a pack, or, with the code `asset.newer`, that of a later version.
+    """
     if len(tail) < TRAILER.size:
         raise damaged_pack(name, "it is cut off")
-    count, _checksum, magic = TRAILER.unpack_from(tail, len(tail) - TRAILER.size)
+    count, _checksum, version, magic = TRAILER.unpack_from(tail, len(tail) - TRAILER.size)
     if magic != END_MAGIC:
         raise damaged_pack(name, "its end is not that of a pack")
+    if version != VERSION:
+        raise newer(f"the pack {name[:16]} is of version {version}; this charkh reads {VERSION}", {"pack": name})
     return count * ENTRY.size + TRAILER.size
 
 
@@ -112,7 +121,7 @@ def read_footer(tail: bytes, name: str) -> list[Entry]:
         Corrupt: they are not what the name and the checksum say.
     """
     size = footer_size(tail, name)
-    _count, checksum, _magic = TRAILER.unpack_from(tail, len(tail) - TRAILER.size)
+    _count, checksum, _version, _magic = TRAILER.unpack_from(tail, len(tail) - TRAILER.size)
     footer = tail[len(tail) - size : len(tail) - TRAILER.size]
     if len(tail) < size or crc32c(footer) != checksum or digest_of(footer) != name:
         raise damaged_pack(name, "its list of records is damaged")
@@ -123,13 +132,15 @@ def open_record(entry_kind: int, codec: int, raw: int, digest: bytes, stored: by
     """The verified bytes of a record.
 
     Raises:
-        Corrupt: they are not what the digest says; it names the digest and the pack.
+        Corrupt: they are not what the digest says, or, with the code `asset.newer`, of a kind or stored in a way
+            that a later charkh brought; it names the digest and the pack.
     """
+    if entry_kind not in (CHUNK, NODE) or codec not in (RAW, ZSTD):
+        what = f"the record {digest.hex()} in the pack {name} is of kind {entry_kind}, stored in way {codec}"
+        raise newer(f"{what}; this charkh does not know both", {"digest": digest.hex(), "pack": name})
     data: bytes | memoryview = stored
     if codec == ZSTD:
         data = _unsqueeze(stored, raw, digest, name)
-    elif codec != RAW:
-        raise damaged_record(digest, name, f"it is stored in an unknown way ({codec})")
     if len(data) != raw or record_digest(entry_kind, data) != digest:
         raise damaged_record(digest, name, "its bytes are not what its digest says")
     return bytes(data)
@@ -185,6 +196,11 @@ def damaged_pack(name: str, what: str) -> Corrupt:
         hint="Run `charkh fsck --repair`: it sets the pack aside, keeps what is sound in it and lists what is lost.",
         facts={"pack": name},
     )
+
+
+def newer(what: str, facts: dict[str, object]) -> Corrupt:
+    """The error of what a later charkh stored."""
+    return Corrupt(what, code=NEWER, hint="Upgrade with: pip install --upgrade charkh", facts=facts)
 
 
 def damaged_record(digest: bytes, name: str, what: str) -> Corrupt:

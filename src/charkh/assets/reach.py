@@ -1,10 +1,10 @@
 """What can be reached from held digests: every node and chunk that must stay readable."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from charkh.assets.erasures import replacement
-from charkh.assets.nodes import Named, children_of
+from charkh.assets.nodes import Named, Node, TreeLeaf, children_of
 from charkh.assets.pack import NODE
 from charkh.assets.vault import PackVault
 from charkh.core.digests import parse_digest
@@ -47,13 +47,15 @@ def reach(
                 seen.add(digest)
                 # What stands in the place of an erased chunk is a chunk.
                 some[digest] = named.is_node and digest == named.digest
-        waiting.extend(_visit(vault, some, found))
+        waiting.extend(_visit(vault, some, erased, found))
         if progress:
             progress(len(some))
     return found
 
 
-def _visit(vault: PackVault, digests: Mapping[bytes, bool], found: Reached) -> list[Named]:
+def _visit(
+    vault: PackVault, digests: Mapping[bytes, bool], erased: Mapping[bytes, bytes], found: Reached
+) -> list[Named]:
     places = vault.shelf.locate(list(digests))
     below: list[Named] = []
     for digest, is_node in digests.items():
@@ -64,7 +66,27 @@ def _visit(vault: PackVault, digests: Mapping[bytes, bool], found: Reached) -> l
         found.live.add(digest)
         if place.kind == NODE:
             try:
-                below.extend(children_of(vault.load_node(digest)))
+                below.extend(_below(vault, vault.load_node(digest), erased, found))
             except (Corrupt, NotFound):
                 found.unknown.add(digest)
     return below
+
+
+def _below(vault: PackVault, node: Node, erased: Mapping[bytes, bytes], found: Reached) -> Iterator[Named]:
+    """What a node names, as it is read: of a file that was erased in other cuts, its chunk list and no chunk."""
+    if not erased or not isinstance(node, TreeLeaf):
+        yield from children_of(node)
+        return
+    for entry in node.entries:
+        file = vault.shown(entry.file, erased)
+        yield Named(bytes.fromhex(file.held), bool(file.root))
+        if file.root != entry.file.root:
+            found.live.update(_list_nodes(vault, bytes.fromhex(entry.file.root)))
+
+
+def _list_nodes(vault: PackVault, root: bytes) -> Iterator[bytes]:
+    waiting = [root]
+    while waiting:
+        digest = waiting.pop()
+        yield digest
+        waiting += [named.digest for named in children_of(vault.load_node(digest)) if named.is_node]

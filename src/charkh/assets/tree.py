@@ -1,7 +1,7 @@
 """Trees: a set of files sorted by path, stored as nodes of which an edit changes few."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
 
@@ -16,10 +16,11 @@ from charkh.assets.nodes import (
     not_a,
     path_ends_run,
     runs,
+    wrong_below,
 )
 from charkh.core.errors import Corrupt, Invalid
 from charkh.core.files import TreeEntry, TreeRef
-from charkh.core.refs import parse_path
+from charkh.core.refs import is_safe_path, parse_path
 
 # Most paths are plain: the full grammar costs more than reading a small file does.
 _PLAIN = re.compile(r"(?!.*(?:^|/)\.{0,2}(?:/|$))[A-Za-z0-9_\-./ ]{1,250}")
@@ -48,6 +49,7 @@ def put_tree(entries: Iterable[TreeEntry], put: PutNode) -> TreeRef:
                 code="tree.duplicate_path",
                 hint="Give each file a path of its own.",
             )
+    _refuse_file_as_folder(ordered)
     level = [_put_leaf(run, put) for run in runs(ordered, lambda entry: path_ends_run(entry.path), 1)]
     if not level:
         level = [_put_leaf([], put)]
@@ -62,30 +64,78 @@ def tree_entries(root: bytes, load: Callable[[bytes], Node]) -> Iterator[TreeEnt
     """The entries of a tree in path order.
 
     Raises:
-        Corrupt: a node is not that of a tree, or holds a path that climbs.
+        Corrupt: a node is not that of a tree, holds a path that climbs or stands out of order, or has other files
+            below it than is said above; so whoever wrote it, no path is met twice.
     """
-    waiting = [root]
+    waiting = [whole_tree(root.hex())]
+    last = ""
     while waiting:
-        digest = waiting.pop()
-        node = load(digest)
+        child = waiting.pop()
+        node = open_node(child, load)
         if isinstance(node, TreeLeaf):
-            yield from checked_entries(node, digest)
-        elif isinstance(node, TreeBranch):
-            waiting.extend(bytes.fromhex(child.digest) for child in reversed(node.children))
+            yield from checked_entries(node, child.digest, last)
+            last = node.entries[-1].path if node.entries else last
         else:
-            raise not_a("tree", digest)
+            waiting.extend(reversed(node.children))
 
 
-def checked_entries(leaf: TreeLeaf, digest: bytes) -> tuple[TreeEntry, ...]:
-    """The entries of a leaf, whoever wrote it: no path in it leads out of the tree."""
+def _refuse_file_as_folder(ordered: Sequence[TreeEntry]) -> None:
+    """No file may have the path of a folder that other files are in: nobody could check them out together."""
+    files = {entry.path for entry in ordered}
+    known = ""
+    for entry in ordered:
+        folder = entry.path.rpartition("/")[0]
+        if folder == known:
+            continue
+        known = folder
+        while folder:
+            if folder in files:
+                raise Invalid(
+                    f"{folder!r} is a file and the folder of {entry.path!r}",
+                    code="tree.file_as_folder",
+                    hint="Rename one of them: nobody could check both out.",
+                )
+            folder = folder.rpartition("/")[0]
+
+
+def whole_tree(root: str) -> TreeChild:
+    """A tree's root as something to open; how many files are below it is not known."""
+    return TreeChild(root, "", 0, 0)
+
+
+def open_node(child: TreeChild, load: Callable[[bytes], Node]) -> TreeLeaf | TreeBranch:
+    """A node of a tree, with what its parent says of it.
+
+    Raises:
+        Corrupt: it is none of a tree, or its parent says something else.
+    """
+    digest = bytes.fromhex(child.digest)
+    node = load(digest)
+    if isinstance(node, TreeLeaf):
+        first, files = node.entries[0].path if node.entries else "", len(node.entries)
+        size = sum([entry.file.size for entry in node.entries])
+    elif isinstance(node, TreeBranch):
+        first, files = node.children[0].first, sum([below.files for below in node.children])
+        size = sum([below.size for below in node.children])
+    else:
+        raise not_a("tree", digest)
+    if child.files and (first, files, size) != (child.first, child.files, child.size):
+        raise wrong_below(digest)
+    return node
+
+
+def checked_entries(leaf: TreeLeaf, digest: str, last: str) -> tuple[TreeEntry, ...]:
+    """The entries of a leaf, whoever wrote it: no path leads out of the tree, each stands behind the one before."""
     for entry in leaf.entries:
-        if not _is_canonical(entry.path):
+        path = entry.path
+        if not ((_PLAIN.fullmatch(path) and path.count("/") < 32) or is_safe_path(path)) or path <= last:
             raise Corrupt(
-                f"the tree node {digest.hex()[:16]} holds a path that no tree may hold: {entry.path[:80]!r}",
+                f"the tree node {digest[:16]} holds a path that no tree may hold there: {path[:80]!r}",
                 code="asset.bad_node",
                 hint="Do not check this tree out: another program wrote it.",
-                facts={"digest": digest.hex()},
+                facts={"digest": digest},
             )
+        last = path
     return leaf.entries
 
 

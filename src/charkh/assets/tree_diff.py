@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from charkh.assets.nodes import Node, TreeBranch, TreeChild, TreeLeaf, not_a
-from charkh.assets.tree import checked_entries
+from charkh.assets.nodes import Node, TreeChild, TreeLeaf
+from charkh.assets.tree import checked_entries, open_node, whole_tree
 from charkh.core.files import TreeChange, TreeEntry
 
 Head = TreeChild | TreeEntry
@@ -14,7 +14,8 @@ class _Cursor:
 
     def __init__(self, root: str, load: Callable[[bytes], Node]) -> None:
         self._load = load
-        self._waiting: list[Head] = [TreeChild(root, "", 0, 0)]
+        self._waiting: list[Head] = [whole_tree(root)]
+        self._last = ""
 
     @property
     def head(self) -> Head | None:
@@ -28,14 +29,13 @@ class _Cursor:
         """Replace the closed node at the head by what is in it."""
         child = self._waiting.pop()
         assert isinstance(child, TreeChild)
-        digest = bytes.fromhex(child.digest)
-        node = self._load(digest)
+        node = open_node(child, self._load)
         if isinstance(node, TreeLeaf):
-            self._waiting.extend(reversed(checked_entries(node, digest)))
-        elif isinstance(node, TreeBranch):
-            self._waiting.extend(reversed(node.children))
+            entries = checked_entries(node, child.digest, self._last)
+            self._last = entries[-1].path if entries else self._last
+            self._waiting.extend(reversed(entries))
         else:
-            raise not_a("tree", digest)
+            self._waiting.extend(reversed(node.children))
 
 
 def compare_trees(old: str, new: str, load: Callable[[bytes], Node]) -> Iterator[TreeChange]:
@@ -88,5 +88,6 @@ def _step(before: _Cursor, left: TreeEntry | None, after: _Cursor, right: TreeEn
     else:
         before.skip()
         after.skip()
-        if left != right:
+        # One content that was cut in two ways, and so has two roots, is one content.
+        if (left.file.digest, left.executable) != (right.file.digest, right.executable):
             yield TreeChange(left.path, left.file, right.file)

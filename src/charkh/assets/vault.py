@@ -13,7 +13,7 @@ from blake3 import blake3
 from charkh.assets.chunk_index import ChunkIndex
 from charkh.assets.cutting import WHOLE, cut_blocks, cut_for, suffix_of
 from charkh.assets.erasures import ErasedDigests, refuse_erased, replacement
-from charkh.assets.nodes import ChunkSpan, Node, decode_node, list_chunks, put_list
+from charkh.assets.nodes import ChunkSpan, Node, decode_node, list_chunks, not_a, put_list
 from charkh.assets.pack import CHUNK, NODE, Record, record_digest
 from charkh.assets.packing import PackWriter
 from charkh.assets.shelf import Shelf, no_such_asset
@@ -98,6 +98,7 @@ class PackVault:
     def read(self, ref: FileRef, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         erased = self.erased.now()
         end = None if length is None else start + length
+        ref = self.shown(ref, erased)
         if not ref.root:
             yield from _cut_to(self._read_chunk(bytes.fromhex(ref.digest), erased), start, end)
             return
@@ -108,6 +109,7 @@ class PackVault:
 
     def chunks(self, ref: FileRef) -> Iterator[tuple[str, int]]:
         erased = self.erased.now()
+        ref = self.shown(ref, erased)
         if not ref.root:
             span = self._replaced(ChunkSpan(bytes.fromhex(ref.digest), ref.size), erased)
             if span.digest:
@@ -145,6 +147,21 @@ class PackVault:
             self._hashing = None
         self.shelf.index.close()
 
+    def shown(self, ref: FileRef, erased: Mapping[bytes, bytes]) -> FileRef:
+        """The reference to read instead of `ref`: without its chunk list where the content was erased in other cuts.
+
+        An erasure names the chunks of the file that somebody pointed at, and its whole content. A file with the same
+        content and none of those chunks reads as what stands in the place of the whole.
+
+        Raises:
+            NotFound, Corrupt: its chunk list is not here or damaged.
+        """
+        if not erased or not ref.root or bytes.fromhex(ref.digest) not in erased:
+            return ref
+        leaves = list_chunks(bytes.fromhex(ref.root), ref.size, self.load_node)
+        here = any(chunk.digest in erased for _begin, chunks in leaves for chunk in chunks)
+        return ref if here else FileRef(ref.digest, ref.size)
+
     def load_node(self, digest: bytes) -> Node:
         """The node of a tree or a chunk list.
 
@@ -152,7 +169,7 @@ class PackVault:
             NotFound: it is not here.
             Corrupt: it is damaged.
         """
-        return decode_node(self._record(digest), digest)
+        return decode_node(self._record(digest, NODE), digest)
 
     def forget_threads(self) -> None:
         """In the child of a fork: threads and locks of the parent are not here."""
@@ -208,13 +225,16 @@ class PackVault:
         self._writer.add((Record(digest, NODE, data, squeeze),))
         return digest
 
-    def _record(self, digest: bytes) -> bytes:
+    def _record(self, digest: bytes, kind: int = CHUNK) -> bytes:
         waiting = self._writer.get(digest)
-        if waiting is not None:
+        if waiting is not None and waiting.kind == kind:
             return bytes(waiting.data)
         place = self.shelf.locate([digest]).get(digest)
         if place is None:
             raise no_such_asset(digest)
+        if place.kind != kind:
+            # A file may hold the bytes of a node; only its digest tells that it is none.
+            raise not_a("node of a tree or chunk list" if kind == NODE else "chunk", digest)
         return self.shelf.read(digest, place)
 
     def _read_chunk(self, digest: bytes, erased: Mapping[bytes, bytes]) -> bytes:
@@ -228,10 +248,10 @@ class PackVault:
         """The chunks to read and where they begin; replacements with their own lengths in place of what was erased."""
         root = bytes.fromhex(ref.root)
         if not erased:
-            yield from list_chunks(root, self.load_node, start)
+            yield from list_chunks(root, ref.size, self.load_node, start)
             return
         position = 0
-        for _begin, chunks in list_chunks(root, self.load_node):
+        for _begin, chunks in list_chunks(root, ref.size, self.load_node):
             spans = [self._replaced(chunk, erased) for chunk in chunks]
             yield position, [span for span in spans if span.digest]
             position += sum(span.length for span in spans)
@@ -266,6 +286,8 @@ class PackVault:
             for digest in digests:
                 if digest not in places:
                     raise no_such_asset(digest)
+                if places[digest].kind != CHUNK:
+                    raise not_a("chunk", digest)
             contents = self.shelf.read_run([(digest, places[digest]) for digest in digests])
         for (position, _chunk), content in zip(group, contents, strict=True):
             yield from _cut_to(content, start - position, None if end is None else end - position)

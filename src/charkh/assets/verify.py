@@ -15,6 +15,7 @@ from charkh.assets.chunk_index import Place
 from charkh.assets.pack import (
     HEADER,
     MAGIC,
+    NEWER,
     VERSION,
     ZSTD,
     Entry,
@@ -41,8 +42,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it should be.
 
     Attributes:
-        what: `pack` (damaged), `index` (differs from a pack), `foreign` (no pack of charkh), `missing` (held,
-            and in no pack).
+        what: `pack` (damaged), `newer` (of a later charkh; never touched), `index` (differs from a pack), `foreign`
+            (no pack of charkh), `missing` (held, and in no pack).
         detail: in words.
         pack: name of the pack, where there is one.
         digest: of the chunk or node, where it is one.
@@ -111,8 +112,10 @@ def verify(
             lists[name] = _check(vault, name, level, random.Random(f"{seed} {name}"), report)
         except Corrupt as error:
             digest = str(error.facts.get("digest", ""))
-            report.problems.append(Problem(what="pack", detail=error.message, pack=name, digest=digest))
-            damaged.append(name)
+            what = "newer" if error.code == NEWER and (digest or _says_newer(vault, name)) else "pack"
+            report.problems.append(Problem(what=what, detail=error.message, pack=name, digest=digest))
+            if what == "pack":
+                damaged.append(name)
         except NotFound:
             continue
         report.packs += 1
@@ -156,6 +159,12 @@ def _check(vault: PackVault, name: str, level: Level, source: random.Random, rep
             open_record(entry.kind, entry.codec, entry.raw, entry.digest, stored, name)
             report.records += 1
     return entries
+
+
+def _says_newer(vault: PackVault, name: str) -> bool:
+    """Whether a pack's beginning, too, is of a version that this charkh does not know."""
+    header = vault.shelf.blobs.get(PACKS + name, 0, HEADER.size)
+    return len(header) == HEADER.size and header.startswith(MAGIC) and HEADER.unpack(header)[1] != VERSION
 
 
 def _check_index(vault: PackVault, lists: dict[str, list[Entry]], report: VerifyReport) -> bool:

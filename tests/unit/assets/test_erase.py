@@ -148,3 +148,51 @@ def test_erasures_are_a_function_of_the_set_of_events(store: Store) -> None:
 def _again(ref: FileRef) -> Draft:
     body = Erased(replacements={ref.digest: "2" * 64}, reason="Two.")
     return Draft(kind=ERASED_KIND, subject=f"asset:{ref.held}", body=body)
+
+
+def test_an_empty_file_cannot_be_erased_whoever_says_so(store: Store) -> None:
+    empty = put(store, b"")
+    with pytest.raises(Invalid, match="nothing to erase"):
+        erase(store, empty, reason="Everything.")
+    foreign = Erased(replacements={empty.digest: "", "1" * 64: ""}, reason="Everything.")
+    store.record(Draft(kind=ERASED_KIND, subject=f"asset:{empty.digest}", body=foreign))
+    store.vault.flush()
+    assert store.queries.ask(Erasures()) == (("1" * 64, ""),)
+    assert store.vault.put_bytes(b"") == empty
+
+
+def test_a_chunk_that_two_files_share_is_erased_from_both(store: Store) -> None:
+    """An erasure is of bytes: whoever has them shows what stands in their place, and keeps the rest."""
+    one, other = TABLE, b"id,delay,origin,day\n-1,0.5,LGA,2012-01-01\n" + TABLE[TABLE.index(b"\n0,") + 1 :]
+    first, second = put(store, one), put(store, other)
+    shared = {digest for digest, _length in store.vault.chunks(first)} & {
+        digest for digest, _length in store.vault.chunks(second)
+    }
+    assert shared
+    begin = one.index(b"\n9000,") + 1
+    gone = one[begin : begin + 30]
+    erase(store, first, reason="One row.", ranges=[(begin, begin + 30)])
+    assert content(store.vault, first) == one.replace(gone, b"")
+    assert content(store.vault, second) == other.replace(gone, b"")
+
+
+@pytest.mark.parametrize("instead", [b"", b"[erased]"])
+def test_the_same_content_in_other_cuts_is_erased_too(store: Store, blobs: MemoryBlobs, instead: bytes) -> None:
+    table, copy = put(store, TABLE, "a.csv"), put(store, TABLE, "a.bin")
+    assert table.digest == copy.digest
+    assert table.root != copy.root
+    tree = store.vault.put_tree([TreeEntry("copy.bin", copy), TreeEntry("kept", put(store, b"kept"))])
+    store.vault.flush()
+    store.record(Draft(kind="note.written/1", subject="note:1", body=None, holds=(tree.root,)))
+    erase(store, table, reason="Licence ended.", instead=instead)
+    assert content(store.vault, copy) == b""
+    assert list(store.vault.chunks(copy)) == []
+    vault = store.vault
+    assert isinstance(vault, PackVault)
+    # What was erased leaves at once, the copy through the trash, which the last collection empties.
+    for _ in range(3):
+        collect(vault, store.queries.ask(HeldDigests()), dry_run=False, young_seconds=0, grace_seconds=0)
+    left = b"".join(blobs.get(info.key) for info in blobs.list("") if not info.key.startswith("lock/"))
+    assert TABLE[100_000:100_100] not in left
+    assert len(left) < 4000
+    assert [entry.path for entry in vault.entries(tree.root)] == ["copy.bin", "kept"]

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pytest
 
 from charkh.assets.erasures import ErasedDigests, refuse_erased, replacement
-from charkh.core.errors import Corrupt
 
 A, B, C = (bytes([number]) * 32 for number in (1, 2, 3))
 
@@ -30,10 +29,14 @@ def test_replacements_are_followed(start: bytes, end: bytes) -> None:
     assert replacement(start, {A: B, B: b""}) == end
 
 
-def test_a_circle_is_found() -> None:
-    with pytest.raises(Corrupt) as raised:
-        replacement(A, {A: B, B: A})
-    assert raised.value.code == "asset.erasure_circle"
+def test_a_circle_is_nothing() -> None:
+    circle = {A: B, B: C, C: B}
+    assert [replacement(digest, circle) for digest in (A, B, C)] == [b""] * 3
+
+
+def test_a_long_chain_is_followed_to_its_end() -> None:
+    chain = {number.to_bytes(32): (number + 1).to_bytes(32) for number in range(1000)}
+    assert replacement(bytes(32), chain) == (1000).to_bytes(32)
 
 
 def test_the_refusal_says_what_to_do() -> None:

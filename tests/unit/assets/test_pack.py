@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from charkh.assets.pack import (
     CHUNK,
     HEADER,
+    NEWER,
     NODE,
     RAW,
     RECORD,
@@ -150,5 +151,21 @@ def test_the_layout_is_the_documented_one() -> None:
     footer = data[63:-16]
     assert footer == bytes.fromhex(digest_of(b"abc")) + b"\x01\x00\0\0" + b"\x3c\0\0\0" + b"\x03\0\0\0" * 2 + b"\0" * 4
     assert data[-16:-12] == b"\x01\0\0\0"
-    assert data[-8:] == b"PKcharkh"
+    assert data[-8:] == b"\x01\0charkh"
     assert pack.name == digest_of(footer)
+
+
+def test_a_pack_of_a_later_version_is_named_as_such_from_its_end() -> None:
+    name, data = whole(some_records())
+    later = data[:-8] + b"\x02\0charkh"
+    with pytest.raises(Corrupt, match="version 2") as raised:
+        read_footer(later[-100:], name)
+    assert raised.value.code == NEWER
+    assert "pgrade" in raised.value.hint
+
+
+@pytest.mark.parametrize(("kind", "codec"), [(3, RAW), (0, RAW), (CHUNK, 2)])
+def test_a_record_of_a_later_kind_is_named_as_such(kind: int, codec: int) -> None:
+    with pytest.raises(Corrupt, match="does not know") as raised:
+        open_record(kind, codec, 1, record_digest(CHUNK, b"x"), b"x", "f" * 64)
+    assert raised.value.code == NEWER

@@ -198,3 +198,24 @@ def test_missing_and_foreign(vault: PackVault, blobs: Damaged) -> None:
     assert whats(report) == ["foreign", "missing"]
     assert report.problems[1].digest == "1" * 64
     assert blobs.has("pack/readme.txt")
+
+
+@pytest.mark.parametrize("level", ["index", "sample", "everything"])
+def test_a_pack_of_a_later_version_is_named_and_never_repaired(vault: PackVault, blobs: Damaged, level: Level) -> None:
+    (ref, *_rest) = put(vault)
+    key = only_pack(vault)
+    blobs.change(key, lambda data: data[:8] + b"\x02" + data[9:-8] + b"\x02" + data[-7:])
+    later = blobs.get(key)
+    fresh = PackVault(blobs)
+    report = verify(fresh, level=level, repair=True)
+    assert (whats(report), report.quarantined, blobs.get(key)) == (["newer"], [], later)
+    assert "version 2" in report.problems[0].detail
+    with pytest.raises(NotFound):
+        content(fresh, ref)
+
+
+def test_a_flipped_version_is_damage(vault: PackVault, blobs: Damaged) -> None:
+    refs = put(vault)
+    blobs.change(only_pack(vault), lambda data: data[:-8] + b"\x05" + data[-7:])
+    report = verify(PackVault(blobs), repair=True)
+    assert (whats(report), report.saved, report.lost) == (["pack"], len(refs), [])
