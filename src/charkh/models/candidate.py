@@ -57,6 +57,10 @@ class Candidate:
         self.example = example
         self._runtimes = tuple(runtimes)
 
+    def __repr__(self) -> str:
+        takes = ", ".join(spec.name for spec in self.parts.signature.inputs)
+        return f"<charkh model of {self.parts.runtime}, takes {takes}>"
+
     @property
     def origins(self) -> tuple[str, ...]:
         """Subjects that it was made from."""

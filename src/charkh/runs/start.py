@@ -57,6 +57,9 @@ class ActiveRun:
         self._gathering: threading.Thread | None = None
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        return f"<charkh {self.subject}{', ended' if self.ended else ''}>"
+
     def log(
         self, values: Mapping[str, float], *, step: int | None = None, context: str = "", time: float | None = None
     ) -> None:

@@ -26,6 +26,7 @@ from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.runs.active import current
 from charkh.workspace.ambient import workspace
+from charkh.workspace.expecting import TABLE, expect
 from charkh.workspace.workspace import Workspace
 
 FromTable = Callable[[Table], Table]
@@ -41,6 +42,7 @@ def dataset(ref: str) -> Table:
         NotFound: there is no such version.
         Invalid: it is no table, or a cached step asks for what a name happens to mean now.
     """
+    expect(ref, "removeprefix", "dataset", "a reference such as 'flights@3'", "Name the dataset.")
     if inside_step() and "@" not in ref and not ref.startswith("dataset:"):
         raise Invalid(
             f"the cached step {inside_step()} reads {ref!r}, whatever version that is at the time",
@@ -68,6 +70,7 @@ def add(name: str, table: Table | pl.DataFrame, *, message: str = "") -> Table:
         The table, now made from that version alone.
     """
     given = Table(table) if isinstance(table, pl.DataFrame) else table
+    expect(given, "frame", "add", "a charkh.Table or a Polars frame", "Make a frame of it: pl.DataFrame(…).")
     active = current()
     version = add_table(
         workspace().store,
@@ -96,6 +99,7 @@ def recipe(source: str | Path) -> FromTable:
 
     @effect
     def apply_recipe(table: Table) -> Table:
+        expect(table, "having", "recipe(…)", "a charkh.Table", TABLE)
         version = version_of()
         pinned = load_recipe(store, version)
         return table.having(apply(pinned, table.frame, tables=read_tables(store, pinned)), version.subject)
@@ -119,6 +123,7 @@ def check(source: str | Path) -> FromTable:
 
     @effect
     def run_checks(table: Table) -> Table:
+        expect(table, "having", "check(…)", "a charkh.Table", TABLE)
         result = run_check(suite, table.frame)
         about = next((origin for origin in table.origins if origin.startswith("dataset:")), "")
         active = current()
@@ -143,6 +148,7 @@ def split(
 
     See `charkh.datasets.split.split_by_time` for the arguments.
     """
+    expect(table, "frame", "split", "a charkh.Table", TABLE)
     return split_by_time(table, target=target, time=time, test=test, drop=drop, unknown=unknown, allow=allow)
 
 

@@ -41,6 +41,9 @@ class Origins(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace
     sources: tuple[Source, ...]
 
+    def __repr__(self) -> str:
+        return "\n".join(render(self, details=False))
+
 
 def trace(what: str) -> Origins:
     """Walk back from a prediction, a subject (`run:1f3a`) or a reference (`delay@3`) in this script's workspace.

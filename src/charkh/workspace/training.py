@@ -30,6 +30,7 @@ from charkh.runs.active import current
 from charkh.studies.study import Study
 from charkh.studies.tune import tune as run_study
 from charkh.workspace.ambient import workspace
+from charkh.workspace.expecting import MODEL, expect
 from charkh.workspace.pipelines import codecs_of
 
 PROBABILITY = "predict_proba"
@@ -60,6 +61,9 @@ class Report:
     champion: Rival | None = None
     metrics: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<charkh report of {len(self.truth):,} rows of {self.on}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Registered:
@@ -67,6 +71,9 @@ class Registered:
 
     version: ModelVersion
     evaluations: tuple[Evaluation, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<charkh model {self.version.ref}, registered>"
 
     @property
     def judged_on(self) -> str:
@@ -84,6 +91,10 @@ class LoadedModel:
     def __init__(self, version: ModelVersion, predict: Callable[[Tensors], Tensors]) -> None:
         self.version = version
         self._predict = predict
+
+    def __repr__(self) -> str:
+        takes = ", ".join(spec.name for spec in self.version.made.signature.inputs)
+        return f"<charkh model {self.version.ref}, takes {takes}>"
 
     def predict(self, frame: pl.DataFrame) -> Tensors:
         """The outputs for rows that have at least the model's input columns.
@@ -162,6 +173,7 @@ def tune(
     """
     if bool(maximize) == bool(minimize):
         raise Invalid("a search has one metric", code="study.metric", hint='Say maximize="auc" or minimize="loss".')
+    expect(space, "__charkh_fields__", "tune", "charkh.Params as its space", "Define a class of them.")
     study: Study[Candidate] = run_study(
         workspace().store,
         lambda params: train(data, params),
@@ -201,6 +213,8 @@ def evaluate(
     Raises:
         Invalid: a column is missing, or it is not known which dataset version the rows come from.
     """
+    expect(candidate, "parts", "evaluate", "a charkh.Model", MODEL)
+    expect(part, "y", "evaluate", "a part of a charkh.Split as its rows", "Give data.test of charkh.split(…).")
     source = on or next((origin for origin in candidate.parts.origins if origin.startswith("dataset:")), "")
     if not source:
         raise Invalid(
@@ -233,6 +247,9 @@ def register(name: str, candidate: Candidate, *reports: Report, description: str
         reports: from `evaluate`; recorded as evaluations of the version.
         description: what a person should know about it.
     """
+    expect(candidate, "parts", "register", "a charkh.Model", MODEL)
+    for report in reports:
+        expect(report, "truth", "register", "reports beside the model", "Give what charkh.evaluate(…) answers.")
     store = workspace().store
     parts, active = candidate.parts, current()
     origins = [origin.partition(":") for origin in parts.origins]
