@@ -21,6 +21,7 @@ UNLOGGED = 0x12
 CHECKSUM = 3
 NONCE = 8
 ID = 16
+MAX_NUMBER = 2**63 - 1
 
 
 class PredictionId(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +156,7 @@ def _read_numbers(data: bytes) -> list[int]:
         value |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            if byte == 0 and shift > 7:
+            if (byte == 0 and shift > 7) or value > MAX_NUMBER:
                 return []
             numbers.append(value)
             value, shift = 0, 0

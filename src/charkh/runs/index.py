@@ -338,7 +338,7 @@ class _Parts:
 
 PROJECTION = Projection(
     name="run",
-    version=1,
+    version=2,
     tables=METADATA,
     kinds=KINDS,
     fold=fold,

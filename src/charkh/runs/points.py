@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 CONTENT = "points"
+MAX_SECONDS = 2**62 / 1e6
+"""Times of points lie between this and its negative, so that they fit 64 bits as microseconds."""
 
 
 class PointsRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -167,7 +169,13 @@ def _axes(tables: list[_Together]) -> tuple[Integers, Integers, Integers]:
     import numpy as np  # see `Series.summary`
 
     ordinals = np.array([each for table in tables for each in table.ordinals], np.int64)
-    steps = np.array([each for table in tables for each in table.steps], np.int64)
     seconds = np.array([each for table in tables for each in table.times], np.float64)
+    try:
+        steps = np.array([each for table in tables for each in table.steps], np.int64)
+    except OverflowError as error:
+        raise Corrupt("a metric record has a step beyond 64 bits", code="run.bad_record") from error
+    # NaN is not less than anything either.
+    if not (np.abs(seconds) < MAX_SECONDS).all():
+        raise Corrupt("a metric record has a time that is no moment", code="run.bad_record")
     order = np.argsort(ordinals, kind="stable")
     return order, steps[order], np.rint(seconds[order] * 1e6).astype(np.int64)

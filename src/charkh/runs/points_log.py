@@ -17,7 +17,7 @@ from charkh.core.errors import CharkhError, Invalid
 from charkh.core.ids import new_id
 from charkh.ports.journal import DataHeader, DataWriter, Journal
 from charkh.runs.membership import child_writer
-from charkh.runs.points import CONTENT, encode_record
+from charkh.runs.points import CONTENT, MAX_SECONDS, encode_record
 from charkh.runs.run import bounded_text
 from charkh.runs.values import checked_key
 
@@ -84,7 +84,7 @@ class PointsLog:
             self._log_checked(values, step, context, moment)
             return
         # `_write` once more: the call would cost a tenth of the whole.
-        now = _now() if moment is None else moment
+        now = _now() if moment is None else _checked_moment(moment)
         payload = encode_record((now, step, values, context) if context else (now, step, values))
         self._append(payload)
         self._room -= len(payload)
@@ -138,7 +138,7 @@ class PointsLog:
         plain = {checked_key(key, "metric"): _number(key, value) for key, value in values.items()}
         for key in plain:
             known.setdefault(key, 0)
-        moment = _now() if moment is None else float(moment)
+        moment = _now() if moment is None else _checked_moment(moment)
         if step is not None:
             self._write(moment, _checked_step(step), plain, context)
             return
@@ -229,6 +229,16 @@ def _checked_step(step: Any) -> int:
             hint="Log the number of the batch or epoch.",
         )
     return int(whole)
+
+
+def _checked_moment(moment: float) -> float:
+    if not -MAX_SECONDS < moment < MAX_SECONDS:
+        raise Invalid(
+            f"the time {moment!r} is no moment",
+            code="run.bad_time",
+            hint="Give seconds since 1970, such as time.time().",
+        )
+    return float(moment)
 
 
 def _close_quietly(writer: DataWriter) -> None:

@@ -6,7 +6,7 @@ equal records give an equal blob, so that a second fact says the same as the fir
 
 from collections.abc import Sequence
 
-from charkh.core.errors import NotFound
+from charkh.core.errors import Corrupt, NotFound
 from charkh.core.events import Draft
 from charkh.core.refs import parse_subject
 from charkh.ports.journal import DataHeader
@@ -27,13 +27,17 @@ def seal_ended(store: Store) -> int:
     """Seal every points segment that nobody writes any more; how many were let go of.
 
     Raises:
+        Corrupt: a record cannot be read; its segment stays as it is, and every other one is sealed.
         Locked: another process seals or decides.
         Unavailable: the store cannot be written; what was sealed before stays so.
     """
+    unreadable: list[Corrupt] = []
     with store.journal.exclusive():
         closed = [each.header for each in store.journal.list_data() if each.header.content == CONTENT and not each.live]
         for start in range(0, len(closed), TOGETHER):
-            _seal_together(store, closed[start : start + TOGETHER])
+            unreadable += _seal_together(store, closed[start : start + TOGETHER])
+    if unreadable:
+        raise unreadable[0]
     return len(closed)
 
 
@@ -64,11 +68,13 @@ def sealed_draft(store: Store, header: DataHeader) -> Draft | None:
     return Draft(kind=SEALED_KIND, subject=header.subject, body=body, holds=(blob.held,))
 
 
-def _seal_together(store: Store, headers: Sequence[DataHeader]) -> None:
+def _seal_together(store: Store, headers: Sequence[DataHeader]) -> list[Corrupt]:
+    """Seal these segments; the errors of those that cannot be read."""
     done = set(store.queries.ask(SealedAmong(segments=tuple(header.segment for header in headers))))
     runs = {header.segment: parse_subject(header.subject).id for header in headers}
     done_with = set(store.queries.ask(WereDeleted(runs=tuple(sorted(set(runs.values()))))))
     drafts: list[Draft] = []
+    unreadable: dict[str, Corrupt] = {}
     for header in headers:
         if header.segment in done or runs[header.segment] in done_with:
             continue
@@ -77,9 +83,14 @@ def _seal_together(store: Store, headers: Sequence[DataHeader]) -> None:
         except NotFound:
             # Its own process sealed it meanwhile.
             continue
+        except Corrupt as error:
+            unreadable[header.segment] = error
+            continue
         drafts += [draft] if draft is not None else []
     if drafts:
         store.vault.flush()
         store.record(*drafts, durable=True)
     for header in headers:
-        store.journal.drop_data(header.segment)
+        if header.segment not in unreadable:
+            store.journal.drop_data(header.segment)
+    return list(unreadable.values())

@@ -31,6 +31,7 @@ MAGIC = b"charkh points 1\n"
 _LENGTH = struct.Struct("<I")
 PREFIX_BYTES = len(MAGIC) + _LENGTH.size
 WORD = 8
+MAX_INDEX_BYTES = 1 << 30
 LEVEL = 3
 
 Read = Callable[[int, int], bytes]
@@ -109,8 +110,11 @@ def read_index(read: Read) -> PlacedIndex:
     if len(prefix) != PREFIX_BYTES or not prefix.startswith(MAGIC):
         raise Corrupt("sealed points do not begin as they should", code="run.bad_points")
     (length,) = _LENGTH.unpack_from(prefix, len(MAGIC))
+    encoded = read(PREFIX_BYTES, length)
     try:
-        index = _decode_index(zstandard.ZstdDecompressor().decompress(read(PREFIX_BYTES, length)))
+        if not 0 < zstandard.frame_content_size(encoded) <= MAX_INDEX_BYTES:
+            raise Corrupt("the index of sealed points claims an impossible size", code="run.bad_points")
+        index = _decode_index(zstandard.ZstdDecompressor().decompress(encoded))
     except (zstandard.ZstdError, msgspec.MsgspecError) as error:
         raise Corrupt(f"the index of sealed points cannot be read: {error}", code="run.bad_points") from error
     return PlacedIndex(index, PREFIX_BYTES + length)
@@ -124,17 +128,20 @@ def read_series(read: Read, placed: PlacedIndex, series: SealedSeries) -> Series
     """
     import numpy as np  # only readers of points need it; see `charkh.runs.points`
 
-    words = [_ungrouped(_column(read, placed, column)) for column in (series.steps, series.times, series.values)]
-    if any(column.size != series.summary.count for column in words):
-        raise Corrupt("a column of sealed points has the wrong length", code="run.bad_points")
+    count = series.summary.count
+    words = [_ungrouped(_column(read, placed, column, count)) for column in (series.steps, series.times, series.values)]
     steps, times = (np.cumsum(column.view(np.int64)) for column in words[:2])
     name = SeriesName(series.summary.key, series.summary.context)
     return Series(name, steps, times, words[2].view(np.float64))
 
 
-def _column(read: Read, placed: PlacedIndex, column: Column) -> bytes:
+def _column(read: Read, placed: PlacedIndex, column: Column, count: int) -> bytes:
+    encoded = read(placed.begin + column.offset, column.length)
     try:
-        return zstandard.ZstdDecompressor().decompress(read(placed.begin + column.offset, column.length))
+        # A frame may claim any size; no more is unpacked than the index says.
+        if zstandard.frame_content_size(encoded) != count * WORD:
+            raise Corrupt("a column of sealed points has the wrong length", code="run.bad_points")
+        return zstandard.ZstdDecompressor().decompress(encoded)
     except zstandard.ZstdError as error:
         raise Corrupt(f"a column of sealed points cannot be read: {error}", code="run.bad_points") from error
 
@@ -156,7 +163,5 @@ def _grouped(words: Integers | Floats) -> bytes:
 def _ungrouped(data: bytes) -> npt.NDArray[np.uint64]:
     import numpy as np  # see `read_series`
 
-    if len(data) % WORD:
-        raise Corrupt("a column of sealed points has half a word", code="run.bad_points")
     words: Any = np.ascontiguousarray(np.frombuffer(data, np.uint8).reshape(WORD, -1).T).view("<u8").reshape(-1)
     return words.astype(np.uint64, copy=False)

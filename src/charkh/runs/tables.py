@@ -144,6 +144,7 @@ segments = Table(
     Column("segment", String, primary_key=True),
     Column("run", String, nullable=False, index=True),
     Column("body", LargeBinary, nullable=False),
+    Column("stamp", String, nullable=False),
 )
 artifacts = Table(
     "run_artifact",
@@ -317,11 +318,12 @@ def _fold_links(connection: Connection, events: Sequence[Event]) -> None:
 
 def _fold_sealed(connection: Connection, events: Sequence[Event]) -> None:
     bodies = [(event, body_of(event, RunSealed)) for event in events]
-    add_rows(
-        connection,
-        segments,
-        [{"segment": body.segment, "run": body.run, "body": bytes(event.body)} for event, body in bodies],
-    )
+    # Two sealers that did not see each other may have packed one segment's points with two versions of zstd.
+    rows = [
+        {"segment": body.segment, "run": body.run, "body": bytes(event.body), "stamp": event.stamp}
+        for event, body in bodies
+    ]
+    keep_rows(connection, segments, rows, stamp="stamp", keep="earliest")
     _keep_metrics(connection, [row for _, body in bodies for row in _metric_rows(body)])
 
 

@@ -41,11 +41,19 @@ from charkh.workspace.settings import find_workspace, read_settings, require_wor
 FORMAT = 1
 
 
-class StoreFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """`format.json`: the version of everything in the store, and the store's id."""
+class StoreFormat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`format.json`: the version of everything in the store, and the store's id.
+
+    Attributes:
+        format: the version.
+        store: id of the store, 32 hex digits.
+        needs: what a reader has to know besides the format, such as a codec that came later; one that it does not know
+            keeps it from opening the store.
+    """
 
     format: int
     store: str
+    needs: tuple[str, ...] = ()
 
 
 class Workspace:
@@ -163,6 +171,12 @@ def _identifier(folder: Path, *, create: bool) -> str:
     if known.format > FORMAT:
         raise Invalid(
             f"{folder} was written in format {known.format}; this charkh reads up to {FORMAT}",
+            code="store.too_new",
+            hint="Upgrade with: pip install --upgrade charkh",
+        )
+    if known.needs:
+        raise Invalid(
+            f"{folder} needs {', '.join(known.needs)}, which this charkh does not know",
             code="store.too_new",
             hint="Upgrade with: pip install --upgrade charkh",
         )

@@ -1,5 +1,6 @@
 """What a metric's history shows by default, and what it keeps."""
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -175,3 +176,17 @@ def test_the_rule_by_a_plain_loop(parts: list[tuple[str, int, Points]], sealed: 
     assert shown(store, started.id) == expected
     (metric,) = by_id(store, started.id).metrics.values()
     assert metric == expected[-1][1]
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_steps_and_values_keep_every_bit(store: Store, run: str, sealed: bool) -> None:
+    """Steps beyond what a float64 counts, and NaN that carries something."""
+    (odd,) = struct.unpack("<d", struct.pack("<Q", 0x7FF8_0000_DEAD_BEEF))
+    points = [(2**53, 1.0), (2**53 + 1, odd), (2**62 - 1, float("inf")), (-(2**62) + 1, -0.0)]
+    write(store, run, "0", 1, points)
+    if sealed:
+        seal_ended(store)
+    curve = metric_history(store, run, "loss")
+    logged = sorted(points, key=lambda point: point[0])
+    assert curve.steps.tolist() == [step for step, _ in logged]
+    assert curve.values.tobytes() == struct.pack("<4d", *(value for _, value in logged))

@@ -213,3 +213,14 @@ def test_the_child_of_a_fork_writes_a_segment_of_its_own(tmp_path: Path) -> None
     }
     assert by_writer == {"0": [0, 1, 2], f"0.{child.pid}": list(range(10))}
     assert os.getpid() != child.pid
+
+
+@pytest.mark.parametrize("moment", [math.nan, math.inf, -math.inf, 1e13])
+def test_a_time_that_is_no_moment_is_refused_and_harms_nothing(journal: MemoryJournal, moment: float) -> None:
+    log = log_of(journal)
+    for _ in range(2):
+        log.log({"loss": 1.0}, 0, "", None)
+        with pytest.raises(Invalid, match="no moment") as caught:
+            log.log({"loss": 2.0}, 1, "", moment)
+        assert caught.value.code == "run.bad_time"
+    assert [values for _step, values, _context in records(journal)] == [{"loss": 1.0}] * 2

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from charkh.core.errors import NotFound, Unavailable
+from charkh.core.errors import Corrupt, NotFound, Unavailable
 from charkh.core.events import Draft
+from charkh.core.files import FileRef
 from charkh.core.ids import new_id
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import HeldDigests
@@ -17,11 +19,13 @@ from charkh.runs.delete import delete
 from charkh.runs.find import by_id
 from charkh.runs.history import metric_history
 from charkh.runs.index import PROJECTION, SealedOf
+from charkh.runs.points import CONTENT
 from charkh.runs.points_log import PointsLog
-from charkh.runs.run import DELETED_KIND, RunDeleted
+from charkh.runs.run import DELETED_KIND, SEALED_KIND, RunDeleted
 from charkh.runs.seal import seal_ended
 from charkh.runs.search import search
 from charkh.runs.start import ActiveRun, start
+from charkh.testing.projections import assert_order_free, payloads_of
 from charkh.testing.stores import memory_store
 
 DIED: list[ActiveRun] = []
@@ -185,3 +189,31 @@ def test_segments_are_sealed_in_portions(store: Store, monkeypatch: pytest.Monke
     monkeypatch.setattr(store.journal, "append", counting)
     assert seal_ended(store) == 5
     assert recorded == [2, 2, 1]
+
+
+def test_a_record_that_is_none_keeps_no_other_run_from_being_sealed(store: Store) -> None:
+    sound = crashed(store)
+    broken = [(1e9, 2**63, {"loss": 1.0}), (float("nan"), 0, {"loss": 1.0}), (1e9, "first", {"loss": 1.0}), (1e9, 0)]
+    for number, record in enumerate(broken):
+        header = DataHeader(segment=f"{number:032x}", content=CONTENT, subject=f"run:{crashed(store)}")
+        writer = store.journal.open_data(header)
+        writer.append(msgspec.msgpack.encode(record))
+        writer.close()
+    with pytest.raises(Corrupt) as caught:
+        seal_ended(store)
+    assert caught.value.code == "run.bad_record"
+    assert [each.header.segment for each in store.journal.list_data()] == [
+        f"{number:032x}" for number in range(len(broken))
+    ]
+    assert len(store.queries.ask(SealedOf(run=sound))) == 1
+
+
+def test_of_two_blobs_of_one_segment_the_earlier_shows_in_any_order(store: Store) -> None:
+    """Two copies of a store seal the same segment, with libraries that compress differently."""
+    run = crashed(store)
+    seal_ended(store)
+    (sealed,) = store.queries.ask(SealedOf(run=run))
+    other = msgspec.structs.replace(sealed, blob=FileRef("1" * 64, 5))
+    store.record(Draft(kind=SEALED_KIND, subject=f"run:{run}", body=other))
+    assert_order_free([PROJECTION, LINEAGE], payloads_of(store), [SealedOf(run=run)])
+    assert store.queries.ask(SealedOf(run=run)) == (sealed,)

@@ -78,6 +78,7 @@ def test_the_catalog_is_a_view(tmp_path: Path) -> None:
         ('{"format":"one","store":"x"}', Corrupt, "store.format_damaged"),
         ('{"format":1}', Corrupt, "store.format_damaged"),
         (f'{{"format":{FORMAT + 1},"store":"{"ab" * 16}"}}', Invalid, "store.too_new"),
+        (f'{{"format":{FORMAT},"store":"{"ab" * 16}","needs":["packs-2"]}}', Invalid, "store.too_new"),
         (f'{{"format":{FORMAT + 1},"store":"{"ab" * 16}","more":1}}', Invalid, "store.too_new"),
     ],
 )
