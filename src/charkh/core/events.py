@@ -18,7 +18,7 @@ from charkh.core.ids import new_id
 Fact = bool | int | float | str
 """A typed fact that a noun publishes about its subject, such as `auc` or `checks.ok`."""
 
-KIND_PATTERN = re.compile(r"[a-z][a-z0-9_.]*/[0-9]+")
+KIND_PATTERN = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+/[1-9][0-9]*")
 MAX_FACT_TEXT = 1000
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from charkh.core.errors import Conflict
+from charkh.core.errors import Conflict, Invalid
+from charkh.core.frames import MAX_PAYLOAD
 
 
 class Part(NamedTuple):
@@ -35,6 +36,7 @@ class Exchange(Protocol):
 
         Raises:
             Conflict: facts before a part's first are missing; nothing was taken.
+            Invalid: a payload is none that a fact can have; nothing was taken.
             Unavailable: the medium is full or failing.
             Locked: somebody held the journal for longer than its timeout.
         """
@@ -66,6 +68,30 @@ def gap(part: Part, known: int) -> Conflict:
         code="journal.gap",
         hint="Pull from a store that has them, or pull again from the start.",
         facts={"segment": part.segment, "known": known, "seq": part.seq},
+    )
+
+
+HEADER_PREFIX = b"charkh segment 1\n"
+"""Begins the payload of a segment's first frame, and no fact."""
+
+
+def check_facts(part: Part) -> None:
+    """Look at what somebody else sent.
+
+    Raises:
+        Invalid: a payload is none that a fact can have.
+    """
+    if any(not 0 < len(each) <= MAX_PAYLOAD or each.startswith(HEADER_PREFIX) for each in part.payloads):
+        raise _no_fact(part)
+
+
+def _no_fact(part: Part) -> Invalid:
+    """The error of a part with a payload that is empty, too long, or the header of a segment."""
+    return Invalid(
+        f"segment {part.segment} holds what is no fact",
+        code="journal.no_fact",
+        hint="Whoever sends it is no charkh, or damaged: run `charkh fsck` there.",
+        facts={"segment": part.segment},
     )
 
 

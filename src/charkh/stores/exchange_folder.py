@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from charkh.core.frames import encode_frames
 from charkh.core.ids import parse_id
-from charkh.ports.exchange import Part, gap
+from charkh.ports.exchange import Part, check_facts, gap
 from charkh.stores.durable import unavailable
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.segment_file import encode_header, is_header, new_header
@@ -47,6 +47,7 @@ class FolderExchange:
             for part in parts:
                 if part.seq > known[part.segment]:
                     raise gap(part, known[part.segment])
+                check_facts(part)
                 # An open segment is its owner's; what it lacks is taken once it is sealed.
                 missing = _behind(part, known) if part.segment not in opened else None
                 if missing:

@@ -255,10 +255,13 @@ class FolderJournal:
             raise unavailable(self._folder, error) from error
 
     def _sound_bytes(self, path: Path) -> bytes:
-        """The header and whole frames of a dead segment; empty when it holds no fact."""
+        """The header and whole frames of a dead segment; empty when it holds no fact.
+
+        What stands behind them is kept apart: a torn frame, or sound ones behind a length that lies.
+        """
         buffer = path.read_bytes()
         content = read_segment(buffer)
-        if content.damaged:
+        if content.end < len(buffer):
             folder = self._folder / "damaged"
             make_folder(folder)
             write_at(folder / f"{path.stem}.tail", 0, buffer[content.end :])

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from charkh.core.errors import Locked, Unavailable
 from charkh.core.frames import encode_frame, encode_frames
 from charkh.core.ids import new_id, parse_id
-from charkh.ports.exchange import Part, gap
+from charkh.ports.exchange import Part, check_facts, gap
 from charkh.ports.journal import Batch, Cursor, DataHeader, DataSegment, DataWriter, Record
 from charkh.stores.data_postgres import PostgresData, payload_of
 from charkh.stores.forks import watch_forks
@@ -114,7 +114,7 @@ class PostgresJournal:
         with translated(), self._connection() as connection:
             connection.execute(select(func.pg_advisory_xact_lock(self._append_key)))
             for part in parts:
-                encode_frames(part.payloads)
+                check_facts(part)
                 table = self._tables.fact
                 count = select(func.coalesce(func.max(table.c.seq) + 1, 0)).where(table.c.segment == part.segment)
                 known = int(connection.execute(count).scalar_one())

@@ -20,12 +20,10 @@ import msgspec
 
 from charkh.core.errors import Corrupt, Unavailable
 from charkh.core.frames import Frame, encode_frame, scan_frames
+from charkh.ports.exchange import HEADER_PREFIX
 from charkh.ports.journal import DataHeader
 from charkh.stores.durable import make_folder, sync_folder, unavailable
 from charkh.stores.forks import watch_forks
-
-HEADER_PREFIX = b"charkh segment 1\n"
-"""Begins the payload of a segment's first frame, and of no other frame."""
 
 SYNC_SECONDS = 1.0
 HIDDEN = "."

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charkh.core.errors import Conflict
+from charkh.core.errors import Conflict, Invalid
 from charkh.core.ids import new_id
 from charkh.ports.exchange import Exchange, Part, pull
 from charkh.ports.journal import Journal
@@ -66,6 +66,14 @@ class ExchangeSuite(ABC):
         with pytest.raises(Conflict) as raised:
             exchange.take([Part(other, 0, [b"fine"]), Part(segment, 1, [b"second"])])
         assert raised.value.code == "journal.gap"
+        assert read_all(journal)[0] == []
+
+    @pytest.mark.parametrize("payload", [b"", b"charkh segment 1\n\x80"])
+    def test_what_is_no_fact_is_refused_whole(self, payload: bytes) -> None:
+        journal, exchange = self.make()
+        with pytest.raises(Invalid) as raised:
+            exchange.take([Part(new_id(), 0, [b"fine"]), Part(new_id(), 0, [b"fine", payload])])
+        assert raised.value.code == "journal.no_fact"
         assert read_all(journal)[0] == []
 
     def test_overlapping_parts_are_taken_once(self) -> None:

@@ -124,6 +124,18 @@ def test_damage_is_set_aside_and_what_stands_before_it_is_kept(folder: Path, jou
     assert tail.read_bytes() == data[place - 8 :]
 
 
+def test_what_stands_behind_a_length_that_lies_is_set_aside_too(folder: Path, journal: FolderJournal) -> None:
+    left = crash_after(folder, b"sound", b"longer", b"behind")
+    data = bytearray(left.read_bytes())
+    place = data.index(b"longer") - 8
+    data[place + 1] ^= 1
+    left.write_bytes(data)
+    journal.seal_abandoned()
+    assert read_all(journal)[0] == [b"sound"]
+    (tail,) = (folder / "damaged").iterdir()
+    assert tail.read_bytes() == data[place:]
+
+
 def test_a_segment_gets_its_name_only_when_it_is_locked_and_its_header_is_whole(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
