@@ -45,8 +45,11 @@ class RunsByIds(Query[tuple[Run, ...]], frozen=True, kw_only=True):
     now: float
 
 
+MOST_LIKE = 20
+
+
 class RunsLike(Query[tuple[str, ...]], frozen=True, kw_only=True):
-    """Ids of undeleted runs that begin with `prefix`, or that have this name; at most 20, newest first."""
+    """Ids of undeleted runs that begin with `prefix`, or that have this name; at most `MOST_LIKE`, newest first."""
 
     prefix: str
 
@@ -124,7 +127,7 @@ def runs_by_ids(connection: Connection, query: RunsByIds) -> tuple[Run, ...]:
 def runs_like(connection: Connection, query: RunsLike) -> tuple[str, ...]:
     begins = runs.c.id.startswith(query.prefix, autoescape=True)
     statement = select(runs.c.id).where(_present(), or_(begins, runs.c.name == query.prefix))
-    return tuple(connection.execute(statement.order_by(runs.c.stamp.desc()).limit(20)).scalars())
+    return tuple(connection.execute(statement.order_by(runs.c.stamp.desc()).limit(MOST_LIKE)).scalars())
 
 
 def find_runs(connection: Connection, query: FindRuns) -> tuple[Run, ...]:
@@ -306,11 +309,14 @@ class _Parts:
         self.params: dict[str, dict[str, Any]] = {}
         self.metrics: dict[str, dict[str, float]] = {}
         self.tags: dict[str, dict[str, str | None]] = {}
-        for row in connection.execute(select(params).where(params.c.run.in_(ids)).order_by(params.c.name)):
-            value = from_json_text(row.value) if row.large is None else LargeValue(file=_decode_file(row.large))
-            self.params.setdefault(row.run, {})[row.name] = value
-        for row in connection.execute(select(metrics).where(metrics.c.run.in_(ids)).order_by(metrics.c.name)):
-            self.metrics.setdefault(row.run, {})[row.name] = float("nan") if row.last is None else row.last
+        # Rows as plain tuples in the order of the primary key: a page of runs has a thousand of them.
+        said = select(params.c.run, params.c.name, params.c.value, params.c.large).where(params.c.run.in_(ids))
+        for run, name, text, large in connection.execute(said.order_by(params.c.run, params.c.name)).all():
+            value = from_json_text(text) if large is None else LargeValue(file=_decode_file(large))
+            self.params.setdefault(run, {})[name] = value
+        shown = select(metrics.c.run, metrics.c.name, metrics.c.last).where(metrics.c.run.in_(ids))
+        for run, name, last in connection.execute(shown.order_by(metrics.c.run, metrics.c.name)).all():
+            self.metrics.setdefault(run, {})[name] = float("nan") if last is None else last
         current = current_tags().subquery()
         chosen = select(current).where(current.c.run.in_(ids)).order_by(current.c.name, current.c.stamp)
         for row in connection.execute(chosen):
