@@ -7,7 +7,7 @@ A kind ends in its version (`run.started/1`) and is never reshaped.
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -66,10 +66,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         key: idempotency key of the command that decided it, or empty.
     """
 
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
     kind: str
     actor: str
-    clock: int
+    clock: Annotated[int, msgspec.Meta(ge=0)]
     subject: str
     body: msgspec.Raw
     key: str = ""
