@@ -149,6 +149,10 @@ def test_mistakes_are_told_plainly(charkh: Any) -> None:
     assert "train.rate" in charkh.fails(2, "pipeline", "run", "flow", "-p", "train.rat=3")
     assert "cannot be 'x'" in charkh.fails(2, "pipeline", "run", "flow", "-p", "months=x")
     charkh.fails(2, "pipeline", "run", "empty", "-p", "months=3")
+    for verb in ("plan", "run"):
+        said = charkh.run("pipeline", verb, "flow", "--force", "prepaer", "--force", "train").stderr
+        assert "--force prepaer: the pipeline called no such step; it called prepare, train" in said
+        assert "--force train:" not in said
     charkh.write("flows.py", "import charkh\n1 / 0\n")
     broken = charkh.run("pipeline", "list")
     assert broken.returncode == 3

@@ -14,6 +14,9 @@ def test_suggestions_become_a_recipe_that_is_applied(charkh: Charkh) -> None:
     assert {each["operation"]["op"] for each in found} >= {"trim"}
     assert all(each["reason"] for each in found)
     assert "Trim white space" in charkh("recipe", "explain", "recipes/tidy.json", "rows")
+    assert found[0]["reason"] in charkh("recipe", "explain", "recipes/tidy.json"), "the reason is kept in the file"
+    charkh.write("types.json", '{"steps": [{"op": "cast", "columns": {"count": "Float64"}, "on_error": "null"}]}')
+    assert "1 cell changed, count is Float64 now" in charkh("recipe", "explain", "types.json", "rows")
     made = charkh.json("recipe", "apply", "recipes/tidy.json", "rows", "--as", "rows.tidy")
     assert made["dataset"]["made"]["rows"] == 3
     assert made["recipe"]["recorded"]["name"] == "tidy"

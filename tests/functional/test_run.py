@@ -68,6 +68,8 @@ def test_from_a_script_to_a_comparison(charkh: Any) -> None:
     assert compared["environment"] == []
     assert "params\trate\t0.1\t0.2" in charkh("run", "compare", "slow", "fast")
     charkh.fails(2, "run", "compare", "slow")
+    same = charkh.json("run", "list")[0]["started"]["run"]
+    assert same[:18] in charkh("run", "compare", same, same, "--all"), "equal names are told apart"
     assert charkh("run", "artifact", "fast", "notes.txt") == "about fast"
     charkh("run", "artifact", "fast", "notes.txt", "-o", "copy.txt")
     assert (charkh.folder / "copy.txt").read_text() == "about fast"

@@ -214,6 +214,7 @@ def _absences(named: Sequence[_Named], frame: pl.DataFrame) -> list[Outcome]:
         error = any(each.rule.severity == "error" for each in naming)
         nearest = difflib.get_close_matches(column, frame.columns, n=1, cutoff=0.6)
         meant = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        needing = "rules need" if len(naming) > 1 else "rule needs"
         found.append(
             Outcome(
                 id=f"missing({column})",
@@ -221,7 +222,7 @@ def _absences(named: Sequence[_Named], frame: pl.DataFrame) -> list[Outcome]:
                 columns=(column,),
                 severity="error" if error else "warning",
                 status="failed" if error else "warned",
-                message=f"there is no column {column!r}{meant} ({len(naming)} rules need it)",
+                message=f"there is no column {column!r}{meant} ({len(naming)} {needing} it)",
             )
         )
     return found

@@ -29,7 +29,7 @@ Dataset = Annotated[str, typer.Argument(help="A version of a table: flights@3, f
 @app.command("infer")
 def infer_suite(
     dataset: Dataset,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the suite there; never over one.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the suite there; never over one.")] = None,
     json: AsJson = False,
 ) -> None:
     """Read rules off a table, each with its reason: a first suite to be mended by hand."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charkh.cli.opening import open_workspace
-from charkh.cli.output import AsJson, shown, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.cli.output import AsJson, shown, shown_count, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import titles_of
 from charkh.core.errors import NotFound
 from charkh.evaluations.details import read_details
@@ -130,7 +130,10 @@ def _write_head(found: Evaluation, looks: Looks, titles: dict[str, str]) -> None
         ("on", titles[made.on]),
         ("rows", made.rows if made.positives is None else f"{made.rows}, {made.positives} of them positive"),
         ("intervals", f"{made.confidence:.0%}, from {made.rounds} resamples of {drawn}"),
-        ("looks", f"{looks.evaluations} evaluations of {looks.subjects} versions on this truth"),
+        (
+            "looks",
+            f"{shown_count(looks.evaluations, 'evaluation')} of {shown_count(looks.subjects, 'version')} on this truth",
+        ),
         ("made", f"{shown_time(found.at)} by {found.actor}"),
     ]
     if made.champion:

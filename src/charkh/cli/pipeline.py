@@ -28,6 +28,7 @@ from charkh.pipelines.index import ExecutionByRun, Executions, FailuresOfRun, St
 from charkh.pipelines.load import find_pipeline
 from charkh.pipelines.pipeline import Pipeline
 from charkh.pipelines.plan import plan as plan_pipeline
+from charkh.pipelines.running import is_forced
 from charkh.runs.find import find as find_run
 from charkh.workspace.ambient import use
 from charkh.workspace.workspace import Workspace
@@ -102,6 +103,8 @@ def plan(pipeline: Name, param: Given = None, force: Force = None, json: AsJson 
     )
     if planned.blind:
         write_note(f"what comes behind cannot be told: {planned.blind}")
+    else:
+        _note_unmet(force or [], [step.name for step in planned.steps])
 
 
 @app.command()
@@ -122,12 +125,21 @@ def run(pipeline: Name, param: Given = None, force: Force = None, json: AsJson =
     if json:
         write_json({"run": result.run, "seconds": result.seconds, "steps": result.steps})
         return
+    _note_unmet(force or [], [step.name for step in result.steps])
     reused = sum(step.outcome == "reused" for step in result.steps)
     executed = len(result.steps) - reused
     write_line(f"run:{result.run}  {executed} executed, {reused} reused, {result.seconds:.1f} s")
     shown = _shown_value(result.value)
     if shown:
         write_line(shown)
+
+
+def _note_unmet(force: Sequence[str], steps: Sequence[str]) -> None:
+    """Say which steps were to be executed again and were never called."""
+    called = sorted({step.rpartition(":")[2] for step in steps})
+    for each in force:
+        if not any(is_forced(step, [each]) for step in steps):
+            write_note(f"--force {each}: the pipeline called no such step; it called {', '.join(called) or 'none'}")
 
 
 @app.command()

@@ -1,13 +1,24 @@
 """`charkh recipe`: suggest, apply, explain, list and show."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from charkh.cli.documents import begin_document, read_document
 from charkh.cli.opening import open_workspace
-from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
+from charkh.cli.output import (
+    AsJson,
+    shown_count,
+    shown_time,
+    write_json,
+    write_line,
+    write_note,
+    write_pairs,
+    write_table,
+)
 from charkh.datasets.find import find as find_dataset
 from charkh.ports.store import Store
 from charkh.recipes.index import Recipes, RecipeVersions
@@ -26,7 +37,7 @@ Dataset = Annotated[str, typer.Argument(help="A version of a table: flights@3, f
 def suggest_steps(
     dataset: Dataset,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write the suggestions as a recipe; never over one.")
+        Path | None, typer.Option("--out", "-o", help="Write the suggestions as a recipe; never over one.")
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -40,7 +51,8 @@ def suggest_steps(
 
     with open_workspace() as workspace:
         found = suggest(read_table(workspace.store, find_dataset(workspace.store, dataset)))
-    recipe = Recipe(description=f"Suggested for {dataset}.", steps=tuple(each.operation for each in found))
+    steps = tuple(msgspec.structs.replace(each.operation, note=each.reason) for each in found)
+    recipe = Recipe(description=f"Suggested for {dataset}.", steps=steps)
     if out is not None:
         begin_document(out, format_recipe(recipe))
     if json:
@@ -117,7 +129,7 @@ def explain_recipe(
     if json:
         write_json(explained)
         return
-    write_table(["", "step", "effect", "why"], [_line(each) for each in explained], empty="the recipe has no steps")
+    _write_steps(explained, effects=bool(dataset))
 
 
 @app.command("list")
@@ -157,7 +169,7 @@ def show(source: Source, json: AsJson = False) -> None:
     pinned = [(f"table {name}", ref) for name, ref in recipe.tables.items()]
     write_pairs([("recipe", version.name), ("id", version.id), ("digest", version.recorded.digest), *pinned])
     write_line()
-    write_table(["", "step", "effect", "why"], [_line(each) for each in explain(recipe)])
+    _write_steps(explain(recipe), effects=False)
     if len(earlier) > 1:
         write_line()
         write_table(["id", "recorded", "by"], [[each.id[:12], shown_time(each.at), each.actor] for each in earlier])
@@ -182,18 +194,23 @@ def _read(source: str) -> "Recipe":
     return parse_recipe(read_document(Path(source), code="recipe.no_file", hint=hint), source)
 
 
-def _line(each: "Explained") -> list[object]:
-    where = "" if each.live else " (not for live requests)"
-    return [each.number, each.sentence + where, _effect(each.effect), each.note]
+def _write_steps(explained: Sequence["Explained"], *, effects: bool) -> None:
+    rows: list[list[object]] = []
+    for each in explained:
+        where = "" if each.live else " (not for live requests)"
+        rows.append([each.number, each.sentence + where, *([_effect(each.effect)] if effects else []), each.note])
+    columns = ["", "step", *(["effect"] if effects else []), "why"]
+    write_table(columns, rows, empty="the recipe has no steps")
 
 
 def _effect(effect: "Effect | None") -> str:
     if effect is None:
         return ""
     parts = [
-        f"{effect.rows_removed:,} rows removed" if effect.rows_removed else "",
-        f"{effect.cells_changed:,} cells changed" if effect.cells_changed else "",
-        f"{len(effect.columns_added)} columns added" if effect.columns_added else "",
-        f"{len(effect.columns_removed)} columns removed" if effect.columns_removed else "",
+        f"{shown_count(effect.rows_removed, 'row')} removed" if effect.rows_removed else "",
+        f"{shown_count(effect.cells_changed, 'cell')} changed" if effect.cells_changed else "",
+        f"{shown_count(len(effect.columns_added), 'column')} added" if effect.columns_added else "",
+        f"{shown_count(len(effect.columns_removed), 'column')} removed" if effect.columns_removed else "",
+        *(f"{name} is {kind} now" for name, kind in effect.types_changed),
     ]
     return ", ".join(part for part in parts if part) or "nothing changed"

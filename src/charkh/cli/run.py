@@ -159,8 +159,10 @@ def compare_runs(
     if json:
         write_json({"runs": [run.id for run in found.runs], **chosen})
         return
+    names = [run.name for run in found.runs]
+    distinct = all(names) and len({*names}) == len(names)
     write_table(
-        ["", "name", *(run.name or run.id[:SHORT_ID] for run in found.runs)],
+        ["", "name", *(run.name if distinct else f"{run.name} {run.id[:SHORT_ID]}".strip() for run in found.runs)],
         [[family, row.name, *map(_shown, row.values)] for family, rows in chosen.items() for row in _sorted(rows)],
         empty="nothing differs",
     )

@@ -176,7 +176,7 @@ def parse_table(document: Mapping[str, object], shape: type[Settings_], source: 
         raise Invalid(
             f"{source}: {_readable(str(error))}",
             code="config.invalid",
-            hint="Mend that value and run the command again.",
+            hint=_choices(shape, str(error)) or "Mend that value and run the command again.",
             facts={"file": source},
         ) from error
 
@@ -217,6 +217,17 @@ def _annotation_of(info: msgspec.inspect.Type) -> Any:
     if isinstance(info, msgspec.inspect.DictType) and isinstance(info.value_type, msgspec.inspect.StructType):
         return dict[str, info.value_type.cls]
     return None
+
+
+def _choices(shape: Any, message: str) -> str:
+    """The words that a field of the struct may hold, where the message says that another was given."""
+    info = msgspec.inspect.type_info(shape)
+    name = message.partition(" - at `$.")[2].rstrip("`")
+    fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
+    field = next((each.type for each in fields if each.encode_name == name), None)
+    if not isinstance(field, msgspec.inspect.LiteralType):
+        return ""
+    return f"It is one of: {', '.join(map(str, field.values))}."
 
 
 def _readable(message: str) -> str:

@@ -44,7 +44,7 @@ def compile_condition(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     typed = compile_expression(text, schema)
     if typed.kind not in {TRUTH, NOTHING}:
         raise Invalid(
-            f"{text!r} gives a {typed.kind}, not a truth value",
+            f"{text!r} gives {'an' if typed.kind[0] in 'aeiou' else 'a'} {typed.kind}, not a truth value",
             code="expression.not_a_condition",
             hint="Compare it with something, such as 'distance > 100'.",
         )

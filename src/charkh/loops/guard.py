@@ -29,4 +29,6 @@ def told(verdicts: Sequence[Verdict]) -> str:
     missed = [f"{verdict.condition}: {verdict.reason}" for verdict in verdicts if not verdict.met]
     if missed:
         return "not met: " + "; ".join(missed)
+    if len(verdicts) == 1:
+        return f"{verdicts[0].condition} is met"
     return f"all {len(verdicts)} conditions are met" if verdicts else "the gate asks for nothing"

@@ -19,6 +19,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
             as the number 12 changes none. Not counted where rows were removed or moved.
         columns_added: new columns.
         columns_removed: columns that are gone.
+        types_changed: columns that were there before and hold another type now, each with that type.
     """
 
     rows: int
@@ -26,6 +27,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     cells_changed: int
     columns_added: tuple[str, ...]
     columns_removed: tuple[str, ...]
+    types_changed: tuple[tuple[str, str], ...] = ()
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,9 @@ def _effect(before: pl.DataFrame, after: pl.DataFrame, step: Operation) -> Effec
         cells_changed=sum(_changed(before[name], after[name]) for name in shared) if comparable else 0,
         columns_added=tuple(name for name in after.columns if name not in before.schema),
         columns_removed=tuple(name for name in before.columns if name not in after.schema),
+        types_changed=tuple(
+            (name, str(after.schema[name])) for name in shared if after.schema[name] != before.schema[name]
+        ),
     )
 
 

@@ -4,7 +4,7 @@ import time
 
 from charkh.core.errors import Conflict, NotFound
 from charkh.ports.store import Store
-from charkh.runs.index import RunsByIds, RunsLike
+from charkh.runs.index import MOST_LIKE, RunsByIds, RunsLike
 from charkh.runs.live import open_segments, with_segments
 from charkh.runs.run import Run
 
@@ -22,10 +22,11 @@ def find(store: Store, ref: str) -> Run:
     found = store.queries.ask(RunsLike(prefix=prefix)) if prefix else ()
     exact = [each for each in found if each == prefix]
     if len(found) > 1 and not exact:
+        several = f"{len(found)} runs" if len(found) < MOST_LIKE else f"{len(found)} runs or more"
         raise Conflict(
-            f"{ref!r} means {len(found)} runs: {', '.join(f'run:{each}' for each in found[:10])}",
+            f"{ref!r} means {several}, the newest: {', '.join(f'run:{each}' for each in found[:3])}",
             code="run.ambiguous",
-            hint="Name the one you mean by its id.",
+            hint="Name the one you mean by its id: `charkh run list` and `charkh run search` show them.",
             facts={"runs": list(found)},
         )
     if not found:

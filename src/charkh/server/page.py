@@ -37,6 +37,8 @@ PAGE_HEADERS = {
 """What the pages say beside `charkh.server.front.HEADERS`: their own style is allowed, by its digest."""
 
 Row = Sequence[str]
+SHORT_ID = 18
+"""Characters of an id that tell it apart, from its beginning: every verb takes them."""
 
 FIRST_STEPS = """
 <h2>Nothing has happened here yet</h2>
@@ -142,7 +144,7 @@ def _evaluations(found: Overview) -> list[Row]:
 
 def _runs(found: Overview) -> list[Row]:
     return [
-        (each.id[-8:], each.name, each.status, _time(each.created), _scores(sorted(each.metrics.items())[:6]))
+        (each.id[:SHORT_ID], each.name, each.status, _time(each.created), _scores(sorted(each.metrics.items())[:6]))
         for each in found.runs
     ]
 

@@ -84,7 +84,7 @@ def test_dates_may_be_written_as_toml_has_them() -> None:
         ('check = "condition"\nthat = "a >"', "the end", "quotes"),
         ('check = "fresh"\ncolumn = "t"\nwithin = "soon"', "'soon' is not a duration", "30s"),
         ('check = "rows"\nat_most = 2', "no share", "0 to 1"),
-        ('check = "rows"\nseverity = "fatal"', "fatal", "Mend"),
+        ('check = "rows"\nseverity = "fatal"', "fatal", "error, warning"),
         (f'check = "rows"\nid = "{"x" * 200}"', "too long", "100"),
     ],
 )

@@ -53,13 +53,13 @@ def test_a_candidate_that_meets_the_gate_becomes_champion(
     version = month()
     decision = once(store, retrain, by_hand=False)
     decided = decision.decided
-    assert (decided.outcome, decided.reason) == ("promoted", "all 1 conditions are met")
+    assert (decided.outcome, decided.reason) == ("promoted", "auc >= 0.7 is met")
     assert (decided.trigger, decided.trigger_reason) == (version, "truth@1 is new")
     assert (decided.champion, decided.looks, decided.judged_on) == ("", 1, retrain.on)
     assert champion(store) == "delay@1"
     (move,) = store.queries.ask(AliasHistory(name="delay", alias=CHAMPION))
     assert move.moved.decided_by == decision.id
-    assert "loop delay: all 1 conditions" in move.moved.reason
+    assert "loop delay: auc >= 0.7 is met" in move.moved.reason
     edges = store.queries.ask(EdgesFrom(subject=decision.subject))
     assert set(edges) == {
         Edge(decision.subject, "triggered_by", version),

@@ -74,7 +74,7 @@ def document(**step: Any) -> bytes:
         ({"columns": {}}, "step 2 names no operation", "rename"),
         ({"op": "rename", "column": {"a": "b"}}, r"step 2 \(rename\): unknown key 'column'", "'columns'"),
         ({"op": "rename"}, "missing required field `columns`", "Mend"),
-        ({"op": "case", "to": "loud"}, "to: Invalid enum value 'loud'", "Mend"),
+        ({"op": "case", "to": "loud"}, "to: Invalid enum value 'loud'", "It is one of: lower, title, upper."),
         ({"op": "cast", "columns": {"a": "Int46"}}, "there is no type 'Int46'", "'Int64'"),
         ({"op": "derive", "column": "a", "value": "b +"}, "the end", "quotes"),
         ({"op": "derive", "column": "a", "value": "weekdya(t)"}, "weekdya", "'weekday'"),

@@ -46,6 +46,7 @@ def test_effects_count_rows_and_cells() -> None:
     assert added is not None
     assert dropped is not None
     assert added.columns_added == ("c",)
+    assert [effect.types_changed for effect in effects if effect] == [(), (("a", "Int64"),), (), (), ()]
     assert dropped.columns_removed == ("b",)
 
 

@@ -28,6 +28,7 @@ from charkh.runs.delete import delete
 from charkh.runs.find import by_id, find
 from charkh.runs.history import metric_history
 from charkh.runs.index import (
+    MOST_LIKE,
     PROJECTION,
     ArtifactsOf,
     ChildRuns,
@@ -202,8 +203,12 @@ def test_a_long_text_is_refused(store: Store) -> None:
 def test_a_reference_means_one_run(store: Store) -> None:
     for _ in range(2):
         start(store, name="twin").end()
-    with pytest.raises(Conflict, match="means 2 runs"):
+    with pytest.raises(Conflict, match="means 2 runs, the newest"):
         find(store, "twin")
+    for _ in range(MOST_LIKE):
+        start(store, name="litter").end()
+    with pytest.raises(Conflict, match=f"means {MOST_LIKE} runs or more"):
+        find(store, "litter")
     for ref in ("", "run:", "none", "run:ff", "0" * 32):
         with pytest.raises(NotFound, match="there is no run"):
             find(store, ref)
