@@ -6,7 +6,7 @@ cannot be written keeps its records in memory, and the next `flush` tries again.
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from charkh.assets.pack import Record
@@ -63,6 +63,16 @@ class PackWriter:
                 self._decide()
                 if self._open_size >= PACK_SIZE:
                     self._submit()
+
+    def rely_on(self, digests: Sequence[bytes]) -> bool:
+        """Whether every record is here; then it is as if they had been added once more."""
+        with self._lock:
+            stored = [digest for digest in digests if digest not in self._pending]
+            found = self._shelf.index.find(stored)
+            if any(digest not in found for digest in stored):
+                return False
+            self._reused.update(place.pack for place in found.values())
+        return True
 
     def flush(self) -> None:
         """Return when everything added so far is durable.

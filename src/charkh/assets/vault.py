@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 from blake3 import blake3
 
 from charkh.assets.chunk_index import ChunkIndex
-from charkh.assets.cutting import WHOLE, cut_blocks, cut_for, suffix_of
+from charkh.assets.cutting import BLOCK, WHOLE, cut_blocks, cut_for, suffix_of
 from charkh.assets.erasures import ErasedDigests, refuse_erased, replacement
 from charkh.assets.nodes import ChunkSpan, Node, decode_node, list_chunks, not_a, put_list
 from charkh.assets.pack import CHUNK, NODE, Record, record_digest
@@ -21,12 +22,31 @@ from charkh.assets.squeezing import Probe
 from charkh.assets.tree import put_tree, tree_entries
 from charkh.assets.tree_diff import compare_trees
 from charkh.core.digests import parse_digest
-from charkh.core.errors import CharkhError, Conflict, Invalid, NotFound, Unavailable
+from charkh.core.errors import CharkhError, Conflict, Corrupt, Invalid, NotFound, Unavailable
 from charkh.core.files import FileRef, TreeChange, TreeEntry, TreeRef
 from charkh.ports.blobs import Blobs
 from charkh.ports.vault import Progress
 
 READ_AT_ONCE = 16 * 1024 * 1024
+
+
+class Begun(NamedTuple):
+    """What is known of the beginning of a content.
+
+    Attributes:
+        whole: the hash of its first bytes.
+        spans: its first chunks.
+        hashed: how many bytes were hashed, at least those of the chunks.
+    """
+
+    whole: blake3
+    spans: list[ChunkSpan]
+    hashed: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the chunks."""
+        return sum(span.length for span in self.spans)
 
 
 def no_erasures() -> Mapping[str, str]:
@@ -65,7 +85,7 @@ class PackVault:
             return self._put_whole(data, suffix)
         return self._put_stream(BytesIO(data).readinto, suffix, None)
 
-    def put_file(self, path: Path | str, progress: Progress | None = None) -> FileRef:
+    def put_file(self, path: Path | str, progress: Progress | None = None, like: FileRef | None = None) -> FileRef:
         descriptor = _open(path)
         try:
             before = os.fstat(descriptor)
@@ -80,7 +100,12 @@ class PackVault:
                 if progress:
                     progress(len(data))
             else:
-                ref = self._put_stream(lambda buffer: os.readv(descriptor, [buffer]), suffix, progress)
+                begun = self._begun(descriptor, like) if like is not None and before.st_size >= like.size else None
+                if begun is not None:
+                    os.lseek(descriptor, begun.size, os.SEEK_SET)
+                    if progress:
+                        progress(begun.size)
+                ref = self._put_stream(lambda buffer: os.readv(descriptor, [buffer]), suffix, progress, begun)
             after = os.fstat(descriptor)
         except CharkhError:
             raise
@@ -187,14 +212,22 @@ class PackVault:
         self._writer.add((Record(digest, CHUNK, data, self._probe.of_small(suffix, data)),))
         return FileRef(digest.hex(), len(data))
 
-    def _put_stream(self, read: Callable[[memoryview], int], suffix: str, progress: Progress | None) -> FileRef:
+    def _put_stream(
+        self,
+        read: Callable[[memoryview], int],
+        suffix: str,
+        progress: Progress | None,
+        begun: Begun | None = None,
+    ) -> FileRef:
         erased = self.erased.now()
-        whole, hashed = blake3(), None
-        spans: list[ChunkSpan] = []
+        whole, spans, known = begun or Begun(blake3(), [], 0)
+        known -= sum(span.length for span in spans)
+        hashed = None
         for content, chunks in cut_blocks(read, cut_for(suffix)):
             if hashed is not None:
                 hashed.result()
-            hashed = self._hash_beside(whole, content)
+            hashed = self._hash_beside(whole, content[known:])
+            known = max(0, known - len(content))
             digests = [blake3(chunk).digest() for chunk in chunks]
             if erased:
                 for digest in digests:
@@ -214,6 +247,47 @@ class PackVault:
         if len(spans) == 1:
             return FileRef(digest.hex(), size)
         return FileRef(digest.hex(), size, put_list(spans, self._put_node).hex())
+
+    def _begun(self, descriptor: int, like: FileRef) -> Begun | None:
+        """What is known of a file that begins with a content that is here; None where it begins otherwise.
+
+        The last chunk of that content ended because the content did, so the file is cut from there on.
+        """
+        if not like.root or self.erased.now():
+            return None
+        try:
+            leaves = list(list_chunks(bytes.fromhex(like.root), like.size, self.load_node))
+        except (NotFound, Corrupt):
+            return None
+        *spans, last = [span for _begin, chunks in leaves for span in chunks]
+        # A look at the end tells most that have not only grown.
+        if blake3(os.pread(descriptor, last.length, like.size - last.length)).digest() != last.digest:
+            return None
+        whole = self._hash_beginning(descriptor, like.size)
+        if (
+            whole is None
+            or whole.hexdigest() != like.digest
+            or not self._writer.rely_on([each.digest for each in spans])
+        ):
+            return None
+        return Begun(whole, spans, like.size)
+
+    def _hash_beginning(self, descriptor: int, size: int) -> blake3 | None:
+        """A file's first bytes, hashed; None where it has fewer."""
+        whole, hashed = blake3(max_threads=blake3.AUTO), None
+        buffers = memoryview(bytearray(BLOCK)), memoryview(bytearray(BLOCK))
+        position = turn = 0
+        while position < size:
+            read = os.preadv(descriptor, [buffers[turn][: size - position]], position)
+            if hashed is not None:
+                hashed.result()
+            if not read:
+                return None
+            hashed = self._hash_beside(whole, buffers[turn][:read])
+            position, turn = position + read, 1 - turn
+        if hashed is not None:
+            hashed.result()
+        return whole
 
     def _hash_beside(self, whole: blake3, content: memoryview) -> "Future[blake3]":
         if self._hashing is None:

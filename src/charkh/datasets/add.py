@@ -103,10 +103,10 @@ def add_files(
     files = local_files(paths)
     if not as_files and is_table([file.path for file in files]):
         used = reading or (_reading_of(store, name) if append else Reading())
-        shape, entries = _put_table(store, files, used, progress)
+        shape, entries = _put_table(store, name, files, used, progress)
         _refuse_changed(files)
     else:
-        shape, entries = None, _put_files(store, files, progress)
+        shape, entries = None, _put_files(store, name, files, progress)
     return _commit(
         store,
         Addition(
@@ -174,11 +174,11 @@ def add_table(
 
 
 def _put_table(
-    store: Store, files: Sequence[LocalFile], reading: Reading, progress: Progress | None
+    store: Store, name: str, files: Sequence[LocalFile], reading: Reading, progress: Progress | None
 ) -> tuple[TableShape, list[TreeEntry]]:
     """The table that files make, and their bytes in the vault."""
     if sum(file.size for file in files) < LARGE:
-        return read_shape(files, reading), _put_files(store, files, progress)
+        return read_shape(files, reading), _put_files(store, name, files, progress)
     with ThreadPoolExecutor(1, thread_name_prefix="charkh-shape") as beside:
         looking = beside.submit(read_shape, files, reading)
 
@@ -189,13 +189,22 @@ def _put_table(
             if progress:
                 progress(size)
 
-        entries = _put_files(store, files, go_on)
+        entries = _put_files(store, name, files, go_on)
         return looking.result(), entries
 
 
-def _put_files(store: Store, files: Sequence[LocalFile], progress: Progress | None) -> list[TreeEntry]:
-    put = store.vault.put_file
-    return [TreeEntry(file.path, put(file.place, progress), file.executable) for file in files]
+def _put_files(store: Store, name: str, files: Sequence[LocalFile], progress: Progress | None) -> list[TreeEntry]:
+    put, before = store.vault.put_file, _known_before(store, name, files)
+    return [TreeEntry(each.path, put(each.place, progress, before.get(each.path)), each.executable) for each in files]
+
+
+def _known_before(store: Store, name: str, files: Sequence[LocalFile]) -> dict[str, FileRef]:
+    """What the newest version has at the paths of large files: they may only have grown."""
+    large = {file.path for file in files if file.size >= LARGE}
+    newest = store.queries.ask(NewestVersion(name=name)) if large else None
+    if newest is None:
+        return {}
+    return {entry.path: entry.file for entry in store.vault.entries(newest.made.tree.root) if entry.path in large}
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

@@ -25,8 +25,14 @@ class Vault(Protocol):
         """Store bytes. `hint` is a file name whose suffix tells how to cut them."""
         ...
 
-    def put_file(self, path: Path | str, progress: Progress | None = None) -> FileRef:
+    def put_file(self, path: Path | str, progress: Progress | None = None, like: FileRef | None = None) -> FileRef:
         """Store a file's content.
+
+        Args:
+            path: of the file.
+            progress: called with the bytes that were stored since the last call.
+            like: a content that it may well begin with, such as what it was before rows were appended: it saves time
+                where that is so, and never changes what is stored.
 
         Raises:
             NotFound: there is no such file.

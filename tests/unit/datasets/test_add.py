@@ -295,8 +295,8 @@ def test_progress_counts_bytes(store: Store, folder: Path) -> None:
 def test_a_file_that_changes_meanwhile_is_refused(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put = store.vault.put_file
 
-    def put_and_write(path: str, progress: Any = None) -> Any:
-        ref = put(path, progress)
+    def put_and_write(path: str, *more: Any) -> Any:
+        ref = put(path, *more)
         Path(path).write_text("day,late\n8,true\n9,true\n10,false\n")
         return ref
 
