@@ -73,3 +73,25 @@ def test_no_noun_of_the_command_line_loads_a_table_library_before_a_verb_needs_i
 
 def test_every_public_name_has_a_home() -> None:
     assert charkh.__all__ == sorted(charkh._HOMES)
+
+
+def test_a_run_without_points_loads_no_table_library(tmp_path: Path) -> None:
+    code = """
+import json, sys
+import charkh
+with charkh.run("first") as run:
+    run.set_params({"rate": 0.5})
+print(json.dumps(sorted(sys.modules)))
+"""
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert not set(json.loads(result.stdout)) & {
+        "polars",
+        "numpy",
+        "pandas",
+        "sklearn",
+        "optuna",
+        "litestar",
+        "granian",
+    }

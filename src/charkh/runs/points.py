@@ -129,7 +129,8 @@ def collect_series(payloads: Iterable[bytes]) -> tuple[int, list[Series]]:
         table.times.append(time)
         table.steps.append(step)
         table.rows.append(values)
-    return ordinal + 1, _series_of(list(tables.values()))
+    # A run without points ends without loading NumPy.
+    return ordinal + 1, _series_of(list(tables.values())) if tables else []
 
 
 def _fields(payload: bytes) -> tuple[float, int, dict[str, float], str]:
