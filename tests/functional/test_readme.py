@@ -55,10 +55,17 @@ def test_the_life_cycle_runs(charkh: Charkh) -> None:
     charkh.write("checks/trips.toml", CHECKS)
     charkh.write("life.py", life_cycle())
     charkh.python("import runpy; runpy.run_path('life.py')")
+    (settings,) = re.findall(r"```toml\n(# charkh.toml\n.*?)```", README.read_text(), re.DOTALL)
+    charkh.write("charkh.toml", settings)
     charkh("model", "alias", "late@1", "champion")
+    assert charkh("endpoint", "deploy", "late").startswith("late answers with late@1")
     (model,) = charkh.json("model", "list")
     assert (model["name"], model["aliases"]) == ("late", {"champion": 1})
     assert {each["name"] for each in charkh.json("dataset", "list")} == {"trips", "trips.clean", "trips.quarantine"}
     traced = charkh("trace", "late@champion")
     assert "trips.clean@1" in traced
+    assert charkh("trace", "late") == traced, "a name means its newest version"
+    assert "trips@1" in charkh("trace", "trips").splitlines()[0]
+    assert "there is no model or dataset nobody@1" in charkh.fails(13, "trace", "nobody@1")
+    assert "is no prediction id" in charkh.fails(2, "trace", "nobody")
     assert "rows 1 to 1,200" in traced

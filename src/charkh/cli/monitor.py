@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charkh.cli.opening import open_workspace
-from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
 from charkh.core.errors import NotFound
 from charkh.monitors.index import Alerts, MonitorHistory, Monitors
 
@@ -50,10 +50,13 @@ def collect(name: Annotated[str, typer.Argument(help="Name of the monitor.")], j
 
     with open_workspace() as workspace:
         report = watch(workspace, name)
+        truth = workspace.settings.monitor[name].truth
     if json:
         write_json(report)
-    else:
-        _write_report(report)
+        return
+    _write_report(report)
+    if truth and report.performance is None:
+        write_note(f"no truth was joined: {truth!r} says nothing new about earlier predictions yet")
 
 
 @app.command()
@@ -68,7 +71,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of the monitor.")], json
             raise NotFound(
                 f"monitor {name!r} has not collected",
                 code="monitor.not_found",
-                hint="`charkh monitor list` shows them.",
+                hint=f"`charkh monitor collect {name}` does; `charkh monitor list` shows those that have.",
             )
         report = read_details(workspace.store, history[0].made.details)
     if json:

@@ -42,10 +42,11 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 
     Args:
         columns: headings.
-        rows: one cell for each column; numbers are set to the right.
+        rows: one cell for each column; a column of numbers alone is set to the right.
         empty: what a person reads when there are no rows.
     """
-    listed = [[shown(cell) for cell in row] for row in rows]
+    given = [list(row) for row in rows]
+    listed = [[shown(cell) for cell in row] for row in given]
     if not sys.stdout.isatty():
         for row in [list(columns), *listed]:
             _write("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
@@ -59,8 +60,9 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        numbers = all(_is_number(row[place]) for row in given)
+        table.add_column(column, overflow="fold", justify="right" if numbers else "left")
     for row in listed:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
@@ -141,6 +143,10 @@ def progress(title: str, total: float | None = None, unit: str = "") -> Generato
     finally:
         sys.stderr.write("\r\x1b[2K")
         sys.stderr.flush()
+
+
+def _is_number(cell: object) -> bool:
+    return cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool))
 
 
 def _write(text: str) -> None:

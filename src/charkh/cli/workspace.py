@@ -71,7 +71,9 @@ def init(json: AsJson = False) -> None:
 
 def up(
     host: Host = "",
-    port: Annotated[int, typer.Option(help="TCP port; what charkh.toml says by default.", min=0, max=65535)] = 0,
+    port: Annotated[
+        int, typer.Option(help="TCP port; what charkh.toml says by default.", min=0, max=65535, show_default=False)
+    ] = 0,
     open_inference: OpenInference = False,
     every: Annotated[str, typer.Option(help="How often the loops turn, such as 5m; 0s for never.")] = "60s",
     json: AsJson = False,

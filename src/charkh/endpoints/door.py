@@ -79,7 +79,7 @@ class Door:
         if self._bearer and path not in WITHOUT_TOKEN:
             given = headers.get("authorization", "").encode("utf-8", "replace")
             if not hmac.compare_digest(given, self._bearer):
-                return Refusal(401, "this path needs a bearer token")
+                return Refusal(401, "this path needs the token: the header `Authorization: Bearer TOKEN`")
         return None
 
 

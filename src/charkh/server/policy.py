@@ -103,7 +103,8 @@ class Doorkeeper:
     def _ask_browser(self, connection: ASGIConnection[Any, Any, Any, Any], policy: object) -> None:
         if not self.knows_session(connection):
             raise NotAuthorizedException(
-                "the token is missing or wrong", headers={"WWW-Authenticate": 'Bearer realm="charkh"'}
+                "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`",
+                headers={"WWW-Authenticate": 'Bearer realm="charkh"'},
             )
         if policy is Policy.WRITE and connection.headers.get("sec-fetch-site", "") != "same-origin":
             raise PermissionDeniedException("only a page of this server may do this")

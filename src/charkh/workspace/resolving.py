@@ -9,19 +9,22 @@ from charkh.ports.store import Store
 
 
 def resolve(store: Store, what: str) -> str:
-    """The subject that a text means: `noun:id` (the id may be cut), `name@selector` or a bare id.
+    """The subject that a text means: `noun:id` (the id may be cut), `name@selector`, or a name for its newest version.
+
+    A model goes before a dataset of the same name.
 
     Raises:
         NotFound: there is none.
         Invalid: it means several.
     """
     if "@" in what:
-        try:
-            return find_model(store, what).subject
-        except NotFound:
-            return find_dataset(store, what).subject
+        return _version(store, what)
     noun, colon, identifier = what.partition(":")
     if not colon or not identifier:
+        try:
+            return _version(store, what)
+        except (Invalid, NotFound):
+            pass
         raise Invalid(
             f"{what!r} is no prediction id, subject or reference",
             code="trace.what",
@@ -37,3 +40,18 @@ def resolve(store: Store, what: str) -> str:
     if not known:
         raise NotFound(f"nothing is known about {what}", code="trace.not_found", hint="Check the id.")
     return known[0]
+
+
+def _version(store: Store, ref: str) -> str:
+    """The subject of a version of a model, else of a dataset."""
+    refused: list[NotFound] = []
+    for find in (find_model, find_dataset):
+        try:
+            return find(store, ref).subject
+        except NotFound as error:
+            refused.append(error)
+    raise next((error for error in refused if error.code.endswith(".deleted")), None) or NotFound(
+        f"there is no model or dataset {ref}",
+        code="trace.not_found",
+        hint="`charkh model list` and `charkh dataset list` show them.",
+    )

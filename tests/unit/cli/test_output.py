@@ -59,6 +59,7 @@ def test_a_table_on_a_terminal_is_aligned_and_says_when_it_is_empty(
     monkeypatch.setattr(sys, "stdout", screen)
     write_table(["name", "score"], [["[bold]x[/bold]", 1], ["longer name", 22]])
     assert "[bold]x[/bold]" in screen.getvalue(), "nothing is taken for markup"
+    assert [len(line.rstrip()) for line in screen.getvalue().splitlines()[1:]] == [21, 21], "numbers end in one column"
     write_table(["name"], [], empty="none yet")
     assert "none yet" in capsys.readouterr().err
 
