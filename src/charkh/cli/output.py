@@ -17,6 +17,10 @@ import typer
 
 from charkh.cli.exit_codes import BROKEN_PIPE
 
+GAP = 2
+"""Characters between two columns of a table."""
+LEAST = 10
+"""Characters that a column keeps when its cells are broken into lines."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 """The option that every command which prints has: `json: AsJson = False`."""
 
@@ -59,13 +63,23 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
+    whole = _unbroken(columns, listed, console.width)
     for place, column in enumerate(columns):
         numbers = all(_is_number(row[place]) for row in given)
-        table.add_column(column, overflow="fold", justify="right" if numbers else "left")
+        side = "right" if numbers else "left"
+        table.add_column(column, overflow="fold", justify=side, no_wrap=place in whole)
     for row in listed:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console.print(table)
+
+
+def _unbroken(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> set[int]:
+    """Columns whose cells are one word each, such as ids, where they fit on the screen: the others are broken first."""
+    single = {place for place in range(len(columns)) if not any(" " in row[place].strip() for row in rows)}
+    needed = sum(max(len(text) for text in (columns[place], *(row[place] for row in rows))) for place in single)
+    return single if needed + GAP * len(columns) + LEAST * (len(columns) - len(single)) <= width else set()
 
 
 def write_pairs(pairs: Iterable[tuple[str, object]]) -> None:

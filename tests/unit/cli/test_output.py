@@ -64,6 +64,19 @@ def test_a_table_on_a_terminal_is_aligned_and_says_when_it_is_empty(
     assert "none yet" in capsys.readouterr().err
 
 
+def test_an_id_is_never_broken_where_a_sentence_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "60")
+    identifier = "0123456789abcdef" * 2
+    write_table(["id", "what"], [[identifier, "a sentence that is longer than the screen is wide"]])
+    assert identifier in screen.getvalue()
+    monkeypatch.setenv("COLUMNS", "20")
+    write_table(["id", "what"], [[identifier, "word"]])
+    shown = "".join(line.partition(" ")[0] for line in screen.getvalue().splitlines()[-4:])
+    assert identifier in shown, "on a narrow screen it is broken, and nothing is cut off"
+
+
 def test_pairs_are_aligned_over_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
     write_pairs([("a", "one\ntwo"), ("longer", 3), ("none", None)])
     assert capsys.readouterr().out == "a       one\n        two\nlonger  3\nnone    \n"
