@@ -97,7 +97,9 @@ def test_a_deleted_version_keeps_its_number(charkh: Any) -> None:
 def test_what_a_user_got_wrong_is_said(charkh: Any) -> None:
     charkh.write("ragged.csv", "a,b\n1,2\n3\n")
     assert "ragged.csv, line 3 has 1 fields" in charkh.fails(2, "dataset", "add", "x", "ragged.csv")
-    assert "--files" in charkh.fails(2, "dataset", "add", "x", charkh.write("x.jsonl", "nonsense"))
+    said = charkh.fails(2, "dataset", "add", "x", charkh.write("x.jsonl", '{"a": 1}\n\nnonsense\n'))
+    assert "line 3 is no JSON object" in said
+    assert "--files" in said
     assert charkh.json("dataset", "add", "x", "ragged.csv", "--files")["made"]["kind"] == "files"
     assert "nowhere.csv" in charkh.fails(13, "dataset", "add", "x", "nowhere.csv")
     assert '"code":"dataset.not_found"' in charkh.fails(13, "dataset", "log", "nothing", "--json")

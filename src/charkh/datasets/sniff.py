@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import polars as pl
 from polars.exceptions import PolarsError
 
@@ -74,12 +75,25 @@ def read_file_shape(disk: Path, path: str, reading: Reading) -> TableFile:
         counted = lazy.select(pl.len()) if kind == "parquet" else lazy.select(pl.all().null_count(), _rows=pl.len())
         return TableFile(dict(schema), counted.collect(engine="streaming").row(0)[-1])
     except PolarsError as error:
+        number = 0 if kind == "parquet" else _no_object(disk)
+        reason = f"line {number} is no JSON object" if number else str(error).partition("\n")[0]
         raise Invalid(
-            f"{path} cannot be read as {'Parquet' if kind == 'parquet' else 'JSON Lines'}: "
-            f"{str(error).partition(chr(10))[0]}",
+            f"{path} cannot be read as {'Parquet' if kind == 'parquet' else 'JSON Lines'}: {reason}",
             code="dataset.not_a_table",
             hint="Mend the file, or keep it as a plain file (`--files`).",
         ) from error
+
+
+def _no_object(disk: Path) -> int:
+    """The number of the first line, from 1, that is no JSON object; 0 where every one is."""
+    with disk.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+            except msgspec.DecodeError:
+                if line.strip():
+                    return number
+    return 0
 
 
 def joined_columns(

@@ -1,5 +1,6 @@
 """Names and bytes that survive power loss: folders, appends at an offset, and the error when the disk refuses."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -71,9 +72,11 @@ def read_range(path: Path, start: int, length: int = -1) -> bytes:
 
 def unavailable(path: Path, error: OSError) -> Unavailable:
     """The error of a journal file that the operating system refuses."""
+    forbidden = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+    todo = "Let this user write there" if forbidden else "Free some space or check the disk"
     return Unavailable(
         f"cannot write {path}: {error.strerror or error}",
         code="journal.unavailable",
-        hint="Free some space or check the disk; what was acknowledged before is kept.",
+        hint=f"{todo}; what was acknowledged before is kept.",
         facts={"path": str(path), "errno": error.errno},
     )
