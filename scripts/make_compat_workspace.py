@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 from sklearn.linear_model import LogisticRegression
 
@@ -25,8 +26,9 @@ from charkh.checks.document import parse_suite
 from charkh.checks.record import record as record_check
 from charkh.checks.run import run as run_check
 from charkh.core.config import EndpointSettings, GateSettings, LoopSettings
-from charkh.core.events import Event, decode_event
-from charkh.core.params import Params, search
+from charkh.core.dimensions import search
+from charkh.core.events import Draft, Edge, Event, decode_event
+from charkh.core.params import Params
 from charkh.datasets.add import add_files, add_table
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.delete import delete as delete_dataset
@@ -46,6 +48,7 @@ from charkh.pipelines.pipeline import pipeline
 from charkh.pipelines.run import run_pipeline
 from charkh.pipelines.step import step
 from charkh.ports.journal import DataHeader
+from charkh.ports.store import Store
 from charkh.recipes.document import parse_recipe
 from charkh.recipes.record import record as record_recipe
 from charkh.runs.delete import delete as delete_run
@@ -117,6 +120,7 @@ def fill(folder: Path) -> None:
         _judged(workspace, flights, models)
         _serving(workspace, models)
         _loop(workspace, flights, models)
+        _from_the_future(workspace.store)
         seal_all(workspace)
     in_child(lambda: _leave_open(folder))
 
@@ -132,6 +136,7 @@ def _datasets(workspace: Workspace, folder: Path) -> DatasetVersion:
     version = add_files(store, "notes", [notes], as_files=True)
     (secret,) = [entry for entry in store.vault.entries(version.made.tree.root) if entry.path.endswith("secret.txt")]
     erase(store, secret.file, reason="It should not have been added.", instead=b"erased\n")
+    _wide(store, folder / "wide")
     gone = add_table(store, "gone", FLIGHTS[:1])
     delete_dataset(store, gone.ref)
     recipe = record_recipe(store, parse_recipe(RECIPE), "tidy")
@@ -143,6 +148,33 @@ def _datasets(workspace: Workspace, folder: Path) -> DatasetVersion:
     return flights
 
 
+def _wide(store: Store, wide: Path) -> None:
+    """A tree with branches, a content with a chunk list, an empty file, and one that may be executed."""
+    wide.mkdir()
+    for number in range(400):
+        (wide / f"{number:03}.txt").write_text("one of many\n")
+    (wide / "empty").touch()
+    (wide / "run.sh").write_text("#!/bin/sh\n")
+    (wide / "run.sh").chmod(0o755)
+    (wide / "z\u00fcrich.csv").write_text("".join(f"{row},{row * row % 9973}\n" for row in range(8_000)))
+    add_files(store, "wide", [wide], as_files=True)
+
+
+def _from_the_future(store: Store) -> None:
+    """What a later charkh may say in this format: a kind that nobody knew, and more about a kind that all know."""
+    file = store.vault.put_bytes(b"a planet\n")
+    store.vault.flush()
+    found = {"name": "Vulcan", "moons": [1, None, {"name": "x"}], "file": list(msgspec.to_builtins(file))}
+    edges = (Edge("planet:1", "orbits", "star:1"),)
+    store.record(
+        Draft(
+            kind="planet.found/7", subject="planet:1", body=found, edges=edges, facts={"far": True}, holds=(file.held,)
+        )
+    )
+    tagged = {"run": "f" * 32, "tags": {"team": "moon"}, "color": "red", "because": {"of": [1.5, b"x"]}}
+    store.record(Draft(kind="run.tagged/1", subject="run:" + "f" * 32, body=tagged))
+
+
 def _runs(workspace: Workspace, flights: DatasetVersion) -> None:
     store = workspace.store
     for number, name in enumerate(["first", "second", "forgotten"]):
@@ -150,6 +182,7 @@ def _runs(workspace: Workspace, flights: DatasetVersion) -> None:
             run.use(flights.subject)
             for step_number in range(10):
                 run.log({"loss": 1.0 / (step_number + 1)}, step=step_number)
+            run.log({"loss": float("nan"), "rate": -0.0}, step=2**53 + 1, context="val")
             run.add_artifact("notes/hello.txt", b"hello from format 1\n")
         if name == "forgotten":
             delete_run(store, run.id)

@@ -9,7 +9,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args, get_origin
 
 import msgspec
 import typer
@@ -31,6 +31,7 @@ from charkh.core.errors import (
 from charkh.server.policy import Policy
 from charkh.server.problems import STATUSES
 from charkh.server.routes import ROUTES
+from charkh.workspace.bodies import BODIES
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -39,6 +40,7 @@ def pages() -> dict[str, str]:
     """Every generated page by its file name."""
     return {
         "errors.md": errors_page(),
+        "events.md": events_page(),
         "settings.md": settings_page(),
         "exit-codes.md": exit_codes_page(),
         "cli.md": cli_page(),
@@ -93,6 +95,74 @@ def settings_page() -> str:
             lines.append(f"| `{field.encode_name}` | {kind} | {default} | {meanings.get(field.name, '')} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def events_page() -> str:
+    """The body of every kind of event, and the structs in it."""
+    lines = [
+        "# Events",
+        "",
+        "Generated from `charkh.workspace.bodies` by `make docs`. The envelope around a body is in",
+        "[formats/events.md](../formats/events.md). A struct is a MessagePack map, or, where it says so, an array in",
+        "the order of its rows, whose last items may be missing where they have a default. A reader passes over keys",
+        "and items that it does not know. Texts in quotes are a closed list: a further one needs another kind.",
+        "",
+    ]
+    inner: dict[str, type[Any]] = {}
+    for kind, body in sorted(BODIES.items()):
+        lines += struct_lines(f"`{kind}`", body, inner)
+    lines += ["## Structs in them", ""]
+    done: set[str] = set()
+    while waiting := sorted(inner.keys() - done):
+        done.add(waiting[0])
+        lines += struct_lines(f"`{waiting[0]}`", inner[waiting[0]], inner)
+    return "\n".join(lines)
+
+
+def struct_lines(title: str, shape: type[Any], inner: dict[str, type[Any]]) -> list[str]:
+    """A struct as a table; `inner` gathers the structs that its fields hold."""
+    config = shape.__struct_config__
+    said = first_line(shape)
+    what = said.partition("`: ")[2] if said.startswith("Body of ") else said
+    what = what[:1].upper() + what[1:] + (" An array." if config.array_like else "")
+    lines = [f"### {title}", "", *([what, ""] if what else [])]
+    meanings = attributes(shape)
+    rows = [
+        f"| `{field.encode_name}` | {type_text(field.type, inner)} | {default_text(field)} "
+        f"| {meanings.get(field.name, '').replace('|', chr(92) + '|')} |"
+        for field in msgspec.structs.fields(shape)
+    ]
+    return [*lines, "| key | type | default | meaning |", "|---|---|---|---|", *rows, ""]
+
+
+def default_text(field: Any) -> str:
+    """What a missing key means."""
+    if field.required:
+        return ""
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    return f"`{msgspec.json.encode(value).decode()}`"
+
+
+def type_text(kind: Any, inner: dict[str, type[Any]]) -> str:
+    """A type in words."""
+    names = {str: "text", int: "integer", float: "number", bool: "boolean", type(None): "nil", Any: "any value"}
+    if kind in names:
+        return names[kind]
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if inner.setdefault(kind.__name__, kind) is not kind:
+            raise TypeError(f"two structs are called {kind.__name__}")
+        return f"`{kind.__name__}`"
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return ", ".join(f'"{part}"' for part in parts)
+    if origin in (tuple, list):
+        items = [part for part in parts if part is not Ellipsis]
+        return "array of " + ", ".join(type_text(part, inner) for part in items)
+    if origin in (dict, Mapping):
+        return f"map of {type_text(parts[0], inner)} to {type_text(parts[1], inner)}"
+    if parts:
+        return " or ".join(type_text(part, inner) for part in parts)
+    raise TypeError(f"no words for {kind}")
 
 
 def exit_codes_page() -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -18,7 +19,7 @@ from charkh.assets.verify import verify
 from charkh.cards.index import CardOf
 from charkh.checks.index import Checks
 from charkh.core.errors import NotFound
-from charkh.core.events import decode_event
+from charkh.core.events import Edge, Event, decode_event
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.index import Datasets, DatasetVersions
 from charkh.datasets.read import read_table
@@ -53,7 +54,7 @@ KINDS = {
     "check.ran/1": 1,
     "dataset.deleted/1": 1,
     "dataset.made_again/1": 1,
-    "dataset.version/1": 6,
+    "dataset.version/1": 7,
     "endpoint.deployed/1": 2,
     "endpoint.sealed/1": 1,
     "endpoint.stopped/1": 1,
@@ -74,7 +75,8 @@ KINDS = {
     "run.provenance/1": 2,
     "run.sealed/1": 3,
     "run.started/1": 10,
-    "run.tagged/1": 9,
+    "planet.found/7": 1,
+    "run.tagged/1": 10,
     "step.done/1": 1,
     "step.failed/1": 1,
     "step.forgotten/1": 1,
@@ -102,14 +104,18 @@ def run_named(workspace: Workspace, name: str) -> Run:
     return run
 
 
+def _events(workspace: Workspace) -> list[Event]:
+    return [decode_event(each) for batch in workspace.journal.read({}) for each in batch.payloads]
+
+
 def test_every_event_is_there_and_readable(workspace: Workspace) -> None:
-    events = [decode_event(each) for batch in workspace.journal.read({}) for each in batch.payloads]
+    events = _events(workspace)
     assert Counter(event.kind for event in events) == KINDS
     assert {event.actor for event in events} == {"ann@laptop"}
     assert workspace.catalog.set_aside() == []
     known = {kind for projection in PROJECTIONS if projection.kinds for kind in projection.kinds}
-    # The lineage of all nouns reads this one, for its edges alone.
-    assert known >= set(KINDS) - {"dataset.made_again/1"}
+    # The lineage of all nouns reads these, one for its edges alone, one from the future.
+    assert known >= set(KINDS) - {"dataset.made_again/1", "planet.found/7"}
 
 
 def test_all_bytes_are_there_and_the_trail_is_whole(workspace: Workspace) -> None:
@@ -123,7 +129,7 @@ def test_all_bytes_are_there_and_the_trail_is_whole(workspace: Workspace) -> Non
 def test_datasets(workspace: Workspace) -> None:
     store = workspace.store
     assert [summary.name for summary in store.queries.ask(Datasets())] == [
-        *("flights", "flights.quarantine", "notes", "tidied")
+        *("flights", "flights.quarantine", "notes", "tidied", "wide")
     ]
     assert [version.made.message for version in store.queries.ask(DatasetVersions(name="flights"))] == [
         "February",
@@ -156,6 +162,9 @@ def test_runs_and_their_points(workspace: Workspace) -> None:
     curve = metric_history(store, first.id, "loss")
     assert curve.steps.tolist() == list(range(10))
     assert curve.values.tolist() == [1.0 / (step + 1) for step in range(10)]
+    late = metric_history(store, first.id, "loss", context="val")
+    assert late.steps.tolist() == [2**53 + 1]
+    assert np.isnan(late.values).all()
     (artifact,) = store.queries.ask(ArtifactsOf(run=first.id))
     assert b"".join(store.vault.read(artifact.file)) == b"hello from format 1\n"
     assert [run.name for run in search(store, "params.rate > 0.15 and metrics.loss < 0.2")] == ["second"]
@@ -172,6 +181,18 @@ def test_a_run_that_died_keeps_its_points_open_and_sealed(workspace: Workspace) 
     assert metric_history(store, died.id, "loss").points()[0][::2] == (7, 0.25)
     records = list(store.journal.read_data("0" * 31 + "1"))
     assert [record.payload for record in records] == [b"a line of the console"]
+
+
+def test_what_a_later_charkh_said_is_kept(workspace: Workspace) -> None:
+    store = workspace.store
+    assert [each.edge for each in store.queries.ask(Walk(subject="planet:1"))] == [
+        Edge("planet:1", "orbits", "star:1"),
+    ]
+    (fact,) = store.queries.ask(FactsAbout(subject="planet:1"))
+    assert (fact.name, fact.value) == ("far", True)
+    (found,) = [event for event in _events(workspace) if event.kind == "planet.found/7"]
+    assert set(found.holds) <= set(store.queries.ask(HeldDigests()))
+    assert msgspec.msgpack.decode(found.body)["moons"] == [1, None, {"name": "x"}]
 
 
 def test_models_and_aliases(workspace: Workspace) -> None:

@@ -140,7 +140,7 @@ def decode_event(payload: bytes) -> Event:
     """
     try:
         return _event_decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise Corrupt(
             f"a journal frame is not an event: {error}",
             code="journal.not_an_event",
@@ -159,7 +159,7 @@ def body_of(event: Event, body_type: type[Body]) -> Body:
         decoder = _body_decoders[body_type] = msgspec.msgpack.Decoder(body_type)
     try:
         return decoder.decode(event.body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise Corrupt(
             f"event {event.id} of kind {event.kind} has a body that does not fit: {error}",
             code="journal.bad_body",

@@ -15,8 +15,8 @@ from charkh.ports.journal import Cursor, Journal
 from charkh.ports.projections import Projection
 from charkh.stores.catalog_state import keep_decided, make_tables, put_aside, read_cursor, write_cursor
 
-UNFOLDABLE = (Corrupt, ValueError, OverflowError, DataError, IntegrityError)
-"""What a fold raises for a body that says what no table can hold: a number beyond 64 bits, NaN where a time belongs."""
+UNFOLDABLE = (Corrupt, ValueError, OverflowError, TypeError, RecursionError, DataError, IntegrityError)
+"""What a fold raises for a body that says what no table can hold: a number beyond 64 bits, bytes in a param."""
 
 
 class Folder:

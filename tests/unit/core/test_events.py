@@ -126,6 +126,15 @@ def test_a_body_that_does_not_fit_is_corrupt() -> None:
         body_of(decode_event(_with(body={"text": 5})), Note)
 
 
+def test_what_is_nested_without_end_is_corrupt() -> None:
+    deep = b"\x91" * 100_000 + b"\xc0"
+    payload = encode_event(msgspec.structs.replace(GOLDEN_EVENT, body=msgspec.Raw(deep)))
+    with pytest.raises(Corrupt):
+        decode_event(payload)
+    with pytest.raises(Corrupt):
+        body_of(msgspec.structs.replace(GOLDEN_EVENT, body=msgspec.Raw(b"\x81\xa4text" + deep)), Note)
+
+
 @given(st.binary(max_size=200))
 def test_noise_is_corrupt_and_nothing_else(noise: bytes) -> None:
     try:

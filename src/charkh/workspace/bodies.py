@@ -1,0 +1,62 @@
+"""Every kind of event and the struct of its body, in one readable list.
+
+What is in it is written down in docs/reference/events.md, and `tests/compat` holds its shape: a published kind is
+never reshaped.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from charkh.assets.index import ERASED_KIND, Erased
+from charkh.cards.card import MADE_KIND as CARD_KIND
+from charkh.cards.card import CardMade
+from charkh.checks.check import RAN_KIND, CheckRan
+from charkh.datasets import dataset
+from charkh.endpoints import deployment
+from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
+from charkh.evaluations.evaluation import EvaluationMade
+from charkh.loops.loop import DECIDED_KIND, Decided
+from charkh.models import model
+from charkh.monitors import monitor
+from charkh.pipelines import execution
+from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
+from charkh.runs import run
+from charkh.studies import study
+
+BODIES: Mapping[str, type[msgspec.Struct]] = {
+    ERASED_KIND: Erased,
+    dataset.VERSION_KIND: dataset.VersionMade,
+    dataset.AGAIN_KIND: dataset.VersionMadeAgain,
+    dataset.DELETED_KIND: dataset.VersionDeleted,
+    run.STARTED_KIND: run.RunStarted,
+    run.PROVENANCE_KIND: run.RunProvenance,
+    run.PARAMS_KIND: run.RunParams,
+    run.TAGGED_KIND: run.RunTagged,
+    run.ARTIFACT_KIND: run.RunArtifact,
+    run.LINKED_KIND: run.RunLinked,
+    run.ENDED_KIND: run.RunEnded,
+    run.SEALED_KIND: run.RunSealed,
+    run.DELETED_KIND: run.RunDeleted,
+    RECORDED_KIND: RecipeRecorded,
+    RAN_KIND: CheckRan,
+    execution.STEP_DONE_KIND: execution.StepDone,
+    execution.STEP_FAILED_KIND: execution.StepFailed,
+    execution.STEP_FORGOTTEN_KIND: execution.StepForgotten,
+    execution.STARTED_KIND: execution.PipelineStarted,
+    execution.ENDED_KIND: execution.PipelineEnded,
+    study.STARTED_KIND: study.StudyStarted,
+    study.TRIAL_KIND: study.TrialDone,
+    study.ENDED_KIND: study.StudyEnded,
+    EVALUATION_KIND: EvaluationMade,
+    model.VERSION_KIND: model.VersionMade,
+    model.ALIAS_KIND: model.AliasMoved,
+    model.DELETED_KIND: model.VersionDeleted,
+    CARD_KIND: CardMade,
+    deployment.DEPLOYED_KIND: deployment.Deployed,
+    deployment.STOPPED_KIND: deployment.Stopped,
+    deployment.SEALED_KIND: deployment.Sealed,
+    monitor.COLLECTED_KIND: monitor.Collected,
+    monitor.RAISED_KIND: monitor.Raised,
+    DECIDED_KIND: Decided,
+}
