@@ -295,8 +295,11 @@ def _write_metrics(store: Store, run: Run, *, json: bool) -> None:
 def _write_patch(store: Store, run: Run) -> None:
     patch = run.provenance.patch if run.provenance is not None else None
     if patch is None:
+        in_git = run.provenance is not None and run.provenance.commit
         raise NotFound(
-            f"run {run.id} has no uncommitted changes on record", code="run.no_patch", hint="It ran on a clean commit."
+            f"run {run.id} has no uncommitted changes on record",
+            code="run.no_patch",
+            hint="It ran on a clean commit." if in_git else "Git knew nothing of the folder that it ran in.",
         )
     if run.provenance is not None and run.provenance.patch_cut:
         write_note("the changes were longer than what is kept: this patch is not complete")

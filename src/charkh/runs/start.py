@@ -196,7 +196,7 @@ class ActiveRun:
             if kind is None:
                 self.end()
             else:
-                self.end("failed", error=f"{kind.__name__}: {error}")
+                self.end("failed", error=f"{kind.__name__}: {error}".removesuffix(": "))
         except CharkhError as failure:
             if kind is None:
                 raise
@@ -318,6 +318,7 @@ def _end_all() -> None:
     failed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     for run in list(_unended):
         try:
-            run.end("failed" if failed else "finished", error=f"{type(failed).__name__}: {failed}" if failed else "")
+            told = f"{type(failed).__name__}: {failed}".removesuffix(": ") if failed else ""
+            run.end("failed" if failed else "finished", error=told)
         except CharkhError as error:
             _log.warning("run %s could not be ended: %s", run.id, error)

@@ -107,6 +107,10 @@ def test_a_failing_block_says_why(store: Store) -> None:
         raise ZeroDivisionError("password=hunter2hunter2 was wrong")
     found = by_id(store, run.id)
     assert (found.status, found.error) == ("failed", "ZeroDivisionError: password=[redacted] was wrong")
+    stopped = start(store)
+    with pytest.raises(KeyboardInterrupt), stopped:
+        raise KeyboardInterrupt
+    assert by_id(store, stopped.id).error == "KeyboardInterrupt"
 
 
 def test_ending_twice_is_ending_once(store: Store) -> None:
