@@ -168,8 +168,8 @@ def _tiles(found: Overview) -> str:
         ("datasets", len(found.datasets)),
         ("models", len(found.models)),
         ("endpoints", len(found.endpoints)),
-        ("newest runs", len(found.runs)),
-        ("newest alerts", len(found.alerts)),
+        ("runs below", len(found.runs)),
+        ("alerts below", len(found.alerts)),
     ]
     return "<ul class=tiles>" + "".join(f"<li><b>{count}</b>{label}</li>" for label, count in counts) + "</ul>"
 
