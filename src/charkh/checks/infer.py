@@ -20,6 +20,7 @@ from charkh.checks.suite import (
     Unique,
     rule_ids,
 )
+from charkh.datasets.dtypes import dtype_text
 from charkh.datasets.expression_functions import DATE, INTEGER, NOTHING, NUMBER, OTHER, TEXT, TIME, TRUTH
 from charkh.datasets.expressions import kind_of
 
@@ -76,7 +77,9 @@ def infer(frame: pl.DataFrame, *, description: str = "") -> Inferred:
 def _column_rules(column: pl.Series, rows: int) -> Iterator[_Found]:
     kind = kind_of(column.dtype)
     dtype = _DTYPES.get(kind, "")
-    yield _Found(ColumnExists(column=column.name, dtype=dtype), f"the column is here, holding {column.dtype}")
+    yield _Found(
+        ColumnExists(column=column.name, dtype=dtype), f"the column is here, holding {dtype_text(column.dtype)}"
+    )
     if kind in {OTHER, NOTHING} or rows < FEWEST_ROWS:
         return
     known = column.drop_nans().drop_nulls() if column.dtype.is_float() else column.drop_nulls()

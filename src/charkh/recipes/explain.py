@@ -3,6 +3,7 @@
 import msgspec
 import polars as pl
 
+from charkh.datasets.dtypes import dtype_text
 from charkh.recipes.apply import NO_TABLES, prepare, run_step
 from charkh.recipes.operations.all import BY_SHAPE, Operation
 from charkh.recipes.operations.operation import Tables
@@ -84,7 +85,7 @@ def _effect(before: pl.DataFrame, after: pl.DataFrame, step: Operation) -> Effec
         columns_added=tuple(name for name in after.columns if name not in before.schema),
         columns_removed=tuple(name for name in before.columns if name not in after.schema),
         types_changed=tuple(
-            (name, str(after.schema[name])) for name in shared if after.schema[name] != before.schema[name]
+            (name, dtype_text(after.schema[name])) for name in shared if after.schema[name] != before.schema[name]
         ),
     )
 

@@ -46,6 +46,10 @@ def test_effects_count_rows_and_cells() -> None:
     assert added is not None
     assert dropped is not None
     assert added.columns_added == ("c",)
+    times = parse_recipe('{"steps": [{"op": "parse_time", "column": "t", "formats": ["%Y-%m-%d"]}]}')
+    (parsed,) = explain(times, pl.DataFrame({"t": ["2026-01-31"]}))
+    assert parsed.effect is not None
+    assert parsed.effect.types_changed == (("t", "Datetime('us')"),)
     assert [effect.types_changed for effect in effects if effect] == [(), (("a", "Int64"),), (), (), ()]
     assert dropped.columns_removed == ("b",)
 
