@@ -21,15 +21,22 @@ from tests.compat.reader import Store
 from charkh.core.clock import Clock
 from charkh.core.events import decode_event
 from charkh.core.ids import new_id
+from charkh.datasets.dataset import VersionMade
+from charkh.evaluations.evaluation import EvaluationMade
 from charkh.lineage.index import HeldDigests
+from charkh.loops.loop import Decided
+from charkh.pipelines.execution import PipelineEnded
 from charkh.ports.exchange import pull
 from charkh.ports.projections import Projection
+from charkh.ports.runtimes import Safety
+from charkh.runs.run import RunEnded
 from charkh.stores.audit import verify_chain
 from charkh.stores.catalog import Catalog
 from charkh.stores.exchange_folder import FolderExchange
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.journal_memory import MemoryJournal
 from charkh.stores.sql_engine import sqlite_engine
+from charkh.studies.study import StudyEnded, TrialDone
 from charkh.testing.journals import read_all
 from charkh.testing.projections import Tables, assert_order_free, dump_tables
 from charkh.workspace.projections import PROJECTIONS
@@ -194,3 +201,26 @@ def test_an_event_that_says_nonsense_hides_no_other(kind: str) -> None:
     known = {decode_event(payload).id for payload in (*after, alone)}
     assert not known & {event_id for event_id, _projection, _reason in catalog.set_aside()}
     assert catalog.set_aside()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (RunEnded, "status"),
+        (Decided, "outcome"),
+        (EvaluationMade, "task"),
+        (VersionMade, "kind"),
+        (PipelineEnded, "status"),
+        (StudyEnded, "status"),
+        (TrialDone, "state"),
+        (Safety, "level"),
+    ],
+)
+def test_a_case_that_a_later_version_adds_is_read_as_it_stands(body: type[msgspec.Struct], field: str) -> None:
+    (found,) = (each for each in msgspec.structs.fields(body) if each.name == field)
+    assert msgspec.convert("paused", found.type) == "paused"
+
+
+def test_a_safety_level_that_is_not_known_counts_as_code() -> None:
+    assert Safety(level="sandboxed").runs_code
+    assert not Safety(level="listed").runs_code

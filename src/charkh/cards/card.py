@@ -75,7 +75,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     where: str
     message: str
-    severity: Severity = "required"
+    severity: str = "required"
 
 
 class CardMade(msgspec.Struct, frozen=True, kw_only=True):

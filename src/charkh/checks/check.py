@@ -2,7 +2,6 @@
 
 import msgspec
 
-from charkh.checks.suite import Severity, Status
 from charkh.core.files import FileRef
 
 RAN_KIND = "check.ran/1"
@@ -24,8 +23,8 @@ class RuleCount(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: str
     check: str
-    severity: Severity
-    status: Status
+    severity: str
+    status: str
     failed: int = 0
     reason: str = ""
 

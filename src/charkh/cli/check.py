@@ -10,7 +10,7 @@ from charkh.checks.check import Check
 from charkh.checks.document import format_suite, parse_suite
 from charkh.checks.find import find, load_suite
 from charkh.checks.index import Checks
-from charkh.checks.suite import CheckSuite, Severity, Status
+from charkh.checks.suite import CheckSuite
 from charkh.cli.documents import begin_document, read_document
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
@@ -169,7 +169,7 @@ def _write_result(check: Check, result: "CheckResult", titles: Mapping[str, str]
     )
 
 
-def _status(status: Status, severity: Severity) -> str:
+def _status(status: str, severity: str) -> str:
     """A warning sets no row aside: what it finds stays in the table, within what the rule tolerates."""
     return "tolerated" if (status, severity) == ("set_aside", "warning") else status.replace("_", " ")
 

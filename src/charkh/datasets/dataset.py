@@ -87,7 +87,7 @@ class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     number: int
     tree: TreeRef
-    kind: DatasetKind
+    kind: str
     batch: Batch
     columns: int = 0
     schema: tuple[Column, ...] = ()

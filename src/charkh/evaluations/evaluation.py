@@ -103,7 +103,7 @@ class EvaluationMade(msgspec.Struct, frozen=True, kw_only=True):
     champion: str = ""
     model: str = ""
     run: str = ""
-    task: Task
+    task: str
     rows: int
     left_out: int
     positives: int | None

@@ -34,7 +34,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 
     loop: str
     decision: str
-    outcome: Outcome
+    outcome: str
     reason: str
     moment: float
     trigger: str = ""

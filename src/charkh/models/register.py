@@ -130,7 +130,7 @@ def _choose(runtimes: Sequence[ModelRuntime], wanted: str, estimator: object = N
 
 
 def _sign(judged: Judged, inputs: Signature, tensors: Tensors) -> Signature:
-    if judged.safety.level == "code":
+    if judged.safety.runs_code:
         raise Denied(
             f"these files would run code, so they are not asked: {'; '.join(judged.safety.reasons)}",
             code="model.code",

@@ -59,7 +59,7 @@ class ArrayCodec:
         import numpy as np
 
         try:
-            return np.load(io.BytesIO(files[_FILE]), allow_pickle=False)
+            return np.lib.format.read_array(io.BytesIO(files[_FILE]), allow_pickle=False)
         except (ValueError, EOFError, OSError, KeyError) as error:
             raise _unreadable(self.name, error) from error
 

@@ -130,7 +130,7 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    outcome: Outcome
+    outcome: str
     reasons: tuple[str, ...] = ()
     seconds: float = 0.0
     step: str = ""
@@ -156,7 +156,7 @@ class PipelineEnded(msgspec.Struct, frozen=True, kw_only=True):
 
     pipeline: str
     run: str
-    status: Status
+    status: str
     steps: tuple[StepReport, ...]
     calls: int
     seconds: float
@@ -201,7 +201,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     pipeline: str
     run: str
-    status: Status
+    status: str
     started: float
     actor: str
     stamp: str

@@ -1,7 +1,7 @@
 """Model runtimes: how models of one framework are saved, judged for safety, loaded and asked."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -36,10 +36,16 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True):
 
     `inert`: data only. `listed`: types outside an allow-list are refused by the format's own loader.
     `code`: loading runs code that the file brings; it needs a recorded trust decision.
+    A level that this version does not know counts as `code`.
     """
 
-    level: Literal["inert", "listed", "code"]
+    level: str
     reasons: tuple[str, ...] = ()
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether loading could run what the file brings."""
+        return self.level not in {"inert", "listed"}
 
 
 class Predictor(Protocol):

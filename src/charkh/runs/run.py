@@ -150,7 +150,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     run: str
-    status: EndStatus
+    status: str
     error: str = ""
     lost: int = 0
 

@@ -9,8 +9,10 @@ import bz2
 import io
 import lzma
 import pickletools
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 MAX_PEEK = 64 * 2**20
 """Bytes of a compressed file that are unpacked to look for a pickle inside."""
@@ -48,11 +50,19 @@ def pickle_reasons(data: bytes) -> tuple[str, ...]:
     return ("it is a pickle, a program that runs when it is loaded", *reasons[:MAX_REASONS])
 
 
+def _opcodes(stream: io.BytesIO) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
+    """The opcodes of a pickle and their arguments; what a hostile one escapes wrongly is no warning of ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for opcode, argument, _position in pickletools.genops(stream):
+            yield opcode, argument
+
+
 def _looks_like_pickle(data: bytes) -> bool:
     """Whether unpickling would get past the first opcodes: any run of four known ones counts."""
     seen = 0
     try:
-        for _opcode in pickletools.genops(io.BytesIO(data)):
+        for _opcode in _opcodes(io.BytesIO(data)):
             seen += 1
             if seen == 4:
                 return True
@@ -64,7 +74,7 @@ def _looks_like_pickle(data: bytes) -> bool:
 def _opcode_reasons(data: bytes) -> Iterator[str]:
     stream, texts = io.BytesIO(data), list[str]()
     try:
-        for opcode, argument, _position in pickletools.genops(stream):
+        for opcode, argument in _opcodes(stream):
             if opcode.name in {"GLOBAL", "INST"}:
                 yield f"it imports {str(argument).replace(' ', '.')}"
             elif opcode.name == "STACK_GLOBAL":

@@ -101,7 +101,7 @@ class SklearnRuntime:
 
     def _refuse_code(self, files: Mapping[str, bytes]) -> None:
         verdict = self.inspect(files)
-        if verdict.level == "code":
+        if verdict.runs_code:
             raise _denied(verdict.reasons)
 
 

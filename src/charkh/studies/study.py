@@ -77,7 +77,7 @@ class TrialDone(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     run: str
     params: dict[str, Scalar]
-    state: TrialState
+    state: str
     value: float | None
     reported: tuple[Reported, ...] = ()
     seconds: float = 0.0
@@ -97,7 +97,7 @@ class StudyEnded(msgspec.Struct, frozen=True, kw_only=True):
 
     study: str
     run: str
-    status: StudyStatus
+    status: str
     best: int | None = None
     value: float | None = None
 
@@ -115,7 +115,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     started: StudyStarted
-    status: StudyStatus
+    status: str
     trials: tuple[TrialDone, ...]
     actor: str
     created: float
