@@ -16,8 +16,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="charkh.demo", description="The flights year, in a few minutes.")
     parser.add_argument("--folder", type=Path, default=Path("demo-output"), help="made anew (default: demo-output)")
     chosen = parser.parse_args()
-    # Training and serving share the cores: a thread that waits for its turn must not spin.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Training and serving share the cores: threads of one training that wait for one another cost more than they give.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     begin = time.perf_counter()
 
     def say(line: str) -> None:
