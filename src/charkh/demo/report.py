@@ -39,8 +39,8 @@ LEAD = (
     "A model says before departure whether a flight from New York will arrive more than 15 minutes late. It was "
     "trained on the first months of 2013 and then lived through the rest of the year: each month brought new "
     "flights to predict, and the truth about them a month later. A monitor watched, drift and poor scores "
-    "triggered retraining, and a gate let a candidate through only where it was better beyond doubt on a month "
-    "that neither model had seen."
+    "triggered retraining, and a gate let a candidate through only where it was better, with 95 % confidence, on "
+    "a month that neither model had seen."
 )
 LEGEND = (
     "The band is the served model's 95 % interval from a bootstrap over days: flights of one day share the "
