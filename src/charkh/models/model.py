@@ -124,11 +124,6 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
         """`name@number`."""
         return f"{self.made.name}@{self.made.number}"
 
-    @property
-    def author(self) -> str:
-        """The user of `actor`."""
-        return self.actor.partition("@")[0]
-
 
 class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
     """One move of an alias, as the catalog answers it.

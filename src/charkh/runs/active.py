@@ -41,8 +41,3 @@ def leave(run: ActiveRun, token: Entered) -> None:
     except ValueError:
         # Entered in another task: what is current there ends with it.
         return
-
-
-def is_entered(identifier: str) -> bool:
-    """Whether the run with this id is entered in this process."""
-    return any(each.id == identifier and not each.ended for each in _entered)
