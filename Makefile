@@ -9,7 +9,8 @@ demo: setup
 	@.venv/bin/python -m charkh.demo
 
 test: setup
-	@scripts/install-test-components postgresql strace chromium || true
+	@scripts/install-test-components postgresql strace chromium subversion mercurial git-lfs openssh-server || true
+	@.venv/bin/python -m tests.peers || true
 	@scripts/test
 
 check: setup

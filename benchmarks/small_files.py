@@ -41,7 +41,7 @@ with open_workspace(Path(sys.argv[1])) as workspace:
 
 def main() -> None:
     files, kib, rounds = _sizes()
-    dvc, restic = peer_python("dvc", "dvc"), program("restic")
+    dvc, restic = peer_python("dvc", "dvc[s3]>=3.67,<4"), program("restic")
     with workplace() as folder:
         source = folder / "source"
         _generate(source, files, kib * 1024, int.from_bytes(os.urandom(4)))

@@ -45,7 +45,7 @@ with open_workspace(Path(sys.argv[1])) as workspace:
 def main() -> None:
     given = [int(text) for text in sys.argv[1:3]]
     mib, rounds = [*given, *DEFAULTS[len(given) :]]
-    dvc, restic = peer_python("dvc", "dvc"), program("restic")
+    dvc, restic = peer_python("dvc", "dvc[s3]>=3.67,<4"), program("restic")
     with workplace() as folder:
         appended = _generate(folder / "versions", mib * MIB, int.from_bytes(os.urandom(4)))
         contest = Contest(folder, dvc, restic)

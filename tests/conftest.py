@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from peers import PEERS, peer_installed
 from servers import PostgresServer, S3Server, postgres_binaries, start_postgres, start_s3
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::ffff:127.")
@@ -43,6 +45,11 @@ COMPONENTS: dict[str, Callable[[], object]] = {
     "strace": _first_program("strace"),
     "chromium": _first_program("chromium", "chromium-browser", "google-chrome"),
     "restic": _first_program("restic"),
+    "subversion": _first_program("svn"),
+    "mercurial": _first_program("hg"),
+    "git-lfs": _first_program("git-lfs"),
+    "openssh-server": lambda: shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin"),
+    **{f"peer:{name}": partial(peer_installed, name) for name in PEERS},
     "moto": lambda: (Path(sys.executable).parent / "moto_server").exists(),
 }
 
@@ -50,7 +57,8 @@ COMPONENTS: dict[str, Callable[[], object]] = {
 def _require(component: str) -> None:
     if COMPONENTS[component]():
         return
-    reason = f"{component} is not installed; run scripts/install-test-components {component}"
+    how = "python -m tests.peers" if component.startswith("peer:") else f"scripts/install-test-components {component}"
+    reason = f"{component} is not installed; run {how}"
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -1,0 +1,40 @@
+"""The peers' Python packages that the tests run, each in an environment of its own below `.peers/`.
+
+python -m tests.peers          # install what is missing; `make test` does it before the tests close the network
+@pytest.mark.needs("peer:dvc")
+def test_something() -> None: peer_program("dvc", "dvc") ...
+"""
+
+import json
+import sys
+from pathlib import Path
+
+PEERS: dict[str, tuple[str, ...]] = {
+    "dvc": ("dvc[s3]>=3.67,<4",),
+}
+"""Environments by name, and what is installed into each."""
+
+FOLDER = Path(__file__).resolve().parent.parent / ".peers"
+
+
+def peer_installed(name: str) -> bool:
+    """Whether the environment is there with exactly what is asked for."""
+    stamp = FOLDER / name / "requirements.json"
+    return stamp.is_file() and stamp.read_text() == json.dumps(sorted(PEERS[name]))
+
+
+def peer_program(name: str, program: str) -> Path:
+    """A program of a peer's environment, such as `python`."""
+    return FOLDER / name / "bin" / program
+
+
+def main() -> int:
+    """Install what is missing; 1 where something could not be."""
+    sys.path.insert(0, str(FOLDER.parent))
+    from benchmarks.harness import peer_python
+
+    return int(any(peer_python(name, *wanted) is None for name, wanted in PEERS.items() if not peer_installed(name)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
