@@ -29,6 +29,7 @@ CREATE TABLE chunk (
     PRIMARY KEY (digest, pack)
 ) WITHOUT ROWID;
 """
+_HOLD = "SELECT digest, pack FROM chunk"
 _FIND = "SELECT c.digest, p.name, c.form, c.offset, c.stored, c.raw FROM chunk c JOIN pack p ON p.id = c.pack"
 
 
@@ -70,6 +71,20 @@ class ChunkIndex:
                 for row in database.execute(f"{_FIND} WHERE c.digest IN ({marks})", some):
                     found[row[0]] = _place(row)
             return found
+
+        return self._run(search)
+
+    def holders(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+        """The pack of each digest; those that no known pack holds are left out. Cheaper than `find`."""
+
+        def search(database: sqlite3.Connection) -> dict[bytes, str]:
+            found: dict[bytes, int] = {}
+            for start in range(0, len(digests), MAX_BOUND):
+                some = digests[start : start + MAX_BOUND]
+                marks = ",".join("?" * len(some))
+                found.update(database.execute(f"{_HOLD} WHERE digest IN ({marks})", some))
+            names = dict(database.execute("SELECT id, name FROM pack"))
+            return {digest: names[pack] for digest, pack in found.items() if pack in names}
 
         return self._run(search)
 

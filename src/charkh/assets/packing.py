@@ -64,15 +64,15 @@ class PackWriter:
                 if self._open_size >= PACK_SIZE:
                     self._submit()
 
-    def rely_on(self, digests: Sequence[bytes]) -> bool:
-        """Whether every record is here; then it is as if they had been added once more."""
+    def rely_on(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those of the records that are not here; the others are as if they had been added once more."""
         with self._lock:
             stored = [digest for digest in digests if digest not in self._pending]
-            found = self._shelf.index.find(stored)
-            if any(digest not in found for digest in stored):
-                return False
-            self._reused.update(place.pack for place in found.values())
-        return True
+            found = self._shelf.index.holders(stored)
+            if len(found) < len(set(stored)) and self._refresh():
+                found = self._shelf.index.holders(stored)
+            self._reused.update(found.values())
+        return set(stored) - found.keys()
 
     def flush(self) -> None:
         """Return when everything added so far is durable.
@@ -136,9 +136,7 @@ class PackWriter:
             return
         digests = [record.digest for record in records]
         found = self._shelf.index.find(digests)
-        if len(found) < len(records) and time.monotonic() - self._refreshed > REFRESH_SECONDS:
-            self._refreshed = time.monotonic()
-            self._shelf.refresh()
+        if len(found) < len(records) and self._refresh():
             found = self._shelf.index.find(digests)
         for record in records:
             place = found.get(record.digest)
@@ -148,6 +146,14 @@ class PackWriter:
             else:
                 self._reused.add(place.pack)
                 self._pending.pop(record.digest, None)
+
+    def _refresh(self) -> bool:
+        """Learn other processes' packs, now and then; whether it was done."""
+        if time.monotonic() - self._refreshed <= REFRESH_SECONDS:
+            return False
+        self._refreshed = time.monotonic()
+        self._shelf.refresh()
+        return True
 
     def _submit(self) -> None:
         if not self._open:

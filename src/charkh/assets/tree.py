@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
 from operator import attrgetter
+from typing import NamedTuple
 
 from charkh.assets.nodes import (
     TREE_MASK,
@@ -27,30 +27,35 @@ _PLAIN = re.compile(r"(?!.*(?:^|/)\.{0,2}(?:/|$))[A-Za-z0-9_\-./ ]{1,250}")
 _by_path = attrgetter("path")
 
 
-def put_tree(entries: Iterable[TreeEntry], put: PutNode) -> TreeRef:
+class Leaf(NamedTuple):
+    """A leaf of a tree: what its parent says of it, and its entries."""
+
+    child: TreeChild
+    entries: tuple[TreeEntry, ...]
+
+
+def put_tree(
+    entries: Iterable[TreeEntry],
+    put: PutNode,
+    *,
+    ordered: bool = False,
+    like: Iterator[Leaf] | None = None,
+    keep: Callable[[bytes], bool] = lambda _digest: False,
+) -> TreeRef:
     """Store the set of entries.
 
+    Args:
+        entries: in any order, unless `ordered` says that they come by path; then few are held at once.
+        put: stores a node.
+        ordered: they come in path order.
+        like: the leaves of a tree that is here and may well have the same ones; they are not encoded again.
+        keep: whether a node of that tree is still here, to be relied upon.
+
     Raises:
-        Invalid: a path stands twice, or cannot be kept.
+        Invalid: a path stands twice, cannot be kept, or is out of the order that was said.
     """
-    ordered = sorted(entries, key=_by_path)
-    for entry in ordered:
-        if not _is_canonical(entry.path):
-            parse_path(entry.path)
-            raise Invalid(
-                f"{entry.path!r} is not in its canonical form",
-                code="path.invalid",
-                hint="Write it as charkh.core.refs.parse_path gives it.",
-            )
-    for before, after in pairwise(ordered):
-        if before.path == after.path:
-            raise Invalid(
-                f"{after.path!r} stands twice in the tree",
-                code="tree.duplicate_path",
-                hint="Give each file a path of its own.",
-            )
-    _refuse_file_as_folder(ordered)
-    level = [_put_leaf(run, put) for run in runs(ordered, lambda entry: path_ends_run(entry.path), 1)]
+    checked = _in_order(entries if ordered else sorted(entries, key=_by_path))
+    level = list(_put_leaves(runs(checked, lambda entry: path_ends_run(entry.path), 1), put, like or iter(()), keep))
     if not level:
         level = [_put_leaf([], put)]
     height = 1
@@ -60,12 +65,73 @@ def put_tree(entries: Iterable[TreeEntry], put: PutNode) -> TreeRef:
     return TreeRef(level[0].digest, level[0].files, level[0].size)
 
 
-def tree_entries(root: bytes, load: Callable[[bytes], Node]) -> Iterator[TreeEntry]:
-    """The entries of a tree in path order.
+def _put_leaves(
+    found: Iterable[list[TreeEntry]], put: PutNode, like: Iterator[Leaf], keep: Callable[[bytes], bool]
+) -> Iterator[TreeChild]:
+    """Each run as a leaf; one that the other tree has is taken from there."""
+    other = next(like, None)
+    for run in found:
+        first = run[0].path
+        while other is not None and other.child.first < first:
+            other = next(like, None)
+        if other is not None and [*other.entries] == run and keep(bytes.fromhex(other.child.digest)):
+            yield other.child
+            continue
+        for entry in run:
+            _refuse_unkeepable(entry.path)
+        yield _put_leaf(run, put)
+
+
+def _refuse_unkeepable(path: str) -> None:
+    if not _is_canonical(path):
+        parse_path(path)
+        raise Invalid(
+            f"{path!r} is not in its canonical form",
+            code="path.invalid",
+            hint="Write it as charkh.core.refs.parse_path gives it.",
+        )
+
+
+def _in_order(entries: Iterable[TreeEntry]) -> Iterator[TreeEntry]:
+    """The entries, as long as each stands behind the one before, and none is a file in a place where a folder is."""
+    last = ""
+    # Paths that the last one begins with: what comes between a file and files below its name begins with it too.
+    beginnings: list[str] = []
+    for entry in entries:
+        path = entry.path
+        if path <= last:
+            raise _out_of_order(last, path)
+        while beginnings and not path.startswith(beginnings[-1]):
+            beginnings.pop()
+        for file in beginnings:
+            if path[len(file)] == "/":
+                raise Invalid(
+                    f"{file!r} is a file and the folder of {path!r}",
+                    code="tree.file_as_folder",
+                    hint="Rename one of them: nobody could check both out.",
+                )
+        beginnings.append(path)
+        last = path
+        yield entry
+
+
+def _out_of_order(last: str, path: str) -> Invalid:
+    if path == last or not path:
+        return Invalid(
+            f"{path!r} stands twice in the tree" if path else "'' is not a path charkh can keep",
+            code="tree.duplicate_path" if path else "path.invalid",
+            hint="Give each file a path of its own.",
+        )
+    return Invalid(
+        f"{path!r} comes behind {last!r}", code="tree.unordered", hint="Give the entries in the order of their paths."
+    )
+
+
+def tree_leaves(root: bytes, load: Callable[[bytes], Node]) -> Iterator[Leaf]:
+    """The leaves of a tree in path order, with what is in them.
 
     Raises:
-        Corrupt: a node is not that of a tree, holds a path that climbs or stands out of order, or has other files
-            below it than is said above; so whoever wrote it, no path is met twice.
+        Corrupt: as `tree_entries`.
     """
     waiting = [whole_tree(root.hex())]
     last = ""
@@ -73,29 +139,22 @@ def tree_entries(root: bytes, load: Callable[[bytes], Node]) -> Iterator[TreeEnt
         child = waiting.pop()
         node = open_node(child, load)
         if isinstance(node, TreeLeaf):
-            yield from checked_entries(node, child.digest, last)
-            last = node.entries[-1].path if node.entries else last
+            entries = checked_entries(node, child.digest, last)
+            last = entries[-1].path if entries else last
+            yield Leaf(_described(child, entries), entries)
         else:
             waiting.extend(reversed(node.children))
 
 
-def _refuse_file_as_folder(ordered: Sequence[TreeEntry]) -> None:
-    """No file may have the path of a folder that other files are in: nobody could check them out together."""
-    files = {entry.path for entry in ordered}
-    known = ""
-    for entry in ordered:
-        folder = entry.path.rpartition("/")[0]
-        if folder == known:
-            continue
-        known = folder
-        while folder:
-            if folder in files:
-                raise Invalid(
-                    f"{folder!r} is a file and the folder of {entry.path!r}",
-                    code="tree.file_as_folder",
-                    hint="Rename one of them: nobody could check both out.",
-                )
-            folder = folder.rpartition("/")[0]
+def tree_entries(root: bytes, load: Callable[[bytes], Node]) -> Iterator[TreeEntry]:
+    """The entries of a tree in path order.
+
+    Raises:
+        Corrupt: a node is not that of a tree, holds a path that climbs or stands out of order, or has other files
+            below it than is said above; so whoever wrote it, no path is met twice.
+    """
+    for leaf in tree_leaves(root, load):
+        yield from leaf.entries
 
 
 def whole_tree(root: str) -> TreeChild:
@@ -150,8 +209,14 @@ def _is_canonical(path: str) -> bool:
 
 def _put_leaf(run: list[TreeEntry], put: PutNode) -> TreeChild:
     digest = put(encode_node(TreeLeaf(tuple(run))), True)
-    first = run[0].path if run else ""
-    return TreeChild(digest.hex(), first, len(run), sum(entry.file.size for entry in run))
+    return _described(whole_tree(digest.hex()), run)
+
+
+def _described(child: TreeChild, entries: Sequence[TreeEntry]) -> TreeChild:
+    """A leaf as its parent describes it; a tree of one leaf has no parent that does."""
+    if child.files or not entries:
+        return child
+    return TreeChild(child.digest, entries[0].path, len(entries), sum([entry.file.size for entry in entries]))
 
 
 def _put_branch(level: int, run: list[TreeChild], put: PutNode) -> TreeChild:

@@ -1,5 +1,6 @@
 """The vault over packs: cuts what is put, stores each chunk once, and verifies each when it is read."""
 
+import contextlib
 import os
 import stat
 import weakref
@@ -19,7 +20,7 @@ from charkh.assets.pack import CHUNK, NODE, Record, record_digest
 from charkh.assets.packing import PackWriter
 from charkh.assets.shelf import Shelf, no_such_asset
 from charkh.assets.squeezing import Probe
-from charkh.assets.tree import put_tree, tree_entries
+from charkh.assets.tree import Leaf, put_tree, tree_entries, tree_leaves
 from charkh.assets.tree_diff import compare_trees
 from charkh.core.digests import parse_digest
 from charkh.core.errors import CharkhError, Conflict, Corrupt, Invalid, NotFound, Unavailable
@@ -117,8 +118,18 @@ class PackVault:
             raise _changed(path)
         return ref
 
-    def put_tree(self, entries: Iterable[TreeEntry]) -> TreeRef:
-        return put_tree(entries, self._put_node)
+    def put_tree(self, entries: Iterable[TreeEntry], *, ordered: bool = False, like: str = "") -> TreeRef:
+        leaves = self._leaves(like) if like else iter(())
+        return put_tree(entries, self._put_node, ordered=ordered, like=leaves, keep=self._keep)
+
+    def rely_on(self, refs: Sequence[FileRef]) -> list[bool]:
+        gone = self._writer.rely_on([bytes.fromhex(ref.digest) for ref in refs if not ref.root])
+        erased = self.erased.now()
+        return [
+            not (erased and bytes.fromhex(ref.digest) in erased)
+            and (self._relied(ref) if ref.root else not gone or bytes.fromhex(ref.digest) not in gone)
+            for ref in refs
+        ]
 
     def read(self, ref: FileRef, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         erased = self.erased.now()
@@ -131,6 +142,27 @@ class PackVault:
             yield from self._read_spans(position, chunks, start, end)
             if end is not None and position + sum(chunk.length for chunk in chunks) >= end:
                 return
+
+    def read_many(self, refs: Sequence[FileRef]) -> Iterator[tuple[int, bytes]]:
+        erased = self.erased.now()
+        digests: dict[bytes, list[int]] = {}
+        for position, ref in enumerate(refs):
+            digest = bytes.fromhex(ref.digest)
+            if ref.root or (erased and digest in erased) or self._writer.get(digest) is not None:
+                yield position, b"".join(self.read(ref))
+            else:
+                digests.setdefault(digest, []).append(position)
+        wanted = list(digests)
+        places = self.shelf.locate(wanted)
+        for digest in wanted:
+            if digest not in places:
+                raise no_such_asset(digest)
+            if places[digest].kind != CHUNK:
+                raise not_a("chunk", digest)
+        stored = sorted(places.items(), key=lambda item: (item[1].pack, item[1].offset))
+        for (digest, _place), content in zip(stored, self.shelf.read_run(stored), strict=True):
+            for position in digests[digest]:
+                yield position, content
 
     def chunks(self, ref: FileRef) -> Iterator[tuple[str, int]]:
         erased = self.erased.now()
@@ -264,11 +296,7 @@ class PackVault:
         if blake3(os.pread(descriptor, last.length, like.size - last.length)).digest() != last.digest:
             return None
         whole = self._hash_beginning(descriptor, like.size)
-        if (
-            whole is None
-            or whole.hexdigest() != like.digest
-            or not self._writer.rely_on([each.digest for each in spans])
-        ):
+        if whole is None or whole.hexdigest() != like.digest or self._writer.rely_on([each.digest for each in spans]):
             return None
         return Begun(whole, spans, like.size)
 
@@ -293,6 +321,30 @@ class PackVault:
         if self._hashing is None:
             self._hashing = ThreadPoolExecutor(1, thread_name_prefix="charkh-hash")
         return self._hashing.submit(whole.update, content)
+
+    def _leaves(self, root: str) -> Iterator[Leaf]:
+        """The leaves of a tree, as far as it can be read: they only save work."""
+        with contextlib.suppress(NotFound, Corrupt):
+            yield from tree_leaves(bytes.fromhex(parse_digest(root)), self.load_node)
+
+    def _keep(self, digest: bytes) -> bool:
+        return not self._writer.rely_on([digest])
+
+    def _relied(self, ref: FileRef) -> bool:
+        """Whether a content of several chunks is here, with the nodes of its list; then it is relied upon."""
+        nodes: list[bytes] = []
+
+        def load(digest: bytes) -> Node:
+            nodes.append(digest)
+            return self.load_node(digest)
+
+        try:
+            leaves = list(list_chunks(bytes.fromhex(ref.root), ref.size, load))
+        except (NotFound, Corrupt):
+            return False
+        chunks = [span.digest for _begin, spans in leaves for span in spans]
+        erased = self.erased.now()
+        return not (erased and any(digest in erased for digest in chunks)) and not self._writer.rely_on(nodes + chunks)
 
     def _put_node(self, data: bytes, squeeze: bool) -> bytes:
         digest = record_digest(NODE, data)

@@ -1,6 +1,6 @@
 """The vault: bytes by content, cut into chunks and laid in packs on a blob medium."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -40,8 +40,21 @@ class Vault(Protocol):
         """
         ...
 
-    def put_tree(self, entries: Iterable[TreeEntry]) -> TreeRef:
-        """Store the set of entries; they are sorted by path, and a path given twice is `Invalid`."""
+    def put_tree(self, entries: Iterable[TreeEntry], *, ordered: bool = False, like: str = "") -> TreeRef:
+        """Store the set of entries.
+
+        Args:
+            entries: in any order.
+            ordered: they come in path order, so that few of many are held at once.
+            like: root of a tree that may well have most of them: it saves time, and never changes what is stored.
+
+        Raises:
+            Invalid: a path is given twice or cannot be kept, or the order is not what was said.
+        """
+        ...
+
+    def rely_on(self, refs: Sequence[FileRef]) -> list[bool]:
+        """Whether each content is here, whole and not erased; those that are count as put once more, up to `flush`."""
         ...
 
     def read(self, ref: FileRef, start: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -50,6 +63,16 @@ class Vault(Protocol):
         Raises:
             NotFound: the bytes are not here.
             Corrupt: a chunk is not what its digest says.
+        """
+        ...
+
+    def read_many(self, refs: Sequence[FileRef]) -> Iterator[tuple[int, bytes]]:
+        """Whole contents with their place in `refs`, in the order in which they are read fastest.
+
+        For many small ones; all that is read at once is some megabytes, unless one of them is larger.
+
+        Raises:
+            NotFound, Corrupt: as `read`.
         """
         ...
 

@@ -4,7 +4,7 @@
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -51,15 +51,27 @@ class MemoryVault:
             raise Conflict(f"{path} changed while it was read", code="asset.changed")
         return self.put_bytes(data)
 
-    def put_tree(self, entries: Iterable[TreeEntry]) -> TreeRef:
-        ordered = tuple(sorted(entries, key=lambda entry: entry.path))
-        for entry in ordered:
+    def put_tree(self, entries: Iterable[TreeEntry], *, ordered: bool = False, like: str = "") -> TreeRef:
+        del like
+        given = list(entries)
+        found = tuple(sorted(given, key=lambda entry: entry.path))
+        if ordered and list(found) != given:
+            raise Invalid("entries are out of order", code="tree.unordered")
+        for entry in found:
             parse_path(entry.path)
-        if len({entry.path for entry in ordered}) != len(ordered):
+        if len({entry.path for entry in found}) != len(found):
             raise Invalid("a path stands twice in the tree", code="tree.duplicate_path")
-        root = node_digest_of(msgspec.msgpack.encode(ordered))
-        self._trees[root] = ordered
-        return TreeRef(root, len(ordered), sum(entry.file.size for entry in ordered))
+        root = node_digest_of(msgspec.msgpack.encode(found))
+        self._trees[root] = found
+        return TreeRef(root, len(found), sum(entry.file.size for entry in found))
+
+    def rely_on(self, refs: Sequence[FileRef]) -> list[bool]:
+        erased = self._erasures()
+        return [ref.digest in self._chunks and ref.digest not in erased for ref in refs]
+
+    def read_many(self, refs: Sequence[FileRef]) -> Iterator[tuple[int, bytes]]:
+        for position, ref in enumerate(refs):
+            yield position, b"".join(self.read(ref))
 
     def read(self, ref: FileRef, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         data = self._content(ref.digest)
@@ -276,6 +288,41 @@ class VaultSuite(ABC):
         assert vault.put_tree(shuffled) == tree
         assert list(vault.entries(tree.root)) == sorted(entries, key=lambda entry: entry.path)
         assert vault.put_tree(entries[1:]).root != tree.root
+
+    def test_a_tree_given_in_order_or_like_another_is_the_same_tree(self, vault: Vault) -> None:
+        entries = sorted(some_entries(vault, 1000), key=lambda entry: entry.path)
+        tree = vault.put_tree(entries)
+        changed = [*entries[:400], *entries[410:], TreeEntry("zz", vault.put_bytes(b"new"))]
+        plain = vault.put_tree(changed)
+        assert vault.put_tree(iter(changed), ordered=True, like=tree.root) == plain
+        assert vault.put_tree(reversed(changed), like=tree.root) == plain
+        assert vault.put_tree(iter(changed), ordered=True, like="0" * 64) == plain
+        with pytest.raises(Invalid) as raised:
+            vault.put_tree(reversed(entries), ordered=True)
+        assert raised.value.code == "tree.unordered"
+
+    def test_what_is_here_can_be_relied_on(self, vault: Vault, erased: dict[str, str]) -> None:
+        refs = [vault.put_bytes(data, name) for name, data in CONTENTS.items()]
+        absent = FileRef(digest_of(b"never put"), 9)
+        assert vault.rely_on([]) == []
+        assert vault.rely_on([*refs, absent, absent]) == [True] * len(refs) + [False, False]
+        vault.flush()
+        assert vault.rely_on([absent, *refs, refs[0]]) == [False] + [True] * (len(refs) + 1)
+        erased[refs[1].digest] = ""
+        vault.flush()
+        assert vault.rely_on(refs) == [ref != refs[1] for ref in refs]
+
+    def test_many_are_read_in_any_order(self, vault: Vault, erased: dict[str, str]) -> None:
+        data = [*CONTENTS.values(), *(b"%d" % number for number in range(300)), b"x"]
+        refs = [vault.put_bytes(each) for each in data]
+        vault.flush()
+        found = dict(vault.read_many(refs))
+        assert [found[place] for place in range(len(refs))] == data
+        erased[refs[-1].digest] = refs[-2].digest
+        vault.flush()
+        assert dict(vault.read_many(refs))[len(refs) - 1] == b"299"
+        with pytest.raises(NotFound):
+            list(vault.read_many([*refs, FileRef(digest_of(b"never put"), 9)]))
 
     def test_an_empty_tree(self, vault: Vault) -> None:
         tree = vault.put_tree([])

@@ -24,7 +24,7 @@ from charkh.assets.nodes import (
     put_list,
 )
 from charkh.assets.pack import NODE, record_digest
-from charkh.assets.tree import put_tree, tree_entries
+from charkh.assets.tree import put_tree, tree_entries, tree_leaves
 from charkh.assets.tree_diff import compare_trees
 from charkh.core.digests import digest_of
 from charkh.core.errors import Corrupt, Invalid
@@ -297,3 +297,36 @@ def test_one_content_cut_in_two_ways_is_one_content() -> None:
     nodes = Nodes()
     one, other = (TreeEntry("a", FileRef("1" * 64, 9, root * 64)) for root in ("2", "3"))
     assert list(compare_trees(put_tree([one], nodes.put).root, put_tree([other], nodes.put).root, nodes.load)) == []
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 1500), st.sets(st.integers(0, 1499), max_size=5), st.sets(st.integers(0, 3000), max_size=5))
+def test_a_tree_like_another_stores_what_changed(count: int, removed: set[int], added: set[int]) -> None:
+    nodes = Nodes()
+    files = numbered(count)
+    old = put_tree(files.values(), nodes.put)
+    after = {path: item for number, (path, item) in enumerate(files.items()) if number not in removed}
+    after |= {f"more/{number}": entry(f"more/{number}", number) for number in added}
+    stored: list[bytes] = []
+
+    def put(data: bytes, squeeze: bool) -> bytes:
+        stored.append(data)
+        return nodes.put(data, squeeze)
+
+    ordered = sorted(after.values(), key=lambda item: item.path)
+    leaves = tree_leaves(bytes.fromhex(old.root), nodes.load)
+    tree = put_tree(iter(ordered), put, ordered=True, like=leaves, keep=lambda _digest: True)
+    assert tree == put_tree(ordered, nodes.put)
+    assert len(stored) <= 6 * (len(removed) + len(added) + 1)
+    # What is not here any more is stored again.
+    leaves = tree_leaves(bytes.fromhex(old.root), nodes.load)
+    assert put_tree(ordered, put, like=leaves, keep=lambda _digest: False) == tree
+
+
+def test_a_file_and_a_folder_of_one_name_are_found_wherever_the_leaves_end() -> None:
+    nodes = Nodes()
+    between = [entry(f"a-{number:05}") for number in range(600)]
+    old = put_tree(between, nodes.put)
+    leaves = tree_leaves(bytes.fromhex(old.root), nodes.load)
+    with pytest.raises(Invalid, match="'a' is a file and the folder"):
+        put_tree([entry("a"), *between, entry("a/b")], nodes.put, like=leaves, keep=lambda _digest: True)
