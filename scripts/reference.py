@@ -75,22 +75,31 @@ def settings_page() -> str:
     lines += ["Generated from `charkh.core.config` by `make docs`. An unknown key is an error.", ""]
     for table, shape in tables(Settings):
         if table:
-            lines += [f"## `[{table}]`", ""]
+            name, _, kind = table.partition(" ")
+            lines += [f"## `[{name}]`" + (f" with `{kind}`" if kind else ""), ""]
         else:
             lines += ["## At the top", ""]
         summary = (inspect.getdoc(shape) or "").partition("\n")[0]
         meanings = attributes(shape)
-        lines += [summary.partition(": ")[2].capitalize() or summary, ""] if table else []
+        lines += [sentence(summary.partition(": ")[2] or summary), ""] if table else []
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+        inherited = {each.name for each in msgspec.structs.fields(parent_of(shape))} if table else set[str]()
         for field in msgspec.structs.fields(shape):
-            if is_table(field.type):
+            if is_table(field.type) or field.name in inherited:
                 continue
-            default = "required" if field.required else f"`{msgspec.json.encode(field.default).decode()}`"
+            default = "required" if field.required else f"`{msgspec.json.encode(default_of(field)).decode()}`"
             kind = getattr(field.type, "__name__", str(field.type))
             kind = (
                 "list of text"
                 if kind == "tuple"
-                else {"str": "text", "int": "integer", "float": "number"}.get(kind, kind)
+                else {
+                    "str": "text",
+                    "int": "integer",
+                    "float": "number",
+                    "bool": "yes or no",
+                    "dict": "table",
+                    "Literal": "word",
+                }.get(kind, kind)
             )
             lines.append(f"| `{field.encode_name}` | {kind} | {default} | {meanings.get(field.name, '')} |")
         lines.append("")
@@ -286,7 +295,9 @@ def first_line(function: Any) -> str:
 def is_table(kind: Any) -> bool:
     """Whether a field's type is a TOML table rather than a value."""
     info = msgspec.inspect.type_info(kind)
-    return isinstance(info, msgspec.inspect.StructType | msgspec.inspect.DictType)
+    if isinstance(info, msgspec.inspect.DictType):
+        return isinstance(info.value_type, msgspec.inspect.StructType) or bool(structs_of_union(info))
+    return isinstance(info, msgspec.inspect.StructType)
 
 
 def tables(shape: type[Any]) -> Iterator[tuple[str, type[Any]]]:
@@ -298,6 +309,33 @@ def tables(shape: type[Any]) -> Iterator[tuple[str, type[Any]]]:
             yield field.encode_name, info.cls
         elif isinstance(info, msgspec.inspect.DictType) and isinstance(info.value_type, msgspec.inspect.StructType):
             yield f"{field.encode_name}.NAME", info.value_type.cls
+        elif kinds := structs_of_union(info):
+            yield f"{field.encode_name}.NAME", parent_of(kinds[0].cls)
+            for each in kinds:
+                yield f'{field.encode_name}.NAME {each.tag_field} = "{each.tag}"', each.cls
+
+
+def structs_of_union(info: msgspec.inspect.Type) -> list[msgspec.inspect.StructType]:
+    """The structs that the items of a table may be written as, where there are several kinds."""
+    if not isinstance(info, msgspec.inspect.DictType) or not isinstance(info.value_type, msgspec.inspect.UnionType):
+        return []
+    return [each for each in info.value_type.types if isinstance(each, msgspec.inspect.StructType)]
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def default_of(field: msgspec.structs.FieldInfo) -> Any:
+    """What a key is where it is not said."""
+    made = field.default_factory
+    return field.default if isinstance(made, type(msgspec.NODEFAULT)) else made()
+
+
+def parent_of(shape: type[Any]) -> type[Any]:
+    """The struct whose keys a struct takes over, or `msgspec.Struct`."""
+    return shape.__mro__[1]
 
 
 def attributes(shape: type[Any]) -> dict[str, str]:

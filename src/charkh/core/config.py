@@ -7,12 +7,13 @@ that names the nearest right one.
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Union, cast
 
 import msgspec
 
 from charkh.core.errors import Invalid
 from charkh.core.gates import parse_condition
+from charkh.core.source_settings import AnySource, check_source
 
 Settings_ = TypeVar("Settings_")
 
@@ -120,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
     loop: dict[str, LoopSettings] = {}
+    source: dict[str, AnySource] = {}
     pipelines: str = ""
 
 
@@ -164,6 +166,10 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
             parse_condition(text)
     for loop in settings.loop.values():
         parse_duration(loop.cooldown)
+    for name, each in settings.source.items():
+        check_source(name, each)
+        if each.every:
+            parse_duration(each.every)
     return settings
 
 
@@ -187,8 +193,8 @@ def _refuse_unknown_keys(value: object, shape: Any, source: str, path: str) -> N
         return
     items = cast(Mapping[str, object], value).items()
     if isinstance(info, msgspec.inspect.DictType):
-        item_shape = getattr(info.value_type, "cls", None)
         for key, item in items:
+            item_shape = _shape_of(info.value_type, item, source, path + key)
             if item_shape is not None:
                 _refuse_unknown_keys(item, item_shape, source, f"{path}{key}.")
         return
@@ -197,7 +203,7 @@ def _refuse_unknown_keys(value: object, shape: Any, source: str, path: str) -> N
     fields = {field.encode_name: field for field in info.fields}
     for key, item in items:
         field = fields.get(key)
-        if field is None:
+        if field is None and key != info.tag_field:
             nearest = difflib.get_close_matches(key, list(fields), n=1, cutoff=0.5)
             known = ", ".join(sorted(fields))
             raise Invalid(
@@ -206,7 +212,7 @@ def _refuse_unknown_keys(value: object, shape: Any, source: str, path: str) -> N
                 hint=f"Did you mean {nearest[0]!r}?" if nearest else f"Known keys are: {known}.",
                 facts={"file": source, "key": path + key},
             )
-        annotation = _annotation_of(field.type)
+        annotation = None if field is None else _annotation_of(field.type)
         if annotation is not None:
             _refuse_unknown_keys(item, annotation, source, f"{path}{key}.")
 
@@ -214,9 +220,35 @@ def _refuse_unknown_keys(value: object, shape: Any, source: str, path: str) -> N
 def _annotation_of(info: msgspec.inspect.Type) -> Any:
     if isinstance(info, msgspec.inspect.StructType):
         return info.cls
-    if isinstance(info, msgspec.inspect.DictType) and isinstance(info.value_type, msgspec.inspect.StructType):
-        return dict[str, info.value_type.cls]
+    if isinstance(info, msgspec.inspect.DictType):
+        if isinstance(info.value_type, msgspec.inspect.StructType):
+            return dict[str, info.value_type.cls]
+        if isinstance(info.value_type, msgspec.inspect.UnionType) and _structs(info.value_type):
+            return dict[str, Union[tuple(each.cls for each in _structs(info.value_type))]]  # noqa: UP007 - computed
     return None
+
+
+def _structs(info: msgspec.inspect.UnionType) -> list[msgspec.inspect.StructType]:
+    return [each for each in info.types if isinstance(each, msgspec.inspect.StructType)]
+
+
+def _shape_of(info: msgspec.inspect.Type, item: object, source: str, path: str) -> Any:
+    """The struct that an item is written as; of several, the one that its own word (`kind`) names."""
+    structs = _structs(info) if isinstance(info, msgspec.inspect.UnionType) else []
+    if not structs:
+        return getattr(info, "cls", None)
+    tag = structs[0].tag_field or ""
+    said = cast(Mapping[str, object], item).get(tag) if isinstance(item, Mapping) else None
+    found = next((each.cls for each in structs if each.tag == said), None)
+    if found is None and isinstance(item, Mapping):
+        known = ", ".join(str(each.tag) for each in structs)
+        raise Invalid(
+            f"{source}: {path} has no {tag}" if said is None else f"{source}: {path}.{tag} is {said!r}",
+            code="config.invalid",
+            hint=f"{tag} is one of: {known}.",
+            facts={"file": source, "key": path},
+        )
+    return found
 
 
 def _choices(shape: Any, message: str) -> str:
