@@ -12,25 +12,29 @@ from charkh.core.events import Draft
 from charkh.core.files import FileRef
 from charkh.core.redact import REDACTED, redact
 from charkh.ports.store import Store
-from charkh.runs.git import MAX_NEW_FILE_BYTES, GitState, read_git
 from charkh.runs.machine import Machine, allowed_variables, environment_lock, this_machine
-from charkh.runs.run import PROVENANCE_KIND, RunProvenance
+from charkh.runs.patch import MAX_NEW_FILE_BYTES
+from charkh.runs.run import MAX_TEXT, PROVENANCE_KIND, RunProvenance
+from charkh.runs.version_control import CodeState
+from charkh.runs.working_tree import read_code
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """What was gathered, before it is stored.
 
     Attributes:
-        git: state of the working tree, or None where there is none.
-        script: text of the main script where git does not have it, without credentials.
+        code: state of the working tree, or None where there is none.
+        script: text of the main script where no version control system tells of it, without credentials.
+        started_in: the current folder of the process.
         command: the command line, without credentials.
         environment: the installed distributions, one `name==version` a line.
         variables: the environment variables of the allow-list.
         machine: what it runs on.
     """
 
-    git: GitState | None
+    code: CodeState | None
     script: str
+    started_in: str
     command: tuple[str, ...]
     environment: str
     variables: dict[str, str]
@@ -39,10 +43,11 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 def collect(folder: Path) -> Provenance:
     """Gather the provenance of code in `folder`; what cannot be known is left out, and nothing is refused."""
-    git = read_git(folder)
+    code = read_code(folder)
     return Provenance(
-        git=git,
-        script=_script() if git is None else "",
+        code=code,
+        script=_script() if code is None or code.dirty is None else "",
+        started_in=_current_folder(),
         command=redacted_command(sys.orig_argv),
         environment=environment_lock(),
         variables=allowed_variables(os.environ),
@@ -56,11 +61,11 @@ def provenance_draft(store: Store, run: str, provenance: Provenance) -> Draft:
     Raises:
         Unavailable: the vault cannot be written.
     """
-    git = provenance.git or GitState()
+    code = provenance.code or CodeState()
     command = canonical_json(list(provenance.command))
     variables = canonical_json(provenance.variables) if provenance.variables else b""
     blobs = {
-        "patch": _put(store, git.patch, "patch.diff"),
+        "patch": _put(store, code.patch, "patch.diff"),
         "script": _put(store, provenance.script.encode("utf-8", "replace"), "script.py"),
         "command": _put(store, command, "command.json"),
         "environment": _put(store, provenance.environment.encode(), "environment.txt"),
@@ -69,12 +74,15 @@ def provenance_draft(store: Store, run: str, provenance: Provenance) -> Draft:
     machine = provenance.machine
     body = RunProvenance(
         run=run,
-        commit=git.commit,
-        branch=git.branch,
-        remote=git.remote,
-        dirty=git.dirty,
-        folder=git.folder,
-        patch_cut=git.patch_cut,
+        system=code.system,
+        commit=code.commit,
+        branch=code.branch,
+        remote=code.remote,
+        dirty=code.dirty,
+        root=redact(code.root)[:MAX_TEXT],
+        folder=code.folder,
+        started_in=redact(provenance.started_in)[:MAX_TEXT],
+        patch_cut=code.patch_cut,
         python=machine.python,
         platform=machine.platform,
         cpus=machine.cpus,
@@ -98,6 +106,14 @@ def redacted_command(arguments: Sequence[str]) -> tuple[str, ...]:
 
 def _put(store: Store, data: bytes, hint: str) -> FileRef | None:
     return store.vault.put_bytes(data, hint) if data else None
+
+
+def _current_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        # It was removed under the process.
+        return ""
 
 
 def _script() -> str:

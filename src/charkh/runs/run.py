@@ -60,13 +60,16 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         run: id of the run.
-        commit: of the version control system, or empty.
+        system: the version control system: `git`, `hg` or `svn`; empty where there is none.
+        commit: what it calls the revision, or empty.
         branch: its name, or empty.
         remote: where the repository was cloned from, without credentials.
         dirty: the working tree differed from the commit; None where that is unknown.
+        root: root of the working tree on the machine of the run.
         folder: where the run was started, relative to the root of the repository.
+        started_in: the current folder of its process.
         patch: the differences, new text files included, without credentials; None when there are none.
-        patch_cut: the differences were longer than what is kept.
+        patch_cut: there were more differences than are kept: too long, or in files that are no text.
         script: text of the main script where no version control system has it.
         command: the command line, a JSON list.
         environment: the installed distributions, one `name==version` a line.
@@ -95,6 +98,9 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int = 0
     memory: int = 0
     gpus: tuple[str, ...] = ()
+    system: str = "git"
+    root: str = ""
+    started_in: str = ""
 
 
 class RunParams(msgspec.Struct, frozen=True, kw_only=True, gc=False):

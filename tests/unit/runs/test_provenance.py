@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from charkh.runs import git
-from charkh.runs.git import read_git
+from charkh.runs import patch
 from charkh.runs.machine import allowed_variables, environment_lock, this_machine
 from charkh.runs.provenance import collect, provenance_draft, redacted_command
 from charkh.runs.run import RunProvenance
+from charkh.runs.working_tree import read_code
 from charkh.testing.stores import memory_store
 
 SECRET = "hunter2hunter2"
@@ -33,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
 def test_a_clean_tree(tree: Path) -> None:
     in_git(tree, "remote", "add", "origin", f"https://ann:{SECRET}@example.org/ann/flights.git")
     (tree / "deep").mkdir()
-    state = read_git(tree / "deep")
+    state = read_code(tree / "deep")
     assert state is not None
     assert state.commit == in_git(tree, "rev-parse", "HEAD")
     assert (state.branch, state.dirty, state.patch, state.folder) == ("main", False, b"", "deep")
@@ -46,7 +46,7 @@ def test_a_patch_makes_the_tree_again(tree: Path, tmp_path_factory: pytest.TempP
     (tree / "empty.txt").write_text("")
     (tree / "words").mkdir()
     (tree / "words" / "فارسی.txt").write_text("سلام\n")
-    state = read_git(tree)
+    state = read_code(tree)
     assert state is not None
     assert state.dirty
     assert not state.patch_cut
@@ -60,7 +60,7 @@ def test_a_patch_makes_the_tree_again(tree: Path, tmp_path_factory: pytest.TempP
 
 
 def test_secrets_binaries_and_giants_are_no_part_of_a_patch(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git, "MAX_NEW_FILE_BYTES", 100)
+    monkeypatch.setattr(patch, "MAX_NEW_FILE_BYTES", 100)
     (tree / ".env").write_text("WORD=plainly-said\n")
     (tree / "id_rsa").write_text("plainly-said\n")
     (tree / "picture.bin").write_bytes(b"\0plainly-said")
@@ -68,14 +68,14 @@ def test_secrets_binaries_and_giants_are_no_part_of_a_patch(tree: Path, monkeypa
     (tree / "link").symlink_to("train.py")
     (tree / "settings.py").write_text(f'password = "{SECRET}"\n')
     (tree / "train.py").write_text(f'api_key = "{SECRET}"\n')
-    state = read_git(tree)
+    state = read_code(tree)
     assert state is not None
     assert b"plainly-said" not in state.patch
     assert SECRET.encode() not in state.patch
     assert state.patch.count(b"[redacted]") == 2
     assert state.patch_cut
-    monkeypatch.setattr(git, "MAX_PATCH_BYTES", 50)
-    cut = read_git(tree)
+    monkeypatch.setattr(patch, "MAX_PATCH_BYTES", 50)
+    cut = read_code(tree)
     assert cut is not None
     assert len(cut.patch) == 50
     assert cut.patch_cut
@@ -84,7 +84,7 @@ def test_secrets_binaries_and_giants_are_no_part_of_a_patch(tree: Path, monkeypa
 def test_a_tree_without_a_commit(tmp_path: Path) -> None:
     in_git(tmp_path, "init", "-q")
     (tmp_path / "a.py").write_text("a = 1\n")
-    state = read_git(tmp_path)
+    state = read_code(tmp_path)
     assert state is not None
     assert (state.commit, state.branch, state.dirty) == ("", "main", True)
     assert b"+a = 1" in state.patch
@@ -94,12 +94,12 @@ def test_without_git_or_a_tree_nothing_is_known(
     tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = tmp_path_factory.mktemp("bare")
-    assert read_git(bare) is None
+    assert read_code(bare) is None
     monkeypatch.setenv("PATH", str(bare))
-    state = read_git(tree)
+    state = read_code(tree)
     assert state is not None
     assert (state.commit, state.dirty) == ("", None)
-    assert collect(tree).git == state
+    assert collect(tree).code == state
 
 
 def test_a_command_line_loses_its_credentials() -> None:
@@ -145,12 +145,11 @@ def test_the_fact_holds_every_byte_it_names(tree: Path) -> None:
 
 
 def test_a_script_outside_every_tree_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     script = tmp_path / "go.py"
     script.write_text(f'rate = 1\npassword = "{SECRET}"\n')
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
     found = collect(tmp_path)
-    assert found.git is None
+    assert found.code is None
     assert found.script == "rate = 1\npassword = '[redacted]'\n"
     script.unlink()
     assert collect(tmp_path).script == ""

@@ -1,0 +1,93 @@
+"""Mercurial: changeset, branch or bookmark, default path, and everything that differs from the changeset."""
+
+import os
+from pathlib import Path
+
+from charkh.core.errors import Conflict, NotFound, Unavailable
+from charkh.runs.patch import as_git_patch, patch_of
+from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, text_of, work
+
+_QUIET = ("--noninteractive", "--config", "ui.paginate=no", "--config", "ui.merge=internal:fail")
+_NULL = "0" * 40
+_ABOUT = "{node}\\n{branch}\\n{activebookmark}\\n"
+
+
+class Mercurial:
+    """The installed `hg`; see `charkh.runs.version_control.VersionControl`."""
+
+    name = "hg"
+    title = "Mercurial"
+    marker = ".hg"
+
+    def read(self, folder: Path) -> CodeState:
+        """Of an uncommitted merge, the commit is the first parent."""
+        top = _hg(folder, "root")
+        if top.code != 0:
+            return CodeState(system=self.name)
+        root = Path(os.fsdecode(top.output).rstrip("\n"))
+        commit, branch, bookmark, *_ = [*text_of(_hg(root, "log", "-r", "p1()", "-T", _ABOUT)).split("\n"), "", "", ""]
+        status = _hg(root, "status", "-0")
+        dirty = bool(status.output) if status.code == 0 else None
+        changed = _hg(root, "diff", "--git") if dirty else None
+        names = [os.fsdecode(entry[2:]) for entry in status.output.split(b"\0") if entry.startswith(b"? ")]
+        patch = patch_of(root, changed.output if changed.code == 0 else None, names, as_git_patch) if changed else None
+        return CodeState(
+            system=self.name,
+            commit="" if commit == _NULL else commit,
+            branch=bookmark or branch or text_of(_hg(root, "branch")),
+            remote=text_of(_hg(root, "paths", "default")),
+            dirty=dirty,
+            root=str(root),
+            folder=inside(folder, root),
+            patch=patch.content if patch else b"",
+            patch_cut=patch is not None and patch.cut,
+        )
+
+    def check_out(self, root: Path, revision: Revision, folder: Path) -> None:
+        """A clone of its own; hooks that the repository configures do not run."""
+        known = _hg(root, "log", "--hidden", "-r", revision.commit, "-T", "{node}")
+        if known.code is None:
+            raise _unavailable(known, root)
+        if known.code != 0:
+            raise NotFound(
+                f"the repository {root} has no changeset {revision.commit}",
+                code="replay.commit_missing",
+                hint=f"Pull it{f' from {revision.remote}' if revision.remote else ''}, or name a clone that has it "
+                "with --repository.",
+                facts={"commit": revision.commit, "remote": revision.remote},
+            )
+        # A share has the store of the other and a working tree alone, so it reads hidden changesets as well.
+        shared = ("--config", "extensions.share=", "share", "-q", "-U", str(root), str(folder))
+        _must(work("hg", *_QUIET, *shared, folder=root), folder)
+        update = (*_without_hooks(folder), "--hidden", "update", "-q", "-C", "-r", revision.commit)
+        _must(work("hg", *_QUIET, *update, folder=folder), folder)
+
+    def apply(self, folder: Path, patch: bytes) -> None:
+        answer = work("hg", *_QUIET, "import", "-q", "--no-commit", "-", folder=folder, data=patch)
+        if answer.code is None:
+            raise _unavailable(answer, folder)
+        if answer.code != 0:
+            raise Conflict(f"the recorded changes do not fit: {answer.errors}", code="replay.patch", hint="")
+
+
+def _without_hooks(folder: Path) -> list[str]:
+    """Options that put every configured hook out of force, whatever it is called."""
+    names = [line.partition("=")[0] for line in text_of(_hg(folder, "config", "hooks")).splitlines()]
+    return [part for name in names if name.startswith("hooks.") for part in ("--config", f"{name}=")]
+
+
+def _hg(folder: Path, *arguments: str) -> Answer:
+    return ask("hg", *_QUIET, *arguments, folder=folder)
+
+
+def _must(answer: Answer, folder: Path) -> None:
+    if answer.code != 0:
+        raise _unavailable(answer, folder)
+
+
+def _unavailable(answer: Answer, folder: Path) -> Unavailable:
+    return Unavailable(
+        f"hg cannot be used in {folder}: {answer.errors or 'it failed'}",
+        code="replay.version_control",
+        hint="Look at what it says; `hg verify` there may say more.",
+    )
