@@ -108,6 +108,20 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 7461
 
 
+class RemoteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[remote.NAME]`: another place to exchange facts and bytes with.
+
+    Attributes:
+        url: a folder, a file that ends in `.bundle`, `s3://bucket/prefix`, `gs://…` or `az://…`; without credentials.
+        key: the file of the key with which everything there is encrypted, relative to the workspace, or `env:NAME`.
+        default: `charkh sync` without a name means this one.
+    """
+
+    url: str
+    key: str = ""
+    default: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that `charkh.toml` or `[tool.charkh]` may say.
 
@@ -121,6 +135,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
     loop: dict[str, LoopSettings] = {}
+    remote: dict[str, RemoteSettings] = {}
     source: dict[str, AnySource] = {}
     pipelines: str = ""
 
@@ -166,11 +181,32 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
             parse_condition(text)
     for loop in settings.loop.values():
         parse_duration(loop.cooldown)
+    for name, remote in settings.remote.items():
+        refuse_credentials(remote.url, f"{source}: [remote.{name}] url")
     for name, each in settings.source.items():
         check_source(name, each)
         if each.every:
             parse_duration(each.every)
     return settings
+
+
+_PASSWORD = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*://[^/@\s]*:[^/@\s]*@")
+_SIGNED = re.compile(r"(?i)[?&](?:sig|signature|x-amz-[a-z-]+|token|access_key[a-z_]*|secret[a-z_]*|password)=")
+
+
+def refuse_credentials(address: str, where: str) -> None:
+    """Refuse an address that carries a password, key or signature: it would be read by whoever reads the file.
+
+    Raises:
+        Invalid: it does.
+    """
+    if _PASSWORD.match(address) or _SIGNED.search(address):
+        raise Invalid(
+            f"{where} carries credentials",
+            code="config.credentials",
+            hint="Take them out and set the medium's own variables, such as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or let ssh-agent hold the key.",
+        )
 
 
 def parse_table(document: Mapping[str, object], shape: type[Settings_], source: str) -> Settings_:

@@ -113,6 +113,10 @@ class HoldersOf(Query[tuple[str, ...]], frozen=True, kw_only=True):
     digest: str
 
 
+class Holds(Query[tuple[tuple[str, str], ...]], frozen=True, kw_only=True):
+    """Every subject that has not been dropped and a digest that it holds, in order."""
+
+
 class SubjectsLike(Query[tuple[str, ...]], frozen=True, kw_only=True):
     """Subjects of `noun` whose id starts with `prefix`, at most 20."""
 
@@ -203,6 +207,14 @@ def holders_of(connection: Connection, query: HoldersOf) -> tuple[str, ...]:
     return tuple(sorted(rows.scalars()))
 
 
+def holds(connection: Connection, _query: Holds) -> tuple[tuple[str, str], ...]:
+    dropped = select(_drops.c.subject)
+    rows = connection.execute(
+        select(_holds.c.subject, _holds.c.digest).where(_holds.c.subject.not_in(dropped)).order_by(*_holds.c)
+    )
+    return tuple((row.subject, row.digest) for row in rows)
+
+
 def subjects_like(connection: Connection, query: SubjectsLike) -> tuple[str, ...]:
     whole = parse_subject(f"{query.noun}:{query.prefix}")
     begins = _subjects.c.subject.startswith(str(whole), autoescape=True)
@@ -244,6 +256,7 @@ PROJECTION = Projection(
         FactsBehind: facts_behind,
         HeldDigests: held_digests,
         HoldersOf: holders_of,
+        Holds: holds,
         SubjectsLike: subjects_like,
     },
 )
