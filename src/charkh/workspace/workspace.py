@@ -75,7 +75,7 @@ class Workspace:
         self.folder = folder
         self.settings = settings
         self.store_folder = (folder / settings.store.path).resolve()
-        self.identifier = _identifier(self.store_folder, create=create)
+        self.identifier = store_identifier(self.store_folder, create=create)
         clock, actor = Clock(), actor_name()
         self.blobs: Blobs = _blobs(settings, self.store_folder)
         self.journal: Journal = _journal(settings, self.store_folder, self.identifier)
@@ -152,7 +152,13 @@ def actor_name() -> str:
     return os.environ.get("CHARKH_ACTOR") or f"{login_name()}@{socket.gethostname()}"
 
 
-def _identifier(folder: Path, *, create: bool) -> str:
+def store_identifier(folder: Path, *, create: bool = False) -> str:
+    """The id of the store in a folder; with `create`, a folder without one becomes one.
+
+    Raises:
+        Unavailable: there is no store, or there can be none.
+        Corrupt, Invalid: what says so is damaged, or of a later charkh.
+    """
     path = folder / "format.json"
     try:
         known = msgspec.json.decode(path.read_bytes(), type=StoreFormat)
