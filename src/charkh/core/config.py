@@ -32,6 +32,18 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blobs: str = ""
 
 
+class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[cache]`: how many bytes the caches beside the store keep at most; whatever is in them can be made again.
+
+    Attributes:
+        files: whole files of versions, for checkouts and for reading, such as `10GB`.
+        tables: text tables as columns, for reading, such as `5GB`.
+    """
+
+    files: str = "10GB"
+    tables: str = "5GB"
+
+
 class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gate.NAME]`: what a candidate must satisfy to be promoted.
 
@@ -131,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     store: StoreSettings = StoreSettings()
     server: ServerSettings = ServerSettings()
+    cache: CacheSettings = CacheSettings()
     gate: dict[str, GateSettings] = {}
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
@@ -160,6 +173,26 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|[kKMGT]i?B)")
+_POWERS = {"k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def parse_size(text: str) -> int:
+    """Bytes in `10GB`, `512MiB`, `4kB`; `MB` counts in thousands, `MiB` in 1024s.
+
+    Raises:
+        Invalid: not a number with a unit.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise Invalid(
+            f"{text!r} is not a size",
+            code="config.invalid",
+            hint="Write a number and a unit: 512MB, 10GB, 4GiB.",
+        )
+    return int(float(match[1]) * (1024 if "i" in match[2] else 1000) ** _POWERS.get(match[2][0], 0))
+
+
 def parse_settings(document: Mapping[str, object], source: str) -> Settings:
     """The settings in a parsed TOML document.
 
@@ -181,6 +214,8 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
             parse_condition(text)
     for loop in settings.loop.values():
         parse_duration(loop.cooldown)
+    parse_size(settings.cache.files)
+    parse_size(settings.cache.tables)
     for name, remote in settings.remote.items():
         refuse_credentials(remote.url, f"{source}: [remote.{name}] url")
     for name, each in settings.source.items():
