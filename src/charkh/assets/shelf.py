@@ -1,7 +1,7 @@
 """The shelf: packs on a blob medium under the keys `pack/NAME`, and the index over them.
 
 Reading goes from the index to the pack; where the two disagree, the pack is right. A pack that has been
-moved to the trash is put back when somebody needs it.
+moved to the trash is put back when somebody needs it. What no pack has, a registered foreign file may have.
 """
 
 import threading
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from charkh.assets.chunk_index import ChunkIndex, Place
+from charkh.assets.foreign import ForeignFiles, changed_foreign, is_foreign, read_foreign
 from charkh.assets.pack import (
     TRAILER,
     Entry,
@@ -52,9 +53,10 @@ class Shelf:
     misses a digest.
     """
 
-    def __init__(self, blobs: Blobs, index: ChunkIndex) -> None:
+    def __init__(self, blobs: Blobs, index: ChunkIndex, foreign: ForeignFiles | None = None) -> None:
         self.blobs = blobs
         self.index = index
+        self.foreign = foreign if foreign is not None else ForeignFiles(None)
         self._refreshing = threading.Lock()
         self._unreadable: set[str] = set()
         self._windows: OrderedDict[str, _Window] = OrderedDict()
@@ -65,6 +67,7 @@ class Shelf:
         """In the child of a fork: no thread of the parent will ever release its locks here."""
         self._refreshing, self._windows_lock = threading.Lock(), threading.Lock()
         self.index.forget_connection()
+        self.foreign.forget_connection()
 
     def write(self, records: Sequence[Record]) -> Pack:
         """Store records in one pack; on return they are durable and found."""
@@ -78,16 +81,23 @@ class Shelf:
         self._unreadable.discard(pack.name)
         self.index.add(pack.name, sum(map(len, pack.parts)), pack.entries)
 
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
+        """Where the digests lie, as far as is known here: in a pack, or else in a foreign file."""
+        found = self.index.find(digests)
+        if len(found) < len(digests) and (missing := [digest for digest in digests if digest not in found]):
+            found.update(self.foreign.find(missing))
+        return found
+
     def locate(self, digests: Sequence[bytes]) -> dict[bytes, Place]:
         """Where the digests lie; looks for other processes' packs, and into the trash, before it leaves one out."""
-        found = self.index.find(digests)
+        found = self.find(digests)
         if len(found) == len(set(digests)):
             return found
         self.refresh()
-        found = self.index.find(digests)
+        found = self.find(digests)
         missing = [digest for digest in digests if digest not in found]
         if missing and self._restore_any(missing):
-            found = self.index.find(digests)
+            found = self.find(digests)
         return found
 
     def refresh(self) -> None:
@@ -183,7 +193,7 @@ class Shelf:
                 yield self.read(*run[0])
                 continue
             try:
-                data = memoryview(self.blobs.get(PACKS + first.pack, first.offset, _end(last) - first.offset))
+                data = memoryview(self._fetch(first, _end(last) - first.offset))
             except NotFound:
                 data = memoryview(b"")
             for digest, place in run:
@@ -196,21 +206,29 @@ class Shelf:
 
     def _read_elsewhere(self, digest: bytes, place: Place, error: NotFound | Corrupt) -> bytes:
         """After a failed read: the index may be out of date, or another pack may have the record."""
-        if isinstance(error, Corrupt) and not self._agrees(digest, place):
+        if isinstance(error, Corrupt) and not is_foreign(place) and not self._agrees(digest, place):
             self.index.drop([place.pack])
         self.refresh()
         places = self.index.places(digest)
-        if not places and isinstance(error, NotFound) and self.restore(place.pack):
+        if not places and isinstance(error, NotFound) and not is_foreign(place) and self.restore(place.pack):
             places = self.index.places(digest)
-        for other in places:
+        for other in (*places, *self.foreign.places(digest)):
             try:
-                stored = self.blobs.get(PACKS + other.pack, other.offset, other.stored)
+                stored = self._fetch(other)
                 return open_record(other.kind, other.codec, other.raw, digest, stored, other.pack)
             except (NotFound, Corrupt):
                 continue
+        if is_foreign(place):
+            raise changed_foreign(place, digest) if isinstance(error, Corrupt) else error
         if isinstance(error, Corrupt):
             raise error
         raise no_such_asset(digest) from error
+
+    def _fetch(self, place: Place, length: int | None = None) -> bytes:
+        """The stored bytes of a place, or so many from where it begins."""
+        if is_foreign(place):
+            return read_foreign(place if length is None else place._replace(stored=length))
+        return self.blobs.get(PACKS + place.pack, place.offset, place.stored if length is None else length)
 
     def _agrees(self, digest: bytes, place: Place) -> bool:
         """Whether the pack's own footer says the same as the index."""
@@ -234,6 +252,8 @@ class Shelf:
 
     def _stored(self, place: Place) -> bytes | memoryview:
         """The stored bytes of a record; small records that follow one another come from one larger read."""
+        if is_foreign(place):
+            return read_foreign(place)
         with self._windows_lock:
             window = self._windows.get(place.pack)
             follows = 0 <= place.offset - self._ends.get(place.pack, -1) <= GAP

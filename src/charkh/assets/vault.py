@@ -15,6 +15,7 @@ from blake3 import blake3
 from charkh.assets.chunk_index import ChunkIndex
 from charkh.assets.cutting import BLOCK, WHOLE, cut_blocks, cut_for, suffix_of
 from charkh.assets.erasures import ErasedDigests, refuse_erased, replacement
+from charkh.assets.foreign import ForeignFiles
 from charkh.assets.nodes import ChunkSpan, Node, decode_node, list_chunks, not_a, put_list
 from charkh.assets.pack import CHUNK, NODE, Record, record_digest
 from charkh.assets.packing import PackWriter
@@ -65,6 +66,7 @@ class PackVault:
         blobs: the medium.
         index_path: where the index of chunks is cached; None for memory.
         erasures: gives every erased digest and its replacement, empty for nothing.
+        foreign: files outside the packs that serve what no pack has.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class PackVault:
         blobs: Blobs,
         index_path: Path | None = None,
         erasures: Callable[[], Mapping[str, str]] = no_erasures,
+        *,
+        foreign: ForeignFiles | None = None,
     ) -> None:
-        self.shelf = Shelf(blobs, ChunkIndex(index_path))
+        self.shelf = Shelf(blobs, ChunkIndex(index_path), foreign)
         self._writer = PackWriter(self.shelf)
         self.erased = ErasedDigests(erasures)
         self._probe = Probe()
@@ -120,7 +124,7 @@ class PackVault:
 
     def put_tree(self, entries: Iterable[TreeEntry], *, ordered: bool = False, like: str = "") -> TreeRef:
         leaves = self._leaves(like) if like else iter(())
-        return put_tree(entries, self._put_node, ordered=ordered, like=leaves, keep=self._keep)
+        return put_tree(entries, self.put_node, ordered=ordered, like=leaves, keep=self._keep)
 
     def rely_on(self, refs: Sequence[FileRef]) -> list[bool]:
         gone = self._writer.rely_on([bytes.fromhex(ref.digest) for ref in refs if not ref.root])
@@ -203,6 +207,7 @@ class PackVault:
             self._hashing.shutdown()
             self._hashing = None
         self.shelf.index.close()
+        self.shelf.foreign.close()
 
     def shown(self, ref: FileRef, erased: Mapping[bytes, bytes]) -> FileRef:
         """The reference to read instead of `ref`: without its chunk list where the content was erased in other cuts.
@@ -278,7 +283,7 @@ class PackVault:
             raise refuse_erased(digest)
         if len(spans) == 1:
             return FileRef(digest.hex(), size)
-        return FileRef(digest.hex(), size, put_list(spans, self._put_node).hex())
+        return FileRef(digest.hex(), size, put_list(spans, self.put_node).hex())
 
     def _begun(self, descriptor: int, like: FileRef) -> Begun | None:
         """What is known of a file that begins with a content that is here; None where it begins otherwise.
@@ -346,9 +351,18 @@ class PackVault:
         erased = self.erased.now()
         return not (erased and any(digest in erased for digest in chunks)) and not self._writer.rely_on(nodes + chunks)
 
-    def _put_node(self, data: bytes, squeeze: bool) -> bytes:
+    def put_node(self, data: bytes, squeeze: bool) -> bytes:
+        """Store the bytes of a node, compressed when `squeeze` says that it may pay; its digest."""
         digest = record_digest(NODE, data)
         self._writer.add((Record(digest, NODE, data, squeeze),))
+        return digest
+
+    def put_chunk(self, data: bytes, hint: str = "") -> bytes:
+        """Store one chunk that was cut elsewhere, whatever its size; its digest."""
+        digest = record_digest(CHUNK, data)
+        if digest in self.erased.now():
+            raise refuse_erased(digest)
+        self._writer.add((Record(digest, CHUNK, data, self._probe.of_small(suffix_of(hint), data)),))
         return digest
 
     def _record(self, digest: bytes, kind: int = CHUNK) -> bytes:

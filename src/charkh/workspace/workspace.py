@@ -8,6 +8,7 @@ looks like this (docs/formats/store.md):
     packs/            chunks
     catalog.sqlite    a view of the facts; deleting it loses nothing
     index.sqlite      which pack holds which chunk; deleting it loses nothing
+    foreign.sqlite    which files outside the store serve which chunks, where there are any
 """
 
 import os
@@ -18,6 +19,7 @@ from types import TracebackType
 
 import msgspec
 
+from charkh.assets.foreign import ForeignFiles
 from charkh.assets.index import Erasures
 from charkh.assets.vault import PackVault
 from charkh.core.clock import Clock
@@ -88,7 +90,12 @@ class Workspace:
             actor,
             None if postgres else Overlay(),
         )
-        self.vault = PackVault(self.blobs, self.store_folder / "index.sqlite", self._erasures)
+        self.vault = PackVault(
+            self.blobs,
+            self.store_folder / "index.sqlite",
+            self._erasures,
+            foreign=ForeignFiles(self.store_folder / "foreign.sqlite"),
+        )
         self.store = Store(
             journal=self.journal,
             vault=self.vault,
