@@ -39,13 +39,7 @@ def erase(
         Invalid: no reason, a reason that is too long, an empty file, or a range that is not inside the content.
         NotFound: the bytes are not here.
     """
-    told = redact(reason.strip())
-    if not told or len(told) > MAX_REASON:
-        raise Invalid(
-            f"a reason of 1 to {MAX_REASON} characters is needed, not {len(told)}",
-            code="asset.reason",
-            hint="Say in a sentence why the bytes are erased, without repeating them.",
-        )
+    told = bounded_reason(reason)
     if file.digest == EMPTY:
         raise Invalid("there is nothing to erase in an empty file", code="asset.empty", hint="Name another file.")
     spans = list(store.vault.chunks(file))
@@ -74,17 +68,37 @@ def erase(
     return event
 
 
+def bounded_reason(reason: str) -> str:
+    """A reason that may stand in an event.
+
+    Raises:
+        Invalid: it is empty or too long.
+    """
+    told = redact(reason.strip())
+    if not told or len(told) > MAX_REASON:
+        raise Invalid(
+            f"a reason of 1 to {MAX_REASON} characters is needed, not {len(told)}",
+            code="asset.reason",
+            hint="Say in a sentence why the bytes are erased, without repeating them.",
+        )
+    return told
+
+
 def _replace(store: Store, digest: str, touched: list[Range], instead: bytes) -> str:
     """The digest of a chunk without the touched stretches; empty when nothing is left of it."""
-    data = b"".join(store.vault.read(FileRef(digest, 0)))
+    content = cut_out(b"".join(store.vault.read(FileRef(digest, 0))), touched, instead)
+    return store.vault.put_bytes(content, ONE_CHUNK).digest if content else ""
+
+
+def cut_out(data: bytes, ranges: Sequence[Range], instead: bytes = b"") -> bytes:
+    """The bytes without these stretches, which may overlap, and `instead` in the place of each."""
     parts: list[bytes] = []
     position = 0
-    for first, last in sorted(touched):
+    for first, last in sorted(ranges):
         if last > position:
             parts += [data[position : max(position, first)], instead]
             position = last
-    content = b"".join([*parts, data[position:]])
-    return store.vault.put_bytes(content, ONE_CHUNK).digest if content else ""
+    return b"".join([*parts, data[position:]])
 
 
 def _checked(ranges: Sequence[Range], size: int) -> list[Range]:

@@ -4,9 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from charkh.core.digests import digest_of, parse_digest
 from charkh.core.errors import Denied
+from charkh.core.files import FileRef, TreeChange, TreeEntry
 
 FRESH_SECONDS = 1.0
+NOTHING = FileRef(digest_of(b""), 0)
 
 
 class ErasedDigests:
@@ -14,11 +17,18 @@ class ErasedDigests:
 
     Args:
         ask: gives every erased digest and its replacement, empty for nothing.
+        contents: gives, by digest of an erased content, the content that is shown instead.
     """
 
-    def __init__(self, ask: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], Mapping[str, str]],
+        contents: Callable[[], Mapping[str, FileRef]] = dict[str, FileRef],
+    ) -> None:
         self._ask = ask
+        self._ask_contents = contents
         self._known: dict[bytes, bytes] = {}
+        self._contents: Mapping[str, FileRef] = {}
         self._until = 0.0
         self._lock = threading.RLock()
 
@@ -27,8 +37,41 @@ class ErasedDigests:
         if time.monotonic() >= self._until:
             with self._lock:
                 self._known = {bytes.fromhex(old): bytes.fromhex(new) for old, new in self._ask().items()}
+                # Whoever erases a content names its digest too, so most stores are asked once.
+                self._contents = self._ask_contents() if self._known else {}
                 self._until = time.monotonic() + FRESH_SECONDS
         return self._known
+
+    def current(self, ref: FileRef) -> FileRef:
+        """The content that is shown for this one: itself, or what stands in its place; a circle is nothing."""
+        met = {ref.digest}
+        while (found := self._contents.get(ref.digest)) is not None:
+            if found.digest in met:
+                return NOTHING
+            met.add(found.digest)
+            ref = found
+        return ref
+
+    def root(self, root: str) -> str:
+        """The root of the tree that is shown for this one.
+
+        Raises:
+            Invalid: it is no digest.
+        """
+        digest = bytes.fromhex(parse_digest(root))
+        return (replacement(digest, self.now()) or digest).hex()
+
+    def shown_entry(self, entry: TreeEntry) -> TreeEntry:
+        """An entry of a tree with the content that is shown for it."""
+        file = self.current(entry.file)
+        return entry if file is entry.file else TreeEntry(entry.path, file, entry.executable)
+
+    def shown_change(self, change: TreeChange) -> TreeChange | None:
+        """A change with the contents that are shown; None where they are equal."""
+        old, new = change.old and self.current(change.old), change.new and self.current(change.new)
+        if old == new and change.old != change.new:
+            return None
+        return TreeChange(change.path, old, new)
 
     def forget(self) -> None:
         """Ask again before the next use."""

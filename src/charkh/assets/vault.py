@@ -66,6 +66,7 @@ class PackVault:
         blobs: the medium.
         index_path: where the index of chunks is cached; None for memory.
         erasures: gives every erased digest and its replacement, empty for nothing.
+        contents: gives, by digest of an erased content, the content that is shown instead.
         foreign: files outside the packs that serve what no pack has.
     """
 
@@ -74,12 +75,13 @@ class PackVault:
         blobs: Blobs,
         index_path: Path | None = None,
         erasures: Callable[[], Mapping[str, str]] = no_erasures,
+        contents: Callable[[], Mapping[str, FileRef]] = dict[str, FileRef],
         *,
         foreign: ForeignFiles | None = None,
     ) -> None:
         self.shelf = Shelf(blobs, ChunkIndex(index_path), foreign)
         self._writer = PackWriter(self.shelf)
-        self.erased = ErasedDigests(erasures)
+        self.erased = ErasedDigests(erasures, contents)
         self._probe = Probe()
         self._hashing: ThreadPoolExecutor | None = None
         _vaults.add(self)
@@ -181,10 +183,12 @@ class PackVault:
                 yield span.digest.hex(), span.length
 
     def entries(self, root: str) -> Iterator[TreeEntry]:
-        return tree_entries(bytes.fromhex(parse_digest(root)), self.load_node)
+        entries = tree_entries(bytes.fromhex(self.erased.root(root)), self.load_node)
+        return map(self.erased.shown_entry, entries) if self.erased.now() else entries
 
     def compare(self, old: str, new: str) -> Iterator[TreeChange]:
-        return compare_trees(parse_digest(old), parse_digest(new), self.load_node)
+        changes = compare_trees(self.erased.root(old), self.erased.root(new), self.load_node)
+        return filter(None, map(self.erased.shown_change, changes)) if self.erased.now() else changes
 
     def has(self, digest: str) -> bool:
         wanted = bytes.fromhex(parse_digest(digest))
@@ -210,14 +214,16 @@ class PackVault:
         self.shelf.foreign.close()
 
     def shown(self, ref: FileRef, erased: Mapping[bytes, bytes]) -> FileRef:
-        """The reference to read instead of `ref`: without its chunk list where the content was erased in other cuts.
+        """The reference to read instead of `ref`: the content that replaces it, or none of its chunks.
 
-        An erasure names the chunks of the file that somebody pointed at, and its whole content. A file with the same
-        content and none of those chunks reads as what stands in the place of the whole.
+        An erasure names a whole content and, where it was made for one, the content in its place. One that names none
+        names the chunks of the file that somebody pointed at: a file with the same content and none of those chunks
+        reads as the chunk that stands in the place of the whole.
 
         Raises:
             NotFound, Corrupt: its chunk list is not here or damaged.
         """
+        ref = self.erased.current(ref) if erased else ref
         if not erased or not ref.root or bytes.fromhex(ref.digest) not in erased:
             return ref
         leaves = list_chunks(bytes.fromhex(ref.root), ref.size, self.load_node)
