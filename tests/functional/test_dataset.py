@@ -49,7 +49,10 @@ def test_rows_that_differ(charkh: Any) -> None:
     files = charkh.json("dataset", "diff", "flights@1", "flights@3")
     assert [each["path"] for each in files["changed"]] == ["2013-01.csv"]
     assert [each["path"] for each in files["added"]] == ["2013-02.csv"]
-    keyless = charkh.json("dataset", "diff", "flights@2", "flights@3", "--rows")
+    guessed = charkh.json("dataset", "diff", "flights@2", "flights@3", "--rows")
+    assert (guessed["key"], guessed["guessed"], guessed["changed"], guessed["unread"]) == (["id"], True, 1, 2)
+    assert "id (guessed: " in charkh("dataset", "diff", "flights@2", "flights@3", "--rows")
+    keyless = charkh.json("dataset", "diff", "flights@2", "flights@3", "--keyless")
     assert (keyless["added"], keyless["removed"], keyless["unchanged"]) == (1, 2, 3)
     keyed = charkh.json("dataset", "diff", "flights@2", "flights@3", "--key", "id, day")
     assert (keyed["added"], keyed["removed"], keyed["changed"], keyed["unchanged"]) == (0, 1, 1, 3)
@@ -63,6 +66,9 @@ def test_rows_that_differ(charkh: Any) -> None:
 def test_only_the_new_rows_are_written_out(charkh: Any) -> None:
     months(charkh)
     charkh("dataset", "diff", "flights@1", "flights@2", "--added", "-o", "new.parquet")
+    text = charkh("dataset", "diff", "flights@1", "flights@2", "--rows")
+    assert "append only  yes" in text
+    assert "3 rows, 3 of them not read" in text
     assert pl.read_parquet(charkh.folder / "new.parquet")["id"].to_list() == [4, 5]
     charkh("dataset", "diff", "flights@2", "flights@1", "--key", "id", "--removed", "-o", "gone.csv")
     assert (charkh.folder / "gone.csv").read_text() == FEBRUARY

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from charkh.cli.dataset_arguments import Ref
+from charkh.cli.dataset_diff import diff
 from charkh.cli.exact import require_version
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import (
@@ -18,17 +20,14 @@ from charkh.cli.output import (
     shown_time,
     write_json,
     write_line,
-    write_note,
     write_pairs,
     write_table,
 )
 from charkh.cli.titles import title_of
-from charkh.core.errors import Invalid
 from charkh.core.refs import parse_name
 from charkh.datasets.checkout import checkout as check_out
 from charkh.datasets.dataset import DatasetVersion, Reading
 from charkh.datasets.delete import delete as delete_version
-from charkh.datasets.diff import FilesDiff, diff_files
 from charkh.datasets.find import find
 from charkh.datasets.index import Datasets, DatasetVersions
 from charkh.lineage.index import EdgesFrom
@@ -38,12 +37,7 @@ from charkh.runs.find import find as find_run
 if TYPE_CHECKING:
     import polars as pl
 
-    from charkh.datasets.row_diff import RowDiffSummary
-
 app = typer.Typer(no_args_is_help=True, help="Named, versioned files and tables.")
-
-Ref = Annotated[str, typer.Argument(help="A version: flights@3, flights (the newest), flights@3~ann or dataset:ID.")]
-Limit = Annotated[int, typer.Option("--limit", min=0, help="At most so many lines of each sort.")]
 
 
 @app.command()
@@ -79,6 +73,7 @@ def add(
             sources=source or (),
             made_by=find_run(workspace.store, run).id if run else "",
             progress=advance,
+            stats=workspace.stat_cache,
         )
     if json:
         write_json(version)
@@ -184,52 +179,6 @@ def log(
 
 
 @app.command()
-def diff(
-    old: Ref,
-    new: Ref,
-    rows: Annotated[bool, typer.Option("--rows", help="Compare the rows of the tables instead of the files.")] = False,
-    key: Annotated[str, typer.Option("--key", help="Columns that tell rows apart, such as a,b; implies --rows.")] = "",
-    added: Annotated[bool, typer.Option("--added", help="Write the added rows to OUTPUT; implies --rows.")] = False,
-    removed: Annotated[bool, typer.Option("--removed", help="Write the removed rows to OUTPUT.")] = False,
-    changed: Annotated[bool, typer.Option("--changed", help="Write the changed cells to OUTPUT.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A *.parquet, *.csv or *.jsonl file.")] = None,
-    limit: Limit = 5,
-    json: AsJson = False,
-) -> None:
-    """Show what differs between two versions: files, or rows and cells."""
-    parts = added + removed + changed
-    if (parts != 1) if output is not None else parts:
-        raise Invalid(
-            "one of --added, --removed and --changed says what goes to --output",
-            code="dataset.diff_output",
-            hint="Write for example: --added -o new.parquet",
-        )
-    with open_workspace() as workspace:
-        store = workspace.store
-        before, after = find(store, old), find(store, new)
-        if not (rows or key or output):
-            files = diff_files(store, before, after)
-            if json:
-                write_json(files)
-            else:
-                _write_files_diff(files)
-            return
-        # Polars is loaded where rows are compared alone: files are compared in half the time.
-        from charkh.datasets.export import write_rows
-        from charkh.datasets.version_diff import diff_versions
-
-        found = diff_versions(store, before, after, key=[part.strip() for part in key.split(",")] if key else None)
-    if output is not None:
-        part = found.added if added else found.removed if removed else found.changed_cells()
-        write_rows(part, output)
-        write_note(f"{part.height} rows written to {output}")
-    if json:
-        write_json(found.summary(limit))
-        return
-    _write_row_diff(found.summary(limit), f"{before.ref} → {after.ref}")
-
-
-@app.command()
 def checkout(
     dataset: Ref,
     folder: Annotated[Path, typer.Argument(help="Where the files go; other files there stay.", file_okay=False)],
@@ -299,46 +248,6 @@ def _write_version(version: DatasetVersion, origins: Sequence[tuple[str, str]]) 
     )
 
 
-def _write_files_diff(diff: FilesDiff) -> None:
-    lines = [
-        *(("added", each.path, shown_size(each.file.size)) for each in diff.added),
-        *(("removed", each.path, shown_size(each.file.size)) for each in diff.removed),
-        *(
-            ("changed", each.path, f"{shown_size(each.old.size)} → {shown_size(each.new.size)}")
-            for each in diff.changed
-        ),
-        *(("renamed", f"{each.old} → {each.new}", shown_size(each.file.size)) for each in diff.renamed),
-    ]
-    write_table(["", "file", "size"], lines, empty="no file differs")
-
-
-def _write_row_diff(summary: "RowDiffSummary", title: str) -> None:
-    schema = summary.schema
-    write_pairs(
-        [
-            ("versions", title),
-            ("key", summary.key or "none: rows are compared whole"),
-            ("added", shown_count(summary.added, "row")),
-            ("removed", shown_count(summary.removed, "row")),
-            *((("changed", shown_count(summary.changed, "row")),) if summary.key else ()),
-            ("unchanged", shown_count(summary.unchanged, "row")),
-            *((("new columns", schema.added),) if schema.added else ()),
-            *((("columns gone", schema.removed),) if schema.removed else ()),
-            *((f"type of {each.name}", f"{each.old} → {each.new}") for each in schema.retyped),
-            *((f"cells of {name}", f"{count} changed") for name, count in summary.cells.items()),
-        ]
-    )
-    for what, sample, total in [
-        ("added", summary.added_sample, summary.added),
-        ("removed", summary.removed_sample, summary.removed),
-        ("changed cells", summary.changed_sample, sum(summary.cells.values())),
-    ]:
-        if sample:
-            write_line()
-            write_line(f"{what}{f', the first {len(sample)} of {total}' if total > len(sample) else ''}:")
-            write_table(list(sample[0]), [list(row.values()) for row in sample])
-
-
 def _first_rows(store: Store, version: DatasetVersion, count: int) -> list[dict[str, str | None]]:
     # Polars is loaded where rows are shown alone: the rest is shown in half the time.
     from charkh.datasets.read import scan_table
@@ -349,3 +258,6 @@ def _first_rows(store: Store, version: DatasetVersion, count: int) -> list[dict[
 def _text_rows(frame: "pl.DataFrame") -> list[dict[str, str | None]]:
     rows: Sequence[dict[str, object]] = frame.rows(named=True)
     return [{name: None if cell is None else str(cell) for name, cell in row.items()} for row in rows]
+
+
+app.command("diff")(diff)

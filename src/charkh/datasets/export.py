@@ -10,23 +10,25 @@ from charkh.core.ids import new_id
 from charkh.datasets.formats import format_of
 
 
-def write_rows(frame: pl.DataFrame, path: Path) -> None:
+def write_rows(rows: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
     """Write a table as CSV, TSV, Parquet or JSON Lines, as the name of the file says; what was there is replaced.
+
+    What is not in memory goes through it in batches.
 
     Raises:
         Invalid: the name says none of them, or a column has cells that the format cannot say.
         Unavailable: the folder cannot be written.
     """
-    kind = format_of(path.name)
+    kind, lazy = format_of(path.name), rows.lazy()
     partial = path.with_name(f".charkh-{new_id()}")
     try:
         match kind:
             case "parquet":
-                frame.write_parquet(partial)
+                lazy.sink_parquet(partial)
             case "jsonl":
-                frame.write_ndjson(partial)
+                lazy.sink_ndjson(partial)
             case "csv":
-                frame.write_csv(partial, separator="\t" if path.suffix.lower() == ".tsv" else ",")
+                lazy.sink_csv(partial, separator="\t" if path.suffix.lower() == ".tsv" else ",")
             case None:
                 raise Invalid(
                     f"{path.name!r} names no format", code="dataset.export", hint="Name it *.parquet, *.csv or *.jsonl."

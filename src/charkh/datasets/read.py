@@ -13,11 +13,15 @@ from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.dtypes import parse_dtype
 from charkh.datasets.file_cache import FileCache
 from charkh.datasets.formats import Source, format_of, scan_csv, scan_jsonl, separator_of
+from charkh.datasets.table_cache import TableCache, is_rewritten
 from charkh.ports.store import Store
+
+Cache = FileCache | TableCache
+"""Keeps files on disk: as they are, or texts as columns."""
 
 
 def scan_table(
-    store: Store, version: DatasetVersion, *, files: Collection[str] | None = None, cache: FileCache | None = None
+    store: Store, version: DatasetVersion, *, files: Collection[str] | None = None, cache: Cache | None = None
 ) -> pl.LazyFrame:
     """The table, to be read when it is collected.
 
@@ -37,10 +41,10 @@ def scan_table(
         first = next(iter(store.vault.entries(version.made.tree.root)))
         return scan_table(store, version, files=[first.path], cache=cache).limit(0)
     wanted = chosen_entries(store, version, files)
-    frames = [scan_file(version, entry.path, source_of(store, entry, cache)) for entry in wanted]
+    frames = [scan_entry(store, version, entry, cache) for entry in wanted]
     names = _column_order(version, frames[0])
     # A table that is too wide for its event has columns whose type the files say.
-    how = "vertical" if _is_whole(version) else "vertical_relaxed"
+    how = "vertical" if is_whole(version) else "vertical_relaxed"
     return pl.concat([frame.select(names) for frame in frames], how=how)
 
 
@@ -51,7 +55,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     file: str | None = None,
     files: Collection[str] | None = None,
-    cache: FileCache | None = None,
+    cache: Cache | None = None,
 ) -> pl.DataFrame:
     """The table in memory.
 
@@ -79,6 +83,15 @@ def read_table(
                 hint=f"It has: {', '.join(there[:50])}.",
             )
         lazy = lazy.select(columns)
+    return collect_table(version, lazy)
+
+
+def collect_table(version: DatasetVersion, lazy: pl.LazyFrame) -> pl.DataFrame:
+    """The rows of a scan of the version, in memory.
+
+    Raises:
+        Corrupt: they can no longer be read as they were when they were added.
+    """
     try:
         return lazy.collect()
     except PolarsError as error:
@@ -115,9 +128,32 @@ def chosen_entries(store: Store, version: DatasetVersion, files: Collection[str]
     return found
 
 
-def source_of(store: Store, entry: TreeEntry, cache: FileCache | None) -> Source:
+def source_of(store: Store, entry: TreeEntry, cache: Cache | None) -> Source:
     """The content of a file: a path in the cache, or the bytes."""
-    return b"".join(store.vault.read(entry.file)) if cache is None else cache.path_of(store.vault, entry)
+    if cache is None:
+        return b"".join(store.vault.read(entry.file))
+    files = cache.files if isinstance(cache, TableCache) else cache
+    return files.path_of(store.vault, entry)
+
+
+def scan_entry(store: Store, version: DatasetVersion, entry: TreeEntry, cache: Cache | None) -> pl.LazyFrame:
+    """One file of the table, from its columns where the cache has or keeps them; else as `scan_file`.
+
+    Raises:
+        NotFound: its bytes are not here.
+        Corrupt: they are not what their digest says, or no longer what they were when they were added.
+        Unavailable: the cache's folder cannot be written.
+    """
+    if not isinstance(cache, TableCache) or not is_rewritten(entry):
+        return scan_file(version, entry.path, source_of(store, entry, cache))
+    columns = cache.find(store, version, entry)
+    if columns is None:
+        rows = scan_file(version, entry.path, source_of(store, entry, cache))
+        try:
+            columns = cache.keep(store, version, entry, rows)
+        except PolarsError as error:
+            raise _unreadable(version, error) from error
+    return pl.scan_parquet(columns, glob=False)
 
 
 def scan_file(version: DatasetVersion, path: str, source: Source) -> pl.LazyFrame:
@@ -176,7 +212,8 @@ def _column_order(version: DatasetVersion, first: pl.LazyFrame) -> list[str]:
     return sorted(names, key=lambda name: place.get(redact(name), len(place)))
 
 
-def _is_whole(version: DatasetVersion) -> bool:
+def is_whole(version: DatasetVersion) -> bool:
+    """Whether the version says the type of every column."""
     schema = version.made.schema
     return len(schema) == version.made.columns and all(parse_dtype(column.dtype) is not None for column in schema)
 

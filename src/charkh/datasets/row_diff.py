@@ -1,39 +1,31 @@
 """What differs between two tables, row by row and cell by cell; exact, in memory, with Polars.
 
-With a key, a row is the same row when its key is equal, and its other cells are compared. Without one, tables are
-multisets of rows: a row that stands three times in one and once in the other was removed twice. Missing values
-are equal to each other, and so are NaNs. Columns that only one table has are reported and not compared; a column
-whose type changed is compared by value, numbers as numbers and anything else as text.
+With a key, a row is the same row when its key is equal, and its other cells are compared; rows that share their key
+are refused. Without one, tables are multisets of rows: a row that stands three times in one and once in the other was
+removed twice. Missing values are equal to each other, and so are NaNs; 0.0 equals -0.0; a list or struct is equal when
+everything in it is. Columns that only one table has are reported and not compared, but one that has the cells of
+another under a new name is that one renamed; a column whose type changed is compared by value, numbers as numbers and
+anything else as text.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import polars as pl
 
-from charkh.core.errors import Invalid
-from charkh.datasets.dtypes import dtype_text
+from charkh.datasets.schema_diff import (
+    SchemaDiff,
+    cells_as_text,
+    comparable,
+    diff_schemas,
+    refuse_shared_keys,
+    renamed_columns,
+    require_key,
+)
 
 SAMPLES = 5
 _PLACE, _GROUP, _COUNT, _OLD, _NEW = "__place__", "__group__", "__count__", "__old__", "__new__"
-
-
-class RetypedColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of both tables with another type."""
-
-    name: str
-    old: str
-    new: str
-
-
-class SchemaDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """The columns that differ: only in the new table, only in the old, and in both with another type."""
-
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    retyped: tuple[RetypedColumn, ...] = ()
 
 
 class RowDiffSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +42,8 @@ class RowDiffSummary(msgspec.Struct, frozen=True, kw_only=True):
         added_sample: the first added rows, as text.
         removed_sample: the first removed rows, as text.
         changed_sample: the first changed cells: the key, `column`, `old` and `new`, as text.
+        guessed: the key was found in the rows, not named by anybody.
+        unread: rows of both that were not read, because the files or the parts of files that hold them are equal.
     """
 
     key: tuple[str, ...]
@@ -62,6 +56,13 @@ class RowDiffSummary(msgspec.Struct, frozen=True, kw_only=True):
     added_sample: tuple[dict[str, str | None], ...]
     removed_sample: tuple[dict[str, str | None], ...]
     changed_sample: tuple[dict[str, str | None], ...]
+    guessed: bool = False
+    unread: int = 0
+
+    @property
+    def append_only(self) -> bool:
+        """Whether the new table is the old one and more rows."""
+        return not (self.removed or self.changed) and self.schema == SchemaDiff()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +78,8 @@ class RowDiff:
         new: the same rows, in the same order, as they are.
         unchanged: how many rows are in both.
         cells: how many cells changed, by column; columns without a change are not named.
+        guessed: the key was found in the rows, not named by anybody.
+        unread: rows of both that were not read, because what holds them is equal.
     """
 
     key: tuple[str, ...]
@@ -87,6 +90,13 @@ class RowDiff:
     new: pl.DataFrame
     unchanged: int
     cells: Mapping[str, int] = field(default_factory=dict[str, int])
+    guessed: bool = False
+    unread: int = 0
+
+    @property
+    def compared(self) -> int:
+        """How many rows of the old table were compared."""
+        return self.removed.height + self.old.height + self.unchanged - self.unread
 
     @property
     def same(self) -> bool:
@@ -105,7 +115,11 @@ class RowDiff:
             old, new = self.old.filter(differs), self.new.filter(differs)
             if limit is not None:
                 old, new = old.head(limit), new.head(limit)
-            said = [pl.lit(name).alias("column"), _as_text(old[name]).alias("old"), _as_text(new[name]).alias("new")]
+            said = [
+                pl.lit(name).alias("column"),
+                cells_as_text(old[name]).alias("old"),
+                cells_as_text(new[name]).alias("new"),
+            ]
             parts.append(old.select([*self.key, *said]))
         if parts:
             return pl.concat(parts)
@@ -122,82 +136,42 @@ class RowDiff:
             changed=self.old.height,
             unchanged=self.unchanged,
             cells=dict(self.cells),
-            added_sample=_shown(self.added.head(samples)),
-            removed_sample=_shown(self.removed.head(samples)),
-            changed_sample=_shown(self.changed_cells(samples).head(samples)),
+            added_sample=rows_as_text(self.added.head(samples)),
+            removed_sample=rows_as_text(self.removed.head(samples)),
+            changed_sample=rows_as_text(self.changed_cells(samples).head(samples)),
+            guessed=self.guessed,
+            unread=self.unread,
         )
 
 
-def diff_rows(old: pl.DataFrame, new: pl.DataFrame, *, key: Sequence[str] | None = None) -> RowDiff:
-    """The rows that differ.
+def diff_rows(
+    old: pl.DataFrame,
+    new: pl.DataFrame,
+    *,
+    key: Sequence[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> RowDiff:
+    """The rows that differ, in memory; `external_diff` has the same for tables that are larger.
 
     Args:
         old: the table before.
         new: the table after.
         key: columns that tell the rows of each table apart; None to compare them as multisets of rows.
+        renamed: new names of the old table's columns, by old ones; found by their cells where it is not said.
 
     Raises:
         Invalid: a table lacks a column of the key, or two of its rows have one key; with an example.
     """
-    common = [name for name in old.columns if name in new.columns]
-    schema = _schema_diff(old, new, common)
-    left, right = _comparable(old.select(common), new.select(common))
-    if not key:
-        return _keyless(old, new, left, right, schema)
-    return _keyed(old, new, left, right, list(dict.fromkeys(key)), schema)
-
-
-def guess_key(old: pl.DataFrame, new: pl.DataFrame) -> str | None:
-    """The first column that tells the rows of both tables apart, without gaps; None when no single one does."""
-    for name in old.columns:
-        if name in new.columns and all(_tells_apart(frame[name]) for frame in (old, new)):
-            return name
-    return None
-
-
-def _tells_apart(column: pl.Series) -> bool:
-    unfit = column.dtype.is_nested() or column.dtype.is_float() or column.null_count()
-    return not unfit and column.n_unique() == column.len()
-
-
-def _schema_diff(old: pl.DataFrame, new: pl.DataFrame, common: Sequence[str]) -> SchemaDiff:
-    return SchemaDiff(
-        added=tuple(name for name in new.columns if name not in old.columns),
-        removed=tuple(name for name in old.columns if name not in new.columns),
-        retyped=tuple(
-            RetypedColumn(name=name, old=dtype_text(old.schema[name]), new=dtype_text(new.schema[name]))
-            for name in common
-            if old.schema[name] != new.schema[name]
-        ),
-    )
-
-
-def _comparable(old: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Both tables with equal types that can be grouped: nested cells as JSON, others as they are if they can."""
-    exprs: list[tuple[pl.Expr, pl.Expr]] = []
-    for name in old.columns:
-        first, second = old.schema[name], new.schema[name]
-        exprs.append((_compared(name, first, second), _compared(name, second, first)))
-    return old.select([each for each, _ in exprs]), new.select([each for _, each in exprs])
-
-
-def _compared(name: str, dtype: pl.DataType, other: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
-    if dtype == pl.Null and other != pl.Null:
-        return column.cast(pl.String if _needs_text(other) else other)
-    if dtype.is_nested():
-        return pl.struct(column).struct.json_encode().alias(name)
-    if dtype == other or other == pl.Null:
-        return column.cast(pl.String) if _needs_text(dtype) else column
-    if dtype.is_numeric() and other.is_numeric():
-        whole = dtype.is_integer() and other.is_integer()
-        return column.cast(pl.Int128 if whole else pl.Float64)
-    return column.cast(pl.String)
-
-
-def _needs_text(dtype: pl.DataType) -> bool:
-    """Whether cells of two tables can only be compared as text: each has categories of its own, or a shape."""
-    return dtype.is_nested() or isinstance(dtype, pl.Categorical | pl.Enum)
+    names = list(dict.fromkeys(key or ()))
+    if renamed is None:
+        renamed = renamed_columns(old.lazy(), new.lazy(), names)
+    old = old.rename(renamed)
+    schema = diff_schemas(old.schema, new.schema, renamed)
+    require_key(names, [("old", old.schema), ("new", new.schema)])
+    common = [*names, *(name for name in old.columns if name in new.columns and name not in names)]
+    casts = comparable(old.schema, new.schema, common)
+    left, right = old.select([one for one, _ in casts]), new.select([other for _, other in casts])
+    return _keyed(old, new, left, right, names, schema) if names else _keyless(old, new, left, right, schema)
 
 
 def _keyed(
@@ -208,16 +182,8 @@ def _keyed(
     key: list[str],
     schema: SchemaDiff,
 ) -> RowDiff:
-    for frame, which in ((old, "old"), (new, "new")):
-        missing = next((name for name in key if name not in frame.columns), None)
-        if missing is not None:
-            raise Invalid(
-                f"the {which} table has no column {missing!r}",
-                code="diff.no_column",
-                hint=f"It has: {', '.join(frame.columns[:50])}.",
-            )
-    _refuse_duplicates(left.select(key), "old")
-    _refuse_duplicates(right.select(key), "new")
+    refuse_shared_keys(left.select(key), "old")
+    refuse_shared_keys(right.select(key), "new")
     old_keys, new_keys = left.select(key).with_row_index(_OLD), right.select(key).with_row_index(_NEW)
     met = old_keys.join(new_keys, on=key, how="inner", nulls_equal=True, maintain_order="left")
     in_old, in_new = met[_OLD], met[_NEW]
@@ -230,30 +196,16 @@ def _keyed(
             if count:
                 cells[name] = count
                 changed = changed | differs
-    common = [*key, *(name for name in left.columns if name not in key)]
     return RowDiff(
         key=tuple(key),
         schema=schema,
         added=_others(new, in_new),
         removed=_others(old, in_old),
-        old=left.select(common)[in_old.filter(changed)],
-        new=right.select(common)[in_new.filter(changed)],
+        old=left[in_old.filter(changed)],
+        new=right[in_new.filter(changed)],
         unchanged=met.height - int(changed.sum()),
         cells=cells,
     )
-
-
-def _refuse_duplicates(keys: pl.DataFrame, which: str) -> None:
-    twice = keys.is_duplicated()
-    if twice.any():
-        example: dict[str, Any] = keys.filter(twice).row(0, named=True)
-        shown = ", ".join(f"{name}={value!r}" for name, value in example.items())
-        raise Invalid(
-            f"{int(twice.sum())} rows of the {which} table share their key with another, for example {shown}",
-            code="diff.duplicate_key",
-            hint="Name more columns of the key, or compare without one.",
-            facts={"example": {name: str(value) for name, value in example.items()}},
-        )
 
 
 def _others(frame: pl.DataFrame, places: pl.Series) -> pl.DataFrame:
@@ -300,10 +252,7 @@ def _differs(old: pl.Series, new: pl.Series) -> pl.Series:
     return old.ne_missing(new)
 
 
-def _as_text(column: pl.Series) -> pl.Series:
-    return column.cast(pl.String, strict=False)
-
-
-def _shown(frame: pl.DataFrame) -> tuple[dict[str, str | None], ...]:
+def rows_as_text(frame: pl.DataFrame) -> tuple[dict[str, str | None], ...]:
+    """Rows as JSON and people take them."""
     rows = frame.rows(named=True)
     return tuple({name: None if value is None else str(value) for name, value in row.items()} for row in rows)

@@ -8,8 +8,7 @@ import polars as pl
 
 from charkh.core.errors import NotFound
 from charkh.datasets.dataset import DatasetVersion
-from charkh.datasets.file_cache import FileCache
-from charkh.datasets.read import chosen_entries, require_table, scan_file, source_of
+from charkh.datasets.read import Cache, chosen_entries, require_table, scan_entry
 from charkh.ports.store import Store
 
 
@@ -21,7 +20,7 @@ class FileRows(NamedTuple):
     past: int
 
 
-def file_rows(store: Store, version: DatasetVersion, *, cache: FileCache | None = None) -> tuple[FileRows, ...]:
+def file_rows(store: Store, version: DatasetVersion, *, cache: Cache | None = None) -> tuple[FileRows, ...]:
     """Where the rows of each file stand in the table, in path order.
 
     Raises:
@@ -34,7 +33,7 @@ def file_rows(store: Store, version: DatasetVersion, *, cache: FileCache | None 
     placed: list[FileRows] = []
     first = 0
     for entry in entries:
-        counted = scan_file(version, entry.path, source_of(store, entry, cache)).select(pl.len())
+        counted = scan_entry(store, version, entry, cache).select(pl.len())
         past = first + int(counted.collect(engine="streaming").item())
         placed.append(FileRows(entry.path, first, past))
         first = past

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charkh.core.errors import Invalid
-from charkh.datasets.row_diff import RetypedColumn, RowDiff, RowDiffSummary, SchemaDiff, diff_rows, guess_key
+from charkh.datasets.row_diff import RowDiff, RowDiffSummary, diff_rows
+from charkh.datasets.schema_diff import RenamedColumn, RetypedColumn, SchemaDiff
 
 CELLS = {
     "i": st.one_of(st.none(), st.integers(-2, 2)),
@@ -172,7 +173,7 @@ def test_the_last_copies_are_the_added_ones() -> None:
 
 
 def test_tables_without_a_common_column() -> None:
-    diff = diff_rows(pl.DataFrame({"a": [1]}), pl.DataFrame({"b": [1, 2]}))
+    diff = diff_rows(pl.DataFrame({"a": [7]}), pl.DataFrame({"b": [1, 2]}))
     assert (diff.removed.height, diff.added.height, diff.unchanged) == (1, 2, 0)
 
 
@@ -184,11 +185,43 @@ def test_empty_tables() -> None:
         assert diff_rows(OLD, empty, key=key).removed.equals(OLD)
 
 
-def test_a_key_is_guessed() -> None:
-    assert guess_key(OLD, NEW) == "id"
-    assert guess_key(OLD.drop("id"), NEW) == "n"
-    assert guess_key(OLD.select("name"), NEW) is None
-    assert guess_key(OLD, NEW.drop("id", "n")) is None
+@pytest.mark.parametrize(
+    ("old", "new", "equal"),
+    [
+        ([[math.nan]], [[-math.nan]], True),
+        ([[math.nan]], [[None]], False),
+        ([[0.0]], [[-0.0]], True),
+        ([{"a": math.nan, "b": None}], [{"a": math.nan, "b": None}], True),
+        ([{"a": math.nan}], [{"a": None}], False),
+        ([[{"a": [1, None]}]], [[{"a": [1, None]}]], True),
+        ([[{"a": [1, None]}]], [[{"a": [1]}]], False),
+        ([None], [[]], False),
+    ],
+)
+def test_nested_cells_are_compared_to_their_ends(old: list[Any], new: list[Any], equal: bool) -> None:
+    dtype = pl.DataFrame({"v": [*old, *new]}).schema["v"]
+    first = pl.DataFrame({"k": [1], "v": pl.Series(old, dtype=dtype)})
+    second = pl.DataFrame({"k": [1], "v": pl.Series(new, dtype=dtype)})
+    keyless, keyed = diff_rows(first, second), diff_rows(first, second, key=["k"])
+    assert (keyless.added.height == 0) == (keyless.removed.height == 0) == (keyed.old.height == 0) == equal
+
+
+def test_changed_cells_that_are_nested_are_said_as_json() -> None:
+    old, new = pl.DataFrame({"k": [1, 2], "v": [[1], None]}), pl.DataFrame({"k": [1, 2], "v": [[1, 2], [3]]})
+    assert diff_rows(old, new, key=["k"]).changed_cells()["old"].to_list() == ["[1]", None]
+    assert diff_rows(old, new, key=["k"]).changed_cells()["new"].to_list() == ["[1,2]", "[3]"]
+
+
+@pytest.mark.parametrize("key", [None, ["id"]])
+def test_a_renamed_column_is_one_column(key: list[str] | None) -> None:
+    new = OLD.rename({"name": "title"})
+    diff = diff_rows(OLD, new, key=key)
+    assert diff.schema == SchemaDiff(renamed=(RenamedColumn(old="name", new="title"),))
+    assert (diff.added.height, diff.removed.height, diff.unchanged, diff.cells) == (0, 0, 4, {})
+    more = diff_rows(OLD, pl.concat([new, new.head(1).with_columns(id=pl.lit(9, pl.Int64))]), key=key)
+    assert (more.added.height, more.removed.height, more.unchanged) == (1, 0, 4)
+    other = diff_rows(OLD, new.with_columns(title=pl.lit("x")), key=key)
+    assert other.schema == SchemaDiff(added=("title",), removed=("name",))
 
 
 def test_many_rows_are_exact() -> None:
