@@ -117,6 +117,10 @@ class Holds(Query[tuple[tuple[str, str], ...]], frozen=True, kw_only=True):
     """Every subject that has not been dropped and a digest that it holds, in order."""
 
 
+class Holds(Query[tuple[tuple[str, str], ...]], frozen=True, kw_only=True):
+    """Every subject and digest that it holds, or held before it was dropped: what a store may still have bytes of."""
+
+
 class SubjectsLike(Query[tuple[str, ...]], frozen=True, kw_only=True):
     """Subjects of `noun` whose id starts with `prefix`, at most 20."""
 
@@ -215,6 +219,11 @@ def holds(connection: Connection, _query: Holds) -> tuple[tuple[str, str], ...]:
     return tuple((row.subject, row.digest) for row in rows)
 
 
+def all_holds(connection: Connection, _query: Holds) -> tuple[tuple[str, str], ...]:
+    rows = connection.execute(select(_holds.c.subject, _holds.c.digest).order_by(_holds.c.subject, _holds.c.digest))
+    return tuple((row.subject, row.digest) for row in rows)
+
+
 def subjects_like(connection: Connection, query: SubjectsLike) -> tuple[str, ...]:
     whole = parse_subject(f"{query.noun}:{query.prefix}")
     begins = _subjects.c.subject.startswith(str(whole), autoescape=True)
@@ -256,6 +265,7 @@ PROJECTION = Projection(
         FactsBehind: facts_behind,
         HeldDigests: held_digests,
         HoldersOf: holders_of,
+        Holds: all_holds,
         Holds: holds,
         SubjectsLike: subjects_like,
     },

@@ -12,7 +12,7 @@ from charkh.assets.index import ERASED_KIND, Erased
 from charkh.cards.card import MADE_KIND as CARD_KIND
 from charkh.cards.card import CardMade
 from charkh.checks.check import RAN_KIND, CheckRan
-from charkh.datasets import dataset
+from charkh.datasets import dataset, forgotten
 from charkh.endpoints import deployment
 from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
 from charkh.evaluations.evaluation import EvaluationMade
@@ -29,6 +29,8 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     dataset.VERSION_KIND: dataset.VersionMade,
     dataset.AGAIN_KIND: dataset.VersionMadeAgain,
     dataset.DELETED_KIND: dataset.VersionDeleted,
+    forgotten.ROWS_ERASED_KIND: forgotten.RowsErased,
+    forgotten.FORGOTTEN_KIND: forgotten.Forgotten,
     run.STARTED_KIND: run.RunStarted,
     run.PROVENANCE_KIND: run.RunProvenance,
     run.PARAMS_KIND: run.RunParams,

@@ -3,6 +3,7 @@
 from charkh.assets.index import PROJECTION as ASSETS
 from charkh.cards.index import PROJECTION as CARDS
 from charkh.checks.index import PROJECTION as CHECKS
+from charkh.datasets.forgotten_index import PROJECTION as FORGETTING
 from charkh.datasets.index import PROJECTION as DATASETS
 from charkh.endpoints.index import PROJECTION as ENDPOINTS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
@@ -20,6 +21,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     LINEAGE,
     ASSETS,
     DATASETS,
+    FORGETTING,
     RUNS,
     RECIPES,
     CHECKS,
