@@ -117,7 +117,7 @@ class Holds(Query[tuple[tuple[str, str], ...]], frozen=True, kw_only=True):
     """Every subject that has not been dropped and a digest that it holds, in order."""
 
 
-class Holds(Query[tuple[tuple[str, str], ...]], frozen=True, kw_only=True):
+class EveryHold(Query[tuple[tuple[str, str], ...]], frozen=True, kw_only=True):
     """Every subject and digest that it holds, or held before it was dropped: what a store may still have bytes of."""
 
 
@@ -219,7 +219,7 @@ def holds(connection: Connection, _query: Holds) -> tuple[tuple[str, str], ...]:
     return tuple((row.subject, row.digest) for row in rows)
 
 
-def all_holds(connection: Connection, _query: Holds) -> tuple[tuple[str, str], ...]:
+def every_hold(connection: Connection, _query: EveryHold) -> tuple[tuple[str, str], ...]:
     rows = connection.execute(select(_holds.c.subject, _holds.c.digest).order_by(_holds.c.subject, _holds.c.digest))
     return tuple((row.subject, row.digest) for row in rows)
 
@@ -265,7 +265,7 @@ PROJECTION = Projection(
         FactsBehind: facts_behind,
         HeldDigests: held_digests,
         HoldersOf: holders_of,
-        Holds: all_holds,
+        EveryHold: every_hold,
         Holds: holds,
         SubjectsLike: subjects_like,
     },
