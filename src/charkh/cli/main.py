@@ -43,6 +43,8 @@ NOUNS: dict[str, str] = {
     "monitor": "Watches over live data, predictions and late truth.",
     "loop": "Watch, retrain, judge, promote: with brakes.",
     "lineage": "What was made from what.",
+    "lock": "charkh.lock: the versions that this code works with.",
+    "remote": "Other places to exchange facts and bytes with.",
     "audit": "Proof that the journal was not changed.",
 }
 """Every noun and its line of help; `cli/NOUN.py` has its verbs."""

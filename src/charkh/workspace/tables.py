@@ -27,6 +27,7 @@ from charkh.recipes.tables import read_tables
 from charkh.runs.active import current
 from charkh.workspace.ambient import workspace
 from charkh.workspace.expecting import TABLE, expect
+from charkh.workspace.locking import locked_ref
 from charkh.workspace.workspace import Workspace
 
 FromTable = Callable[[Table], Table]
@@ -36,10 +37,11 @@ def dataset(ref: str) -> Table:
     """A dataset's table; the current run records that it used it.
 
     Args:
-        ref: such as `flights@3`, or `flights` for the newest version.
+        ref: such as `flights@3`; `flights` for the version that `charkh.lock` pins, or else the newest;
+            `flights@latest` for the newest in any case.
 
     Raises:
-        NotFound: there is no such version.
+        NotFound: there is no such version, or the pinned one is not known here.
         Invalid: it is no table, or a cached step asks for what a name happens to mean now.
     """
     expect(ref, "removeprefix", "dataset", "a reference such as 'flights@3'", "Name the dataset.")
@@ -49,8 +51,9 @@ def dataset(ref: str) -> Table:
             code="dataset.moving_in_step",
             hint=f"Read it in the pipeline and pass it to the step, or name a version such as {ref}@3.",
         )
-    store = workspace().store
-    version = find_dataset(store, ref)
+    opened = workspace()
+    store = opened.store
+    version = find_dataset(store, locked_ref(opened, "dataset", ref))
     active = current()
     if active is not None:
         active.use(version.subject)

@@ -31,6 +31,7 @@ from charkh.studies.study import Study
 from charkh.studies.tune import tune as run_study
 from charkh.workspace.ambient import workspace
 from charkh.workspace.expecting import MODEL, expect
+from charkh.workspace.locking import locked_ref
 from charkh.workspace.pipelines import codecs_of
 
 PROBABILITY = "predict_proba"
@@ -287,14 +288,15 @@ def register(name: str, candidate: Candidate, *reports: Report, description: str
 
 
 def load(ref: str) -> LoadedModel:
-    """A registered model by reference, such as `delay@champion`.
+    """A registered model by reference, such as `delay@champion`; a name alone is what `charkh.lock` pins, or else the
+    newest.
 
     Raises:
-        NotFound: there is no such version.
+        NotFound: there is no such version, or the pinned one is not known here.
         Denied: loading it would run code.
     """
     opened = workspace()
-    loaded = load_model(opened.store, ref, runtimes=opened.runtimes)
+    loaded = load_model(opened.store, locked_ref(opened, "model", ref), runtimes=opened.runtimes)
     return LoadedModel(loaded.version, loaded.predictor.predict)
 
 

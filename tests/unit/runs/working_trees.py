@@ -14,16 +14,18 @@ USER = "Ann Example <ann@example.org>"
 
 
 class WorkingTree:
-    """A working tree with one committed file, `train.py`.
+    """A working tree without a commit; with `create` false, one that is there already.
 
     Attributes:
         folder: its root.
         system: `git`, `hg` or `svn`.
     """
 
-    def __init__(self, system: str, folder: Path) -> None:
+    def __init__(self, system: str, folder: Path, *, create: bool = True) -> None:
         self.system = system
         self.folder = folder
+        if not create:
+            return
         folder.mkdir()
         if system == "svn":
             repository = folder.with_name("repository")

@@ -1,0 +1,288 @@
+"""`charkh.lock` of a workspace: read, written, added to, brought up to date, and asked by code what a name means."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from charkh.core.errors import Invalid, NotFound
+from charkh.core.ids import ID_PATTERN, new_id
+from charkh.core.lock import Lock, Pin, format_lock, parse_lock
+from charkh.core.refs import parse_path, parse_version_ref
+from charkh.datasets.dataset import DatasetVersion
+from charkh.datasets.find import find as find_dataset
+from charkh.datasets.index import DatasetById
+from charkh.lineage.index import EdgesFrom
+from charkh.models.find import find as find_model
+from charkh.models.index import ModelById
+from charkh.models.model import ModelVersion
+from charkh.pipelines.index import ExecutionByRun, Executions, StepById
+from charkh.ports.store import Store
+from charkh.runs.find import find as find_run
+from charkh.workspace.resolving import resolve
+from charkh.workspace.workspace import Workspace
+
+FILE = "charkh.lock"
+
+
+class Change(NamedTuple):
+    """A pin before and after; None where there was none."""
+
+    old: Pin | None
+    new: Pin
+
+
+def read_lock(folder: Path) -> Lock:
+    """The lock of the workspace in `folder`; an empty one where there is no file.
+
+    Raises:
+        Conflict: a merge left two versions of one name.
+        Invalid: it is no lock.
+    """
+    path = folder / FILE
+    try:
+        return parse_lock(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        return Lock()
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{path} is no UTF-8", code="lock.invalid", hint="Take it from version control again.") from error
+
+
+def write_lock(folder: Path, lock: Lock) -> None:
+    """Write the lock as a whole; nothing is written where it says the same already.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path, text = folder / FILE, format_lock(lock)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    partial = folder / f".{FILE}-{new_id()}"
+    try:
+        with partial.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def add(workspace: Workspace, refs: Sequence[str], *, path: str = "") -> tuple[Change, ...]:
+    """Pin what the references mean, in the place of what was pinned under those names.
+
+    Args:
+        workspace: whose lock.
+        refs: `flights@3`, `delay@champion`, `dataset:ID`, `model:ID`; `run:ID` for everything that a run used;
+            `pipeline:NAME` for everything that its newest finished execution used and made.
+        path: where a dataset is put by `charkh lock checkout`, relative to the workspace; what is pinned stays where
+            it was without it.
+
+    Raises:
+        NotFound: a reference means nothing.
+        Conflict: it means several; or the lock has a conflict.
+        Invalid: a path is given for something else than one dataset.
+    """
+    where = parse_path(path.rstrip("/")) if path else ""
+    lock = read_lock(workspace.folder)
+    pins = [pin for ref in refs for pin in _pins(workspace, ref)]
+    if where and [pin.kind for pin in pins] != ["dataset"]:
+        raise Invalid(
+            "a folder is that of one dataset", code="lock.path", hint="Name one dataset: charkh lock add flights --to …"
+        )
+    return _write(workspace, lock, [_placed(lock, pin, where) for pin in pins])
+
+
+def update(workspace: Workspace, names: Sequence[str] = ()) -> tuple[Change, ...]:
+    """Pin the newest versions of what is pinned: of these names, or of all; an alias is followed where one was pinned.
+
+    Raises:
+        NotFound: a name is not pinned, or has no version any more.
+        Conflict: colleagues made the newest version apart; or the lock has a conflict.
+    """
+    lock = read_lock(workspace.folder)
+    unknown = [name for name in names if name not in {pin.name for pin in lock.pins}]
+    if unknown:
+        raise NotFound(
+            f"{FILE} pins no {unknown[0]}", code="lock.not_pinned", hint=f"Pin it: charkh lock add {unknown[0]}"
+        )
+    chosen = [pin for pin in lock.pins if not names or pin.name in names]
+    versions = [_newest(workspace.store, pin) for pin in chosen if pin.kind != "step"]
+    pipelines = sorted({pin.name.partition("/")[0] for pin in chosen if pin.kind == "step"})
+    steps = [pin for name in pipelines for pin in _pins(workspace, f"pipeline:{name}") if pin.kind == "step"]
+    kept = {pin.key for pin in chosen}
+    return _write(workspace, lock, [_placed(lock, pin, "") for pin in (*versions, *steps) if pin.key in kept])
+
+
+def remove(workspace: Workspace, names: Sequence[str]) -> tuple[Pin, ...]:
+    """Take these names out of the lock; what they pinned stays in the store.
+
+    Raises:
+        NotFound: a name is not pinned.
+    """
+    lock = read_lock(workspace.folder)
+    gone = tuple(pin for pin in lock.pins if pin.name in names or pin.ref in names)
+    for name in names:
+        if name not in {part for pin in gone for part in (pin.name, pin.ref)}:
+            raise NotFound(f"{FILE} pins no {name}", code="lock.not_pinned", hint="`charkh lock show` lists the pins.")
+    write_lock(workspace.folder, lock.without([pin.key for pin in gone]))
+    return gone
+
+
+def locked_ref(workspace: Workspace, kind: str, ref: str) -> str:
+    """What a reference in code means: a name alone is the version that the lock pins, where it pins one.
+
+    A number, an alias and `@latest` mean what they say.
+
+    Raises:
+        NotFound: the pinned version is not known here.
+        Conflict: the lock has a conflict.
+    """
+    if "@" in ref or ":" in ref or ID_PATTERN.fullmatch(ref):
+        return ref
+    pin = read_lock(workspace.folder).pin_of(kind, parse_version_ref(ref).name)
+    if pin is None:
+        return ref
+    if known_version(workspace.store, pin) is None:
+        raise unknown(pin)
+    return pin.subject
+
+
+def known_version(store: Store, pin: Pin) -> DatasetVersion | ModelVersion | None:
+    """The version of a dataset's or model's pin, deleted ones included; None where nobody has told of it here."""
+    if pin.kind == "model":
+        return store.queries.ask(ModelById(version=pin.id))
+    return store.queries.ask(DatasetById(version=pin.id))
+
+
+def unknown(pin: Pin) -> NotFound:
+    """The error of a pin that nobody has told of here."""
+    return NotFound(
+        f"{FILE} pins {pin.kind} {pin.ref} ({pin.id}), which this store knows nothing of",
+        code="lock.unknown",
+        hint="`charkh sync` brings it from a colleague's remote; if nobody has pushed it, ask who changed the lock.",
+        facts={"pin": pin.subject},
+    )
+
+
+def _write(workspace: Workspace, lock: Lock, pins: Sequence[Pin]) -> tuple[Change, ...]:
+    before = {pin.key: pin for pin in lock.pins}
+    write_lock(workspace.folder, lock.having(pins))
+    unique = {pin.key: pin for pin in pins}
+    return tuple(Change(before.get(key), pin) for key, pin in sorted(unique.items()))
+
+
+def _placed(lock: Lock, pin: Pin, path: str) -> Pin:
+    old = next((each for each in lock.pins if each.key == pin.key), None)
+    return msgspec.structs.replace(pin, path=path or (old.path if old else ""))
+
+
+def _pins(workspace: Workspace, ref: str) -> Iterable[Pin]:
+    store = workspace.store
+    if ref.startswith("pipeline:"):
+        return _pins_of_pipeline(store, ref.removeprefix("pipeline:"))
+    if ref.startswith("run:"):
+        return _pins_of_run(store, find_run(store, ref).id)
+    subject = resolve(store, ref)
+    pin = _pin_of_subject(store, subject, _alias(ref))
+    if pin is None:
+        raise Invalid(
+            f"{ref} is neither a dataset nor a model",
+            code="lock.cannot_pin",
+            hint="Pin a version such as flights@3, or what run:ID or pipeline:NAME used.",
+        )
+    return [pin]
+
+
+def _alias(ref: str) -> str:
+    selector = ref.partition("@")[2].partition("~")[0]
+    return "" if selector in {"", "latest"} or selector.isdecimal() else selector
+
+
+def _pin_of_subject(store: Store, subject: str, follows: str = "") -> Pin | None:
+    noun = subject.partition(":")[0]
+    if noun == "dataset":
+        return dataset_pin(find_dataset(store, subject))
+    return _model_pin(find_model(store, subject), follows) if noun == "model" else None
+
+
+def _pins_of_run(store: Store, run: str) -> list[Pin]:
+    """What a run was made from."""
+    edges = store.queries.ask(EdgesFrom(subject=f"run:{run}"))
+    found = [_pin_of_subject(store, edge.target) for edge in edges]
+    return _one_each([pin for pin in found if pin is not None], f"run:{run}")
+
+
+def _pins_of_pipeline(store: Store, name: str) -> list[Pin]:
+    """What the newest finished execution used, and what its cached steps gave."""
+    found = store.queries.ask(Executions(pipeline=name))
+    newest = next((each for each in found if each.status == "finished" and each.ended is not None), None)
+    if newest is None or store.queries.ask(ExecutionByRun(run=newest.run)) is None or newest.ended is None:
+        raise NotFound(
+            f"the pipeline {name} has not been run to its end here",
+            code="lock.no_execution",
+            hint=f"Run it: charkh pipeline run {name}",
+        )
+    steps: list[Pin] = []
+    calls: dict[str, int] = {}
+    for report in newest.ended.steps:
+        calls[report.name] = calls.get(report.name, 0) + 1
+        record = store.queries.ask(StepById(step=report.step)) if report.step else None
+        if record is not None:
+            output = record.done.output
+            steps.append(
+                Pin(
+                    kind="step",
+                    name=f"{name}/{report.name}",
+                    number=calls[report.name],
+                    id=report.step,
+                    root=output.root,
+                    size=output.size,
+                )
+            )
+    return [*_pins_of_run(store, newest.run), *steps]
+
+
+def _one_each(pins: Sequence[Pin], what: str) -> list[Pin]:
+    by_key: dict[tuple[str, str, int], Pin] = {}
+    for pin in pins:
+        other = by_key.setdefault(pin.key, pin)
+        if other.id != pin.id:
+            raise Invalid(
+                f"{what} used {other.ref} and {pin.ref}, and a lock pins one version of a name",
+                code="lock.two_versions",
+                hint=f"Pin the one that the code names without a number: charkh lock add {other.ref}",
+            )
+    return list(by_key.values())
+
+
+def _newest(store: Store, pin: Pin) -> Pin:
+    if pin.kind == "model":
+        return _model_pin(find_model(store, f"{pin.name}@{pin.follows or 'latest'}"), pin.follows)
+    return dataset_pin(find_dataset(store, f"{pin.name}@latest"))
+
+
+def dataset_pin(version: DatasetVersion, path: str = "") -> Pin:
+    """The pin of a dataset's version."""
+    made = version.made
+    return Pin(
+        kind="dataset",
+        name=made.name,
+        number=made.number,
+        id=made.version,
+        root=made.tree.root,
+        size=made.tree.size,
+        path=path,
+    )
+
+
+def _model_pin(version: ModelVersion, follows: str) -> Pin:
+    made = version.made
+    return Pin(
+        kind="model",
+        name=made.name,
+        number=made.number,
+        id=made.version,
+        root=made.tree.root,
+        size=made.tree.size,
+        follows=follows,
+    )
