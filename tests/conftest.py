@@ -20,7 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from peers import PEERS, peer_installed
-from servers import PostgresServer, S3Server, postgres_binaries, start_postgres, start_s3
+from servers import PostgresServer, S3Server, SshServer, postgres_binaries, start_postgres, start_s3, start_ssh
 
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0", "::ffff:127.")
 NOWHERE = "http://127.0.0.1:9"
@@ -131,6 +131,14 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """`postgresql://…` of a fresh, empty database."""
     with postgres_server.fresh_database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def ssh_server() -> Iterator[SshServer]:
+    """An OpenSSH server of this session on loopback."""
+    _require("openssh-server")
+    with start_ssh() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -204,3 +204,81 @@ def _wait_for(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: 
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{process.args!r} did not start:\n{log.read_text(errors='replace')}")
         time.sleep(0.05)
+
+
+@dataclass
+class SshServer:
+    """A running OpenSSH server that lets one key in as whoever runs the tests.
+
+    Attributes:
+        port: on loopback.
+        config: an OpenSSH client configuration whose host `charkh-test` is this server.
+        folder: that the server can write.
+    """
+
+    port: int
+    config: Path
+    folder: Path
+
+    def restart(self) -> None:
+        """Cut every connection; the next one is let in again."""
+        self.stop()
+        self.start()
+
+    def start(self) -> None:
+        """Listen."""
+        self._process = subprocess.Popen(
+            [_sshd(), "-D", "-e", "-f", self.folder.parent / "sshd_config"], stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("sshd does not listen")
+
+    def stop(self) -> None:
+        """Stop listening and end the processes of its connections."""
+        children = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True).stdout
+        self._process.kill()
+        self._process.wait()
+        for child in children.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def start_ssh() -> Iterator[SshServer]:
+    """An OpenSSH server with keys of its own."""
+    with tempfile.TemporaryDirectory(prefix="charkh-ssh-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        place = Path(name)
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / key], check=True)
+        (place / "authorized").write_text((place / "user.pub").read_text())
+        server = SshServer(free_port(), place / "config", place / "files")
+        server.folder.mkdir()
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        (place / "sshd_config").write_text(
+            f"Port {server.port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nPidFile none\nUsePAM no\n"
+            f"AuthorizedKeysFile {place}/authorized\nPasswordAuthentication no\nStrictModes no\n"
+            "PermitRootLogin yes\nSubsystem sftp internal-sftp\n"
+        )
+        host_key = (place / "host.pub").read_text().split()
+        (place / "known").write_text(f"[127.0.0.1]:{server.port} {host_key[0]} {host_key[1]}\n")
+        server.config.write_text(
+            f"Host charkh-test\n  HostName 127.0.0.1\n  Port {server.port}\n  IdentityFile {place}/user\n"
+            f"  UserKnownHostsFile {place}/known\n  User {pwd.getpwuid(os.geteuid()).pw_name}\n"
+        )
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _sshd() -> str:
+    found = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    assert found is not None
+    return found
