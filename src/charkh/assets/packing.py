@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 
+from charkh.assets.foreign import FOREIGN
 from charkh.assets.pack import Record
 from charkh.assets.shelf import Shelf
 from charkh.core.errors import Conflict
@@ -72,7 +74,14 @@ class PackWriter:
             if len(found) < len(set(stored)) and self._refresh():
                 found = self._shelf.index.holders(stored)
             self._reused.update(found.values())
-        return set(stored) - found.keys()
+        missing = set(stored) - found.keys()
+        return missing - self._outside(missing) if missing else missing
+
+    def _outside(self, digests: set[bytes]) -> set[bytes]:
+        """Those that a file outside the packs has, as far as such files are still there."""
+        places = self._shelf.foreign.find(list(digests))
+        there = {pack for pack in {place.pack for place in places.values()} if Path(pack.removeprefix(FOREIGN)).exists()}
+        return {digest for digest, place in places.items() if place.pack in there}
 
     def flush(self) -> None:
         """Return when everything added so far is durable.

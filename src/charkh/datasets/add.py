@@ -1,20 +1,24 @@
-"""Add files or a table to a dataset: look at them, put their bytes, and make a version of them."""
+"""Add files or a table to a dataset: look at them, put their bytes, and make a version of them.
+
+Files that are no tables go through one by one, however many they are; no list of them is ever whole in memory. Polars
+is loaded where there is a table.
+"""
 
 import io
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
-
-import polars as pl
+from typing import TYPE_CHECKING, NamedTuple
 
 from charkh.core.errors import Conflict, Invalid
-from charkh.core.files import FileRef, TreeEntry
+from charkh.core.files import FileRef, TreeEntry, TreeRef
 from charkh.core.ids import new_id
 from charkh.core.refs import VersionRef, parse_name, parse_path
-from charkh.datasets.append import appended_shape, refuse_other_content
+from charkh.datasets.append import appended_shape, joined_entries
 from charkh.datasets.dataset import (
     Batch,
+    Column,
     DatasetVersion,
     Reading,
     VersionMade,
@@ -23,16 +27,20 @@ from charkh.datasets.dataset import (
     bounded_sources,
 )
 from charkh.datasets.find import find
-from charkh.datasets.formats import checked_reading
+from charkh.datasets.formats import checked_reading, format_of
 from charkh.datasets.index import AddVersion, DatasetByRef, NewestVersion
-from charkh.datasets.sniff import TableShape, is_table, read_shape, schema_of
-from charkh.datasets.walk import LocalFile, local_files
+from charkh.datasets.put import put_files
+from charkh.datasets.stat_cache import StatCache
+from charkh.datasets.walk import LocalFile, walk_files
 from charkh.ports.store import Store
 from charkh.ports.vault import Progress
 
+if TYPE_CHECKING:
+    import polars as pl
+
+    from charkh.datasets.sniff import TableShape
+
 PART = "part.parquet"
-LARGE = 16 * 1024 * 1024
-"""Bytes from which a table is looked at and stored at once; a smaller one is stored when it is known to be one."""
 _ATTEMPTS = 5
 
 
@@ -41,7 +49,7 @@ class Addition(NamedTuple):
 
     Attributes:
         name: of the dataset.
-        entries: the files.
+        entries: the files, or the tree that they make.
         shape: the table that they make, or None.
         append: whether they come to the newest version's files or take their place.
         reading: how text files are read, or None where the caller does not say.
@@ -52,8 +60,8 @@ class Addition(NamedTuple):
     """
 
     name: str
-    entries: Sequence[TreeEntry]
-    shape: TableShape | None
+    entries: Sequence[TreeEntry] | TreeRef
+    shape: "TableShape | None"
     append: bool
     reading: Reading | None
     message: str
@@ -75,6 +83,7 @@ def add_files(
     made_by: str = "",
     origins: Sequence[tuple[str, str]] = (),
     progress: Progress | None = None,
+    stats: StatCache | None = None,
 ) -> DatasetVersion:
     """Make a version of files and folders; saying exactly what the newest version says gives that version.
 
@@ -90,6 +99,7 @@ def add_files(
         made_by: id of the run that made them.
         origins: (relation, subject) of what they were made from.
         progress: called with the bytes that were stored since the last call.
+        stats: what files held when they were last read; those that did not change are not read again.
 
     Raises:
         NotFound: there is no such file or folder.
@@ -100,13 +110,19 @@ def add_files(
     name = parse_name(name, "dataset name")
     said = bounded_message(message)
     checked_reading(reading or Reading())
-    files = local_files(paths)
-    if not as_files and is_table([file.path for file in files]):
+    found: Iterable[LocalFile] = walk_files(paths)
+    tables, found = (None, found) if as_files else _tables_alone(found)
+    shape, entries = None, None
+    if tables is not None:
+        # Here, because it needs Polars.
+        from charkh.datasets.put_table import put_table
+
         used = reading or (_reading_of(store, name) if append else Reading())
-        shape, entries = _put_table(store, name, files, used, progress)
-        _refuse_changed(files)
+        shape, entries = put_table(store.vault, tables, used, _Newest(store, name), stats, progress)
     else:
-        shape, entries = None, _put_files(store, name, files, progress)
+        before = _Newest(store, name)
+        put = put_files(store.vault, found, before=before, stats=stats, progress=progress)
+        entries = store.vault.put_tree(put, ordered=True, like=before.root)
     return _commit(
         store,
         Addition(
@@ -126,7 +142,7 @@ def add_files(
 def add_table(
     store: Store,
     name: str,
-    frame: pl.DataFrame,
+    frame: "pl.DataFrame",
     *,
     file: str = PART,
     append: bool = False,
@@ -154,6 +170,8 @@ def add_table(
     path = parse_path(file)
     if not path.endswith(".parquet"):
         raise Invalid(f"{file!r} is not named *.parquet", code="dataset.file_name", hint="Name it NAME.parquet.")
+    from charkh.datasets.sniff import TableShape
+
     content = store.vault.put_bytes(_parquet(frame), path)
     if append and path == PART:
         path = _free_part(store, name, content)
@@ -173,41 +191,31 @@ def add_table(
     )
 
 
-def _put_table(
-    store: Store, name: str, files: Sequence[LocalFile], reading: Reading, progress: Progress | None
-) -> tuple[TableShape, list[TreeEntry]]:
-    """The table that files make, and their bytes in the vault."""
-    if sum(file.size for file in files) < LARGE:
-        return read_shape(files, reading), _put_files(store, name, files, progress)
-    with ThreadPoolExecutor(1, thread_name_prefix="charkh-shape") as beside:
-        looking = beside.submit(read_shape, files, reading)
+class _Newest(Iterable[TreeEntry]):
+    """The files of the newest version, by path; none where there is none."""
 
-        def go_on(size: int) -> None:
-            if looking.done():
-                # What is no table need not be stored to its end.
-                looking.result()
-            if progress:
-                progress(size)
+    def __init__(self, store: Store, name: str) -> None:
+        newest = store.queries.ask(NewestVersion(name=name))
+        self._store = store
+        self.root = newest.made.tree.root if newest else ""
 
-        entries = _put_files(store, name, files, go_on)
-        return looking.result(), entries
+    def __iter__(self) -> Iterator[TreeEntry]:
+        return self._store.vault.entries(self.root) if self.root else iter(())
 
 
-def _put_files(store: Store, name: str, files: Sequence[LocalFile], progress: Progress | None) -> list[TreeEntry]:
-    put, before = store.vault.put_file, _known_before(store, name, files)
-    return [TreeEntry(each.path, put(each.place, progress, before.get(each.path)), each.executable) for each in files]
+def _tables_alone(files: Iterable[LocalFile]) -> tuple[list[LocalFile] | None, Iterable[LocalFile]]:
+    """The files when every one has the name of a table's file, else None; and all of them once more."""
+    rest, met = iter(files), list[LocalFile]()
+    for file in rest:
+        met.append(file)
+        if format_of(file.path) is None:
+            return None, chain(met, rest)
+    return met, met
 
 
-def _known_before(store: Store, name: str, files: Sequence[LocalFile]) -> dict[str, FileRef]:
-    """What the newest version has at the paths of large files: they may only have grown."""
-    large = {file.path for file in files if file.size >= LARGE}
-    newest = store.queries.ask(NewestVersion(name=name)) if large else None
-    if newest is None:
-        return {}
-    return {entry.path: entry.file for entry in store.vault.entries(newest.made.tree.root) if entry.path in large}
+def _parquet(frame: "pl.DataFrame") -> bytes:
+    import polars as pl
 
-
-def _parquet(frame: pl.DataFrame) -> bytes:
     if not frame.width:
         raise Invalid("a table without columns", code="dataset.no_columns", hint="Select at least one column.")
     unsaid = next((name for name, dtype in frame.schema.items() if dtype == pl.Object), None)
@@ -241,17 +249,6 @@ def _reading_of(store: Store, name: str) -> Reading:
     return newest.made.reading if newest else Reading()
 
 
-def _refuse_changed(files: Sequence[LocalFile]) -> None:
-    for file in files:
-        status = file.disk.stat()
-        if (status.st_size, status.st_mtime_ns) != (file.size, file.changed):
-            raise Conflict(
-                f"{file.place} changed while it was added",
-                code="dataset.file_changed",
-                hint="Wait until nothing writes to it and add it again.",
-            )
-
-
 def _commit(store: Store, addition: Addition) -> DatasetVersion:
     """Decide on the version; once more from the start whenever somebody else was faster."""
     attempts = _ATTEMPTS
@@ -273,20 +270,21 @@ def _commit(store: Store, addition: Addition) -> DatasetVersion:
 
 def _made(store: Store, addition: Addition, parent: DatasetVersion | None) -> VersionMade:
     """What the new version says, when it follows `parent`."""
-    before = {} if parent is None else {entry.path: entry for entry in store.vault.entries(parent.made.tree.root)}
-    fresh = [entry for entry in addition.entries if _digest(before.get(entry.path)) != entry.file.digest]
+    vault, added = store.vault, addition.entries
     shape, reading = addition.shape, addition.reading or Reading()
-    entries, known = addition.entries, 0
+    known = 0
     if addition.append and parent is not None:
-        refuse_other_content(parent, before, fresh)
         shape, reading = appended_shape(parent, shape, addition.reading)
-        entries = [*before.values(), *(entry for entry in addition.entries if entry.path not in before)]
+        entries = vault.entries(added.root) if isinstance(added, TreeRef) else sorted(added, key=attrgetter("path"))
+        joined = joined_entries(parent, vault.entries(parent.made.tree.root), entries)
+        tree = vault.put_tree(joined, ordered=True, like=parent.made.tree.root)
         known = parent.made.rows or 0
-    tree = store.vault.put_tree(entries)
-    rows = batch_rows = None
+    else:
+        tree = added if isinstance(added, TreeRef) else vault.put_tree(added)
+    batch = _batch(store, parent, tree, shape)
+    rows = None
     if shape is not None:
-        batch_rows = sum(shape.rows[entry.path] for entry in fresh)
-        rows = known + batch_rows if addition.append else sum(shape.rows.values())
+        rows = known + (batch.rows or 0) if addition.append else sum(shape.rows.values())
     return VersionMade(
         name=addition.name,
         version="",
@@ -294,17 +292,32 @@ def _made(store: Store, addition: Addition, parent: DatasetVersion | None) -> Ve
         tree=tree,
         kind="files" if shape is None else "table",
         columns=0 if shape is None else len(shape.columns),
-        schema=() if shape is None else bounded_schema(schema_of(shape.columns)),
+        schema=() if shape is None else _schema(shape),
         rows=rows,
         reading=reading,
         message=addition.message,
         parent=parent.id if parent else "",
         appended=addition.append and parent is not None,
-        batch=Batch(id=new_id(), files=len(fresh), size=sum(entry.file.size for entry in fresh), rows=batch_rows),
+        batch=batch,
         sources=addition.sources,
         made_by=addition.made_by,
     )
 
 
-def _digest(entry: TreeEntry | None) -> str:
-    return entry.file.digest if entry else ""
+def _batch(store: Store, parent: DatasetVersion | None, tree: TreeRef, shape: "TableShape | None") -> Batch:
+    """What is new in a tree; a file that only became executable is not."""
+    if parent is None:
+        rows = None if shape is None else sum(shape.rows.values())
+        return Batch(id=new_id(), files=tree.files, size=tree.size, rows=rows)
+    files = size = rows = 0
+    for change in store.vault.compare(parent.made.tree.root, tree.root):
+        if change.new is not None and (change.old is None or change.old.digest != change.new.digest):
+            files, size = files + 1, size + change.new.size
+            rows += 0 if shape is None else shape.rows[change.path]
+    return Batch(id=new_id(), files=files, size=size, rows=None if shape is None else rows)
+
+
+def _schema(shape: "TableShape") -> tuple[Column, ...]:
+    from charkh.datasets.sniff import schema_of
+
+    return bounded_schema(schema_of(shape.columns))

@@ -1,40 +1,48 @@
 """What appending asks of the files: no path with other content, and the columns that the dataset has."""
 
-from collections.abc import Mapping, Sequence
-
-import polars as pl
+import heapq
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from charkh.core.errors import Conflict, Invalid
 from charkh.core.files import TreeEntry
 from charkh.core.redact import redact
 from charkh.datasets.dataset import DatasetVersion, Reading
-from charkh.datasets.sniff import TableShape, columns_of, is_text, joined_columns
+
+if TYPE_CHECKING:
+    from charkh.datasets.sniff import TableShape
 
 
-def refuse_other_content(parent: DatasetVersion, before: Mapping[str, TreeEntry], fresh: Sequence[TreeEntry]) -> None:
-    """Refuse a path that the version has with other content.
-
-    Args:
-        parent: the version that is appended to.
-        before: its files.
-        fresh: files whose content it does not have at their path.
+def joined_entries(
+    parent: DatasetVersion, before: Iterable[TreeEntry], added: Iterable[TreeEntry]
+) -> Iterator[TreeEntry]:
+    """The files of a version and those that are added to it, both by path; what it has stays as it is.
 
     Raises:
-        Conflict: there is one.
+        Conflict: the version has another content at a path.
     """
-    for entry in fresh:
-        if entry.path in before:
+    kept: TreeEntry | None = None
+    for entry in heapq.merge(before, added, key=attrgetter("path")):
+        if kept is None or kept.path != entry.path:
+            if kept is not None:
+                yield kept
+            # Of equal paths the version's own comes first.
+            kept = entry
+        elif kept.file.digest != entry.file.digest:
             raise Conflict(
                 f"{parent.ref} has another {entry.path}",
                 code="dataset.path_exists",
                 hint="Rename the file, or add without appending to replace the dataset's files.",
                 facts={"path": entry.path},
             )
+    if kept is not None:
+        yield kept
 
 
 def appended_shape(
-    parent: DatasetVersion, shape: TableShape | None, reading: Reading | None
-) -> tuple[TableShape | None, Reading]:
+    parent: DatasetVersion, shape: "TableShape | None", reading: Reading | None
+) -> "tuple[TableShape | None, Reading]":
     """The table that the version and more files make together, and how it is read.
 
     Raises:
@@ -55,6 +63,11 @@ def appended_shape(
             code="dataset.reading_differs",
             hint="Append with the same, or add all files anew with another reading.",
         )
+    # Here, because most of what is appended to is no table and needs no Polars.
+    import polars as pl
+
+    from charkh.datasets.sniff import TableShape, columns_of, is_text, joined_columns
+
     path = next(iter(shape.rows))
     # Names are compared as they stand in the event: redacted, and no more than an event holds.
     more = {redact(name): dtype for name, dtype in shape.columns.items()}

@@ -13,6 +13,7 @@ from charkh.datasets.csv_file import TableFile, read_csv_rows, read_csv_shape
 from charkh.datasets.dataset import Column, Reading
 from charkh.datasets.dtypes import dtype_text, parse_dtype, widest
 from charkh.datasets.formats import format_of, scan_jsonl
+from charkh.datasets.known_shapes import KnownShapes
 from charkh.datasets.walk import LocalFile
 
 MANY = 32
@@ -27,34 +28,57 @@ class TableShape(NamedTuple):
     rows: Mapping[str, int]
 
 
-def is_table(paths: Sequence[str]) -> bool:
-    """Whether every one of these files has the name of a table's file."""
-    return all(format_of(path) is not None for path in paths)
-
-
 def is_text(paths: Iterable[str]) -> bool:
     """Whether every one of these files is CSV, whose types are what its texts look like."""
     return all(format_of(path) == "csv" for path in paths)
 
 
-def read_shape(files: Sequence[LocalFile], reading: Reading) -> TableShape:
+def read_shape(files: Sequence[LocalFile], reading: Reading, known: KnownShapes | None = None) -> TableShape:
     """The table that these files make.
+
+    Args:
+        files: by path.
+        reading: how text is read.
+        known: shapes of files that did not change; what is found out about the others is added.
 
     Raises:
         Invalid: one of them cannot be read as a table, or their columns differ.
     """
+    known = known or KnownShapes(reading, {})
     first, *others = files
-    columns, count = read_file_shape(first.disk, first.path, reading)
+    columns, count = _file_shape(first, reading, known)
     rows = {first.path: count}
     if len(others) >= MANY and is_text(rows) and is_text(file.path for file in others):
-        known = read_csv_rows([(file.path, file.disk) for file in others], reading, columns)
-        if known is not None:
-            return TableShape(columns, {**rows, **known})
+        counted = _count_rows(others, reading, columns, known)
+        if counted is not None:
+            return TableShape(columns, {**rows, **counted})
     for file in others:
-        shape = read_file_shape(file.disk, file.path, reading)
+        shape = _file_shape(file, reading, known)
         columns = joined_columns(columns, first.path, shape.columns, file.path, text=is_text([file.path]))
         rows[file.path] = shape.rows
     return TableShape(columns, rows)
+
+
+def _file_shape(file: LocalFile, reading: Reading, known: KnownShapes) -> TableFile:
+    shape = known.found(file.path)
+    if shape is None:
+        shape = read_file_shape(file.disk, file.path, reading)
+        known.learn(file.path, shape.columns, shape.rows)
+    return shape
+
+
+def _count_rows(
+    files: Sequence[LocalFile], reading: Reading, columns: Mapping[str, pl.DataType], known: KnownShapes
+) -> dict[str, int] | None:
+    """The rows of many files of known columns; None where they have to be looked at one by one."""
+    rows = {file.path: known.rows(file.path, columns) for file in files}
+    fresh = [file for file in files if rows[file.path] is None]
+    counted = read_csv_rows([(file.path, file.disk) for file in fresh], reading, columns) if fresh else {}
+    if counted is None:
+        return None
+    for path, count in counted.items():
+        known.learn(path, columns, count, checked=True)
+    return {path: counted[path] if count is None else count for path, count in rows.items()}
 
 
 def read_file_shape(disk: Path, path: str, reading: Reading) -> TableFile:

@@ -1,9 +1,13 @@
 """From the files and folders that a user names to the files of a dataset: nothing outside them is ever read."""
 
+import heapq
 import os
 import re
 import stat
+import time
+import unicodedata
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +17,7 @@ from charkh.core.refs import parse_path
 SKIPPED_FOLDERS = frozenset({".charkh", ".git", ".hg", ".svn"})
 """Folders that belong to charkh or to a version control system, never to a dataset."""
 
+_by_path = attrgetter("path")
 _PLAIN = re.compile(r"[A-Za-z0-9_\-./ ]{1,255}")
 
 
@@ -25,6 +30,9 @@ class LocalFile(NamedTuple):
         size: bytes.
         changed: when its content last changed, in nanoseconds.
         executable: its owner may execute it.
+        touched: when its content, name or permissions last changed, in nanoseconds; nobody can set it back.
+        inode: number of the file on its file system.
+        seen: when it was looked at, or somewhat earlier, in nanoseconds.
     """
 
     path: str
@@ -32,6 +40,9 @@ class LocalFile(NamedTuple):
     size: int
     changed: int
     executable: bool
+    touched: int
+    inode: int
+    seen: int
 
     @property
     def disk(self) -> Path:
@@ -40,10 +51,16 @@ class LocalFile(NamedTuple):
 
 
 def local_files(paths: Sequence[Path]) -> tuple[LocalFile, ...]:
-    """The files that `paths` mean, by path: a file by its name, a folder by everything in it.
+    """The files that `paths` mean, by path; the same as `walk_files`, all at once."""
+    return tuple(walk_files(paths))
+
+
+def walk_files(paths: Sequence[Path]) -> Iterator[LocalFile]:
+    """The files that `paths` mean, one by one in path order: a file by its name, a folder by everything in it.
 
     The path in the dataset is relative to the folder that was named, so the order of `paths` and the
-    place on disk do not matter. A link is followed only to a file inside the same folder.
+    place on disk do not matter. A link is followed only to a file inside the same folder. Of a folder, names alone are
+    held at once.
 
     Raises:
         NotFound: there is no such file or folder.
@@ -51,24 +68,43 @@ def local_files(paths: Sequence[Path]) -> tuple[LocalFile, ...]:
             out of its folder, or something is neither file nor folder.
         Unavailable: a folder cannot be read.
     """
-    found: dict[str, LocalFile] = {}
-    for given in paths:
-        for file in _files_of(given):
-            other = found.setdefault(file.path, file)
-            if other is not file and other.disk.resolve() != file.disk.resolve():
-                raise Invalid(
-                    f"{other.disk} and {file.disk} would both be {file.path}",
-                    code="dataset.same_path",
-                    hint="Rename one of them, or name the folder that holds both.",
-                )
-    if not found:
+    if not paths:
         raise Invalid("no files were named", code="dataset.no_files", hint="Name files or folders that have some.")
-    return tuple(found[path] for path in sorted(found))
+    named: list[LocalFile] = []
+    folders: list[Iterator[LocalFile]] = []
+    for given in paths:
+        status = _status_of(given)
+        if stat.S_ISDIR(status.st_mode):
+            folders.append(_folder(given))
+        else:
+            name = given.resolve().name if given.name in {"", ".", ".."} else given.name
+            named.append(_local_file(name, str(given), status, time.time_ns()))
+    streams = [iter(sorted(named, key=_by_path)), *folders] if named else folders
+    return _each_once(streams[0] if len(streams) == 1 else heapq.merge(*streams, key=_by_path))
 
 
-def _files_of(given: Path) -> Iterator[LocalFile]:
+def _each_once(found: Iterator[LocalFile]) -> Iterator[LocalFile]:
+    last: LocalFile | None = None
+    for file in found:
+        if last is not None and file.path == last.path:
+            if file.disk.resolve() == last.disk.resolve():
+                continue
+            raise _same_path(last.place, file.place, file.path)
+        last = file
+        yield file
+
+
+def _same_path(one: str, other: str, path: str) -> Invalid:
+    return Invalid(
+        f"{one} and {other} would both be {path}",
+        code="dataset.same_path",
+        hint="Rename one of them, or name the folder that holds both.",
+    )
+
+
+def _status_of(given: Path) -> os.stat_result:
     try:
-        status = given.stat()
+        return given.stat()
     except FileNotFoundError as error:
         raise NotFound(
             f"there is no file or folder {given}",
@@ -77,9 +113,9 @@ def _files_of(given: Path) -> Iterator[LocalFile]:
         ) from error
     except OSError as error:
         raise Unavailable(f"cannot read {given}: {error.strerror}", code="dataset.unreadable") from error
-    if not stat.S_ISDIR(status.st_mode):
-        yield _local_file(given.resolve().name if given.name in {"", ".", ".."} else given.name, str(given), status)
-        return
+
+
+def _folder(given: Path) -> Iterator[LocalFile]:
     empty = True
     for file in _walk(str(given), "", given.resolve()):
         empty = False
@@ -89,43 +125,81 @@ def _files_of(given: Path) -> Iterator[LocalFile]:
 
 
 def _walk(folder: str, prefix: str, root: Path) -> Iterator[LocalFile]:
+    seen = time.time_ns()
+    names, written = _names(folder)
+    for name in names:
+        disk = written.get(name, name) if written else name
+        place = disk if folder == "." else f"{folder}/{disk}"
+        if name[-1] == "/":
+            if name[:-1] not in SKIPPED_FOLDERS:
+                yield from _walk(place[:-1], prefix + name, root)
+            continue
+        try:
+            status = os.lstat(place)
+        except FileNotFoundError:
+            # Removed since the folder was read; somebody's temporary file, as a rule.
+            continue
+        except OSError as error:
+            raise Unavailable(f"cannot read {place}: {error.strerror}", code="dataset.unreadable") from error
+        if stat.S_ISLNK(status.st_mode):
+            yield _linked(place, prefix + name, root, seen)
+        else:
+            yield _local_file(prefix + name, place, status, seen)
+
+
+def _names(folder: str) -> tuple[list[str], dict[str, str]]:
+    """What is in a folder, in the order in which the paths below it stand, a folder with "/" behind its name.
+
+    With it come the names on disk of those that are written otherwise in a dataset.
+    """
     try:
         with os.scandir(folder) as scanned:
-            entries = list(scanned)
+            names = [f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name for entry in scanned]
     except OSError as error:
         raise Unavailable(f"cannot read the folder {folder}: {error.strerror}", code="dataset.unreadable") from error
-    for entry in entries:
-        if entry.is_symlink():
-            yield _linked(entry, prefix + entry.name, root)
-        elif entry.is_dir():
-            if entry.name not in SKIPPED_FOLDERS:
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", root)
-        else:
-            yield _local_file(prefix + entry.name, entry.path, entry.stat())
+    written: dict[str, str] = {}
+    others: set[str] = set() if all(map(str.isascii, names)) else set(names)
+    for number, name in enumerate(names):
+        if not name.isascii() and (composed := unicodedata.normalize("NFC", name)) != name:
+            if composed in written or composed in others:
+                raise _same_path(f"{folder}/{written.get(composed, composed)}", f"{folder}/{name}", composed)
+            names[number], written[composed] = composed, name
+    names.sort()
+    return names, written
 
 
-def _linked(entry: os.DirEntry[str], path: str, root: Path) -> LocalFile:
+def _linked(place: str, path: str, root: Path, seen: int) -> LocalFile:
     try:
-        target = Path(entry.path).resolve(strict=True)
+        target = Path(place).resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise Invalid(
-            f"{entry.path} is a link to nothing", code="dataset.link", hint="Remove it, or mend where it leads."
+            f"{place} is a link to nothing", code="dataset.link", hint="Remove it, or mend where it leads."
         ) from error
     if not target.is_relative_to(root) or not target.is_file():
         raise Invalid(
-            f"{entry.path} is a link to {'a folder' if target.is_dir() else 'outside of ' + str(root)}",
+            f"{place} is a link to {'a folder' if target.is_dir() else 'outside of ' + str(root)}",
             code="dataset.link",
             hint="Put the files themselves there, or name the other folder as well.",
         )
-    return _local_file(path, str(target), target.stat())
+    return _local_file(path, str(target), target.stat(), seen)
 
 
-def _local_file(path: str, place: str, status: os.stat_result) -> LocalFile:
-    if not stat.S_ISREG(status.st_mode):
+def _local_file(path: str, place: str, status: os.stat_result, seen: int) -> LocalFile:
+    mode = status.st_mode
+    if not stat.S_ISREG(mode):
         raise Invalid(
             f"{place} is neither a file nor a folder", code="dataset.not_a_file", hint="Leave it out of the folder."
         )
     # The common case first: the full grammar costs more than reading a small file does.
-    plain = _PLAIN.fullmatch(path) is not None and path.count("/") < 32
-    executable = bool(status.st_mode & stat.S_IXUSR)
-    return LocalFile(path if plain else parse_path(path), place, status.st_size, status.st_mtime_ns, executable)
+    if _PLAIN.fullmatch(path) is None or path.count("/") >= 32:
+        path = parse_path(path)
+    return LocalFile(
+        path,
+        place,
+        status.st_size,
+        status.st_mtime_ns,
+        bool(mode & stat.S_IXUSR),
+        status.st_ctime_ns,
+        status.st_ino,
+        seen,
+    )

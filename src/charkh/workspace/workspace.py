@@ -8,6 +8,7 @@ looks like this (docs/formats/store.md):
     packs/            chunks
     catalog.sqlite    a view of the facts; deleting it loses nothing
     index.sqlite      which pack holds which chunk; deleting it loses nothing
+    cache/            what saves reading and copying; deleting it loses nothing
     foreign.sqlite    which files outside the store serve which chunks, where there are any
 """
 
@@ -30,6 +31,7 @@ from charkh.core.errors import Corrupt, Invalid, Unavailable
 from charkh.core.files import FileRef
 from charkh.core.ids import new_id
 from charkh.datasets.file_cache import FileCache
+from charkh.datasets.stat_cache import StatCache
 from charkh.ports.blobs import Blobs
 from charkh.ports.journal import Journal
 from charkh.ports.runtimes import ModelRuntime
@@ -78,6 +80,7 @@ class Workspace:
         journal: the journal, for the verbs that care for segments (audit, fsck).
         catalog: the catalog, for the verbs that rebuild and check it.
         blobs: the medium under the vault.
+        stat_cache: what files on disk held when they were last read.
     """
 
     def __init__(self, folder: Path, settings: Settings, *, create: bool) -> None:
@@ -112,6 +115,7 @@ class Workspace:
             clock=clock,
             actor=actor,
         )
+        self.stat_cache = StatCache(self.store_folder / "cache" / "stat.sqlite")
         self._runtimes: tuple[ModelRuntime, ...] | None = None
         self._closed = False
 
@@ -151,6 +155,7 @@ class Workspace:
         finally:
             self.catalog.close()
             self.vault.close()
+            self.stat_cache.close()
 
     def __enter__(self) -> "Workspace":
         return self

@@ -1,5 +1,7 @@
 """Adding files and tables: numbers, batches, provenance, and what is refused."""
 
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,8 @@ import polars as pl
 import pytest
 
 from charkh.core.errors import Conflict, Invalid, NotFound
-from charkh.core.files import TreeRef
-from charkh.datasets import add, sniff
+from charkh.core.files import FileRef, TreeRef
+from charkh.datasets import add, put, put_table, sniff
 from charkh.datasets.add import add_files, add_table
 from charkh.datasets.dataset import Batch, Column, DatasetVersion, Reading, VersionMade
 from charkh.datasets.delete import delete
@@ -18,6 +20,8 @@ from charkh.datasets.file_cache import FileCache
 from charkh.datasets.find import find
 from charkh.datasets.index import PROJECTION, AddVersion, DatasetVersions, NewestVersion
 from charkh.datasets.read import read_table
+from charkh.datasets.stat_cache import StatCache, is_racy
+from charkh.datasets.walk import local_files
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesFrom, FactsAbout, HeldDigests
 from charkh.ports.store import Store
@@ -444,7 +448,7 @@ def test_a_large_table_is_looked_at_while_it_is_stored(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = add_files(store, "small", [folder / "jan.csv", folder / "mar.csv"]).made
-    monkeypatch.setattr(add, "LARGE", 0)
+    monkeypatch.setattr(put_table, "LARGE", 0)
     stored: list[int] = []
     large = add_files(store, "large", [folder / "jan.csv", folder / "mar.csv"], progress=stored.append).made
     assert (large.tree, large.schema, large.rows) == (small.tree, small.schema, small.rows)
@@ -462,10 +466,123 @@ class AtOnce(ThreadPoolExecutor):
 
 def test_what_is_no_table_is_not_stored_to_its_end(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "bad.csv").write_text("day,late\n1\n2,true\n3\n")
-    monkeypatch.setattr(add, "LARGE", 0)
-    monkeypatch.setattr(add, "ThreadPoolExecutor", AtOnce)
+    monkeypatch.setattr(put_table, "LARGE", 0)
+    monkeypatch.setattr(put_table, "ThreadPoolExecutor", AtOnce)
     stored: list[int] = []
     with pytest.raises(Invalid, match="line 2"):
         add_files(store, "x", [folder / "bad.csv", folder / "jan.csv"], progress=stored.append)
     assert stored == []
     assert store.queries.ask(NewestVersion(name="x")) is None
+
+
+def reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are put from now on."""
+    put, read = store.vault.put_file, list[str]()
+
+    def put_file(path: Path | str, *arguments: Any) -> Any:
+        read.append(Path(path).name)
+        return put(path, *arguments)
+
+    monkeypatch.setattr(store.vault, "put_file", put_file)
+    return read
+
+
+def none_here(refs: Sequence[FileRef]) -> list[bool]:
+    return [False] * len(refs)
+
+
+def age(folder: Path) -> None:
+    """Wait until nothing in the folder is racy any more."""
+    while any(is_racy(file) for file in local_files([folder])):
+        time.sleep(0.02)
+
+
+def test_what_did_not_change_is_not_read_again(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(folder)
+    stats, read = StatCache(None), reads(store, monkeypatch)
+    first = add_files(store, "x", [folder], stats=stats)
+    assert read == ["feb.csv", "jan.csv", "mar.csv", "notes.txt", "wind.csv"]
+    read.clear()
+    assert add_files(store, "x", [folder / "."], stats=stats) == first
+    assert read == []
+    (folder / "jan.csv").write_text("day,late\n1,true\n3,false\n")
+    (folder / "new").write_text("x")
+    second = add_files(store, "x", [folder], stats=stats)
+    assert read == ["jan.csv", "new"]
+    assert (second.made.batch.files, second.made.tree.files) == (2, 6)
+    # Bytes that the vault has lost are read again, and so is what no cache knows.
+    monkeypatch.setattr(store.vault, "rely_on", none_here)
+    read.clear()
+    assert add_files(store, "x", [folder], stats=stats) == second
+    assert len(read) == 6
+
+
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of the files that are looked at as tables from now on."""
+    looked, one, many = list[str](), sniff.read_file_shape, sniff.read_csv_rows
+
+    def look_at_one(disk: Path, path: str, reading: Reading) -> Any:
+        looked.append(path)
+        return one(disk, path, reading)
+
+    def look_at_many(files: Any, *rest: Any) -> Any:
+        looked.extend(path for path, _ in files)
+        return many(files, *rest)
+
+    monkeypatch.setattr(sniff, "read_file_shape", look_at_one)
+    monkeypatch.setattr(sniff, "read_csv_rows", look_at_many)
+    return looked
+
+
+def test_of_a_table_new_files_alone_are_looked_at(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, count = tmp_path / "data", sniff.MANY + 5
+    for number in range(count):
+        (data / f"{number:02}").mkdir(parents=True)
+        (data / f"{number:02}/part.csv").write_text(f"a,b\n{number},x\n")
+    (data / "other.jsonl").write_text('{"a": 1.5, "b": "y"}\n')
+    age(data)
+    few, many = [data / "00", data / "other.jsonl"], [data]
+    alone = {
+        0: add_files(memory_store(PROJECTION), "x", few).made,
+        1: add_files(memory_store(PROJECTION), "x", many).made,
+    }
+    stats, looked = StatCache(None), looks(monkeypatch)
+    for turn, folders in enumerate([few, many, few, many]):
+        made = add_files(store, f"x{turn}", folders, stats=stats).made
+        expected = alone[turn % 2]
+        assert (made.schema, made.rows, made.tree) == (expected.schema, expected.rows, expected.tree)
+        assert bool(looked) == (turn < 2)
+        looked.clear()
+    with (data / "07/part.csv").open("a") as file:
+        file.write("1,z\n")
+    grown = add_files(store, "x1", many, stats=stats).made
+    assert looked == ["07/part.csv"]
+    assert (grown.rows, grown.batch.rows) == (count + 2, 2)
+    looked.clear()
+    otherwise = add_files(store, "y", many, stats=stats, reading=Reading(nulls=("x",))).made
+    assert len(looked) == count + 1
+    assert otherwise.rows == grown.rows
+
+
+def test_many_files_are_never_all_in_memory(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(30):
+        (tmp_path / f"{number}.bin").write_text(f"{number}")
+    monkeypatch.setattr(put, "TOGETHER", 4)
+    asked: list[int] = []
+    rely_on = store.vault.rely_on
+
+    def ask(refs: Sequence[FileRef]) -> list[bool]:
+        asked.append(len(refs))
+        return rely_on(refs)
+
+    monkeypatch.setattr(store.vault, "rely_on", ask)
+    age(tmp_path)
+    stats = StatCache(None)
+    first = add_files(store, "x", [tmp_path], stats=stats)
+    assert asked == [0] * 8
+    assert add_files(store, "x", [tmp_path], stats=stats) == first
+    assert asked[8:] == [4] * 7 + [2]

@@ -20,7 +20,8 @@ def test_folders_are_taken_with_everything_in_them(tmp_path: Path) -> None:
     found = local_files([tmp_path / "data", tmp_path / "c.csv"])
     assert [file.path for file in found] == [".hidden", "a.csv", "c.csv", "deep/er/b.csv"]
     assert [file.size for file in found] == [len("data/.hidden"), 10, 5, 18]
-    assert local_files([tmp_path / "c.csv", tmp_path / "data"]) == found
+    again = local_files([tmp_path / "c.csv", tmp_path / "data"])
+    assert [file._replace(seen=0) for file in again] == [file._replace(seen=0) for file in found]
 
 
 def test_the_current_folder_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,3 +93,22 @@ def test_paths_in_all_scripts_are_kept(tmp_path: Path) -> None:
     (tmp_path / "data/run.sh").chmod(0o755)
     found = {file.path: file.executable for file in local_files([tmp_path / "data"])}
     assert found == {"run.sh": True, "پروازها/دی.csv": False}
+
+
+def test_files_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    names = ["a/x", "a-b", "a.c", "ab/y", "a/b/c", "a/b-c", "\u00e9/z", "e/\u0301", "zz"]
+    fill(tmp_path, *(f"data/{name}" for name in names))
+    found = [file.path for file in local_files([tmp_path / "data"])]
+    assert found == sorted(names)
+    fill(tmp_path, "more/a/y", "more/b")
+    both = [file.path for file in local_files([tmp_path / "more", tmp_path / "data", tmp_path / "data/zz"])]
+    assert both == sorted([*names, "a/y", "b"])
+
+
+def test_two_writings_of_one_name_are_refused(tmp_path: Path) -> None:
+    fill(tmp_path, "data/cafe\u0301", "other/caf\u00e9")
+    assert [file.path for file in local_files([tmp_path / "data"])] == ["caf\u00e9"]
+    assert local_files([tmp_path / "data"])[0].disk.read_text()
+    (tmp_path / "data/caf\u00e9").write_text("x")
+    with pytest.raises(Invalid, match="would both be"):
+        local_files([tmp_path / "data"])
