@@ -80,7 +80,9 @@ class PackWriter:
     def _outside(self, digests: set[bytes]) -> set[bytes]:
         """Those that a file outside the packs has, as far as such files are still there."""
         places = self._shelf.foreign.find(list(digests))
-        there = {pack for pack in {place.pack for place in places.values()} if Path(pack.removeprefix(FOREIGN)).exists()}
+        there = {
+            pack for pack in {place.pack for place in places.values()} if Path(pack.removeprefix(FOREIGN)).exists()
+        }
         return {digest for digest, place in places.items() if place.pack in there}
 
     def flush(self) -> None:

@@ -10,6 +10,8 @@ import typer
 
 from charkh.cli.dataset_arguments import Ref
 from charkh.cli.dataset_diff import diff
+from charkh.cli.dataset_rows import blame, rows, write_batch, write_batches
+from charkh.cli.dataset_status import status
 from charkh.cli.exact import require_version
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import (
@@ -117,9 +119,15 @@ def show(
     dataset: Ref,
     files: Annotated[bool, typer.Option("--files", help="List its files.")] = False,
     head: Annotated[int, typer.Option("--head", min=0, help="Show so many first rows.")] = 0,
+    batch: Annotated[
+        str, typer.Option("--batch", help="What this addition brought to it: a version's number, or a batch's id.")
+    ] = "",
     json: AsJson = False,
 ) -> None:
-    """Show a version: content, columns, origin; its files or first rows on request."""
+    """Show a version: content, columns, origin; its files, first rows or one of its batches on request."""
+    if batch:
+        write_batch(dataset, batch, head, json=json)
+        return
     with open_workspace() as workspace:
         store = workspace.store
         version = find(store, dataset)
@@ -146,11 +154,15 @@ def show(
 
 @app.command()
 def log(
-    name: Annotated[str, typer.Argument(help="The dataset's name.")],
+    name: Annotated[str, typer.Argument(help="The dataset's name; with --batches, a version.")],
+    batches: Annotated[bool, typer.Option("--batches", help="The additions that its rows came with.")] = False,
     deleted: Annotated[bool, typer.Option("--deleted", help="Deleted versions, too.")] = False,
     json: AsJson = False,
 ) -> None:
     """List the versions of a dataset, newest first, and what each brought."""
+    if batches:
+        write_batches(name, json=json)
+        return
     with open_workspace() as workspace:
         store = workspace.store
         found = store.queries.ask(DatasetVersions(name=parse_name(name, "dataset name"), deleted=deleted))
@@ -261,3 +273,6 @@ def _text_rows(frame: "pl.DataFrame") -> list[dict[str, str | None]]:
 
 
 app.command("diff")(diff)
+app.command("status")(status)
+app.command("rows")(rows)
+app.command("blame")(blame)
