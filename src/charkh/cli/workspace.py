@@ -18,6 +18,7 @@ from charkh.cli.output import (
     write_pairs,
     write_table,
 )
+from charkh.cli.sync import sync
 from charkh.core.errors import Conflict, Corrupt, Invalid, Unavailable
 from charkh.workspace.settings import FILE, find_workspace
 
@@ -34,7 +35,7 @@ OpenInference = Annotated[
 def install(app: typer.Typer) -> None:
     """Put the verbs on the command line."""
     app.callback()(_choose_workspace)
-    for verb in (init, up, serve, doctor, fsck, gc, trace):
+    for verb in (init, up, serve, doctor, sync, fsck, gc, trace):
         app.command(verb.__name__)(verb)
 
 

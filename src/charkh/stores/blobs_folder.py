@@ -31,10 +31,16 @@ class FolderBlobs:
 
     On a file system without hard links an object is renamed into place instead, and of two concurrent
     puts to one key the later wins.
+
+    Args:
+        folder: where the objects are.
+        shared: files and folders get the permissions of `folder` itself, so that a group that may write there can
+            read what each of its members wrote; else they are the owner's alone.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, shared: bool = False) -> None:
         self._folder = folder
+        self._shared = shared
         self._root = str(folder)
         self._known_folders: set[str] = set()
         self._lock = threading.Lock()
@@ -80,6 +86,8 @@ class FolderBlobs:
             try:
                 try:
                     _write(descriptor, parts)
+                    if self._shared:
+                        os.fchmod(descriptor, self._mode() & 0o666)
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
@@ -122,10 +130,23 @@ class FolderBlobs:
         if parent in self._known_folders:
             return
         with self._lock:
+            if self._shared:
+                self._make_shared(Path(parent))
             make_folder(Path(parent))
             if parent.endswith(WRITING):
                 _remove_abandoned(parent)
             self._known_folders.add(parent)
+
+    def _make_shared(self, parent: Path) -> None:
+        """The folders below the root with the root's own permissions, whatever the process's mask."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in reversed([parent, *parent.parents]):
+            if self._folder in folder.parents and not folder.exists():
+                folder.mkdir(exist_ok=True)
+                folder.chmod(self._mode())
+
+    def _mode(self) -> int:
+        return stat.S_IMODE(self._folder.stat().st_mode)
 
     def _unavailable(self, verb: str, key: str, error: OSError) -> Unavailable:
         with self._lock:
