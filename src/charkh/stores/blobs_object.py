@@ -1,7 +1,8 @@
 """Blobs in an object store: S3, and whatever else speaks its protocol, through obstore."""
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Any, cast
 
 import obstore
 from obstore.exceptions import (
@@ -108,8 +109,12 @@ class ObjectBlobs:
         )
 
 
-def object_blobs(url: str) -> ObjectBlobs:
+def object_blobs(url: str, options: Mapping[str, str] | None = None) -> ObjectBlobs:
     """Blobs at `s3://bucket/prefix`; endpoint, region and keys come from the `AWS_*` variables.
+
+    Args:
+        url: of the bucket and prefix.
+        options: of the object store's library, such as `endpoint`; they win over the variables.
 
     Raises:
         Invalid: the URL names no bucket, or a store that charkh does not speak.
@@ -121,7 +126,9 @@ def object_blobs(url: str) -> ObjectBlobs:
             hint="Write s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
         )
     try:
-        store = S3Store.from_url(url) if url.startswith("s3://") else from_url(url)
+        store = (
+            S3Store.from_url(url, config=cast(Any, dict(options or {}))) if url.startswith("s3://") else from_url(url)
+        )
     except (BaseError, ValueError) as error:
         raise Invalid(
             f"cannot open {url}: {_first_line(error)}",
