@@ -31,6 +31,7 @@ from charkh.core.ids import new_id
 
 NOUNS: dict[str, str] = {
     "dataset": "Named, versioned files and tables.",
+    "source": "Where data is collected from, and what each fetch brought.",
     "recipe": "Ordered, replayable cleaning steps.",
     "check": "What a dataset must satisfy; failing rows go to quarantine.",
     "run": "Recorded executions: params, metrics, artifacts, provenance.",

@@ -6,7 +6,6 @@ stands in the file, and none enters the store.
 
 import re
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -19,6 +18,7 @@ Values = dict[str, str | tuple[str | int, ...]]
 
 VARIABLE = "env:"
 _CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}|blake3:[0-9a-f]{64}|md5:[0-9a-f]{32})")
+_ADDRESS = re.compile(r"https?://(?P<host>[^/?#]+)[^?#]*(?:\?(?P<query>[^#]*))?", re.IGNORECASE)
 _SCRIPT = re.compile(r".+\.py:[A-Za-z_]\w*")
 
 
@@ -199,12 +199,12 @@ def check_source(name: str, settings: AnySource) -> None:
 
 
 def _check_http(name: str, settings: HttpSource) -> None:
-    address = urlsplit(settings.url)
-    if address.scheme not in {"http", "https"} or not address.hostname:
+    address = _ADDRESS.match(settings.url)
+    if address is None:
         raise _wrong(name, "url is no http:// or https:// address", "Write https://host/path.")
-    if address.username or address.password:
+    if "@" in address["host"]:
         raise _secret(name, "url", 'headers = {Authorization = "env:NAME"}')
-    if any(is_secret_name(key) and value for key, value in parse_qsl(address.query)):
+    if any(is_secret_name(each.partition("=")[0]) for each in (address["query"] or "").split("&") if "=" in each):
         raise _secret(name, "url", 'params = {api_key = "env:NAME"}')
     _refuse_secrets(name, "headers", {key: value for key, value in settings.headers.items() if _is_credential(key)})
     _refuse_secrets(name, "params", settings.params)

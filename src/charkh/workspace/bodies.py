@@ -22,6 +22,7 @@ from charkh.monitors import monitor
 from charkh.pipelines import execution
 from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
 from charkh.runs import run
+from charkh.sources import source
 from charkh.studies import study
 
 BODIES: Mapping[str, type[msgspec.Struct]] = {
@@ -40,6 +41,8 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     run.ENDED_KIND: run.RunEnded,
     run.SEALED_KIND: run.RunSealed,
     run.DELETED_KIND: run.RunDeleted,
+    source.FETCHED_KIND: source.Fetched,
+    source.CHECKED_KIND: source.Checked,
     RECORDED_KIND: RecipeRecorded,
     RAN_KIND: CheckRan,
     execution.STEP_DONE_KIND: execution.StepDone,

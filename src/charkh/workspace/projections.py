@@ -15,12 +15,14 @@ from charkh.pipelines.index import PROJECTION as PIPELINES
 from charkh.ports.projections import Projection
 from charkh.recipes.index import PROJECTION as RECIPES
 from charkh.runs.index import PROJECTION as RUNS
+from charkh.sources.index import PROJECTION as SOURCES
 from charkh.studies.index import PROJECTION as STUDIES
 
 PROJECTIONS: tuple[Projection, ...] = (
     LINEAGE,
     ASSETS,
     DATASETS,
+    SOURCES,
     FORGETTING,
     RUNS,
     RECIPES,

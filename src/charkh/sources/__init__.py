@@ -1,0 +1,1 @@
+"""Where data is collected from, and what each fetch brought."""

@@ -1,0 +1,78 @@
+"""Where a fetch goes on: what the source had said when the newest version that is really there was made."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from charkh.core.refs import VersionRef
+from charkh.core.source_settings import Mode
+from charkh.datasets.dataset import DatasetVersion
+from charkh.datasets.index import DatasetById, DatasetByRef, NewestVersion
+from charkh.ports.store import Store
+from charkh.sources.index import Fetches, StateFor
+from charkh.sources.source import State, Told, decode_state
+
+
+class Start(NamedTuple):
+    """Where a fetch begins.
+
+    Attributes:
+        parent: the newest live version of the dataset, or None.
+        state: what the source had said about it; nothing at all where it is new.
+        told: where that state stands, or None.
+        since: id of the newest fetch of the source, or empty.
+    """
+
+    parent: DatasetVersion | None
+    state: State
+    told: Told | None
+    since: str
+
+
+def start(store: Store, source: str, dataset: str, mode: Mode, *, full: bool) -> Start:
+    """Where the next fetch of a source begins.
+
+    The state follows the data: that of the newest live version, or of the nearest version that it was made from and
+    that the source was fetched for. So a deleted version is fetched again, and what a colleague brought is not.
+
+    Args:
+        store: where the versions are.
+        source: name of the source.
+        dataset: name of the dataset.
+        mode: how the fetch adds.
+        full: begin as if nothing had ever come.
+
+    Raises:
+        Conflict: it would append, and the newest version was made twice apart.
+        NotFound: the state's bytes are not here.
+    """
+    ref = VersionRef(dataset)
+    query = DatasetByRef(ref=ref) if mode == "append" and not full else NewestVersion(name=dataset)
+    parent = store.queries.ask(query)
+    newest = next(iter(store.queries.ask(Fetches(source=source, limit=1))), None)
+    since = newest.id if newest else ""
+    told = None if full else _told(store, source, parent)
+    if told is None:
+        return Start(parent, State(), None, since)
+    state = decode_state(b"".join(store.vault.read(told.state)))
+    if mode == "mirror" and parent is not None:
+        state = _still_there(store, state, parent)
+    return Start(parent, state, told, since)
+
+
+def _told(store: Store, source: str, version: DatasetVersion | None) -> Told | None:
+    seen: set[str] = set()
+    while version is not None and version.id not in seen:
+        told = store.queries.ask(StateFor(source=source, version=version.id))
+        if told is not None:
+            return told
+        seen.add(version.id)
+        version = store.queries.ask(DatasetById(version=version.made.parent)) if version.made.parent else None
+    return None
+
+
+def _still_there(store: Store, state: State, parent: DatasetVersion) -> State:
+    """The state without the things whose files somebody changed or removed in the dataset: they are taken again."""
+    there = {entry.path: entry.file.digest for entry in store.vault.entries(parent.made.tree.root)}
+    items = {key: item for key, item in state.items.items() if there.get(item.path) == item.stored}
+    return msgspec.structs.replace(state, items=items)
