@@ -124,3 +124,25 @@ def test_a_script_reads_what_was_added(charkh: Any) -> None:
     months(charkh)
     printed = charkh.python("import charkh; print(charkh.dataset('flights@2').frame['id'].sum())")
     assert printed.strip() == "15"
+
+
+def test_which_addition_brought_a_row(charkh: Any) -> None:
+    months(charkh)
+    charkh.write("data/2013-01.csv", JANUARY + "6,3,SFO\n")
+    charkh("dataset", "add", "flights", "data", "-m", "a late row")
+    batches = charkh.json("dataset", "log", "flights", "--batches")
+    assert [(each["ref"], each["rows"]) for each in batches] == [("flights@3", 1), ("flights@2", 2), ("flights@1", 3)]
+    assert "flights@3\t1\t1" in charkh("dataset", "log", "flights", "--batches")
+    marked = charkh("dataset", "rows", "flights", "--with-batch", "--columns", "id").splitlines()
+    assert marked[0] == "id\t_batch"
+    assert marked[4] == "6\tflights@3"
+    assert charkh.json("dataset", "rows", "flights", "--batch", "3") == [{"id": "6", "day": "3", "origin": "SFO"}]
+    charkh("dataset", "rows", "flights", "--where", "origin == 'JFK'", "--columns", "id,_batch", "-o", "jfk.csv")
+    assert (charkh.folder / "jfk.csv").read_text() == "id,_batch\n1,flights@1\n4,flights@2\n"
+    (row,) = charkh.json("dataset", "blame", "flights", "--where", "id == 6")
+    assert (row["row"], row["file"], row["row_of_file"], row["message"]) == (4, "2013-01.csv", 4, "a late row")
+    assert "flights@3" in charkh("dataset", "blame", "flights", "--where", "id == 6")
+    shown = charkh.json("dataset", "show", "flights", "--batch", batches[1]["version"]["made"]["batch"]["id"])
+    assert shown["files"] == [{"path": "2013-02.csv", "first": 1, "last": 2}]
+    assert "flights@1" in charkh.fails(13, "dataset", "rows", "flights", "--batch", "9")
+    assert "no column 'nothing'" in charkh.fails(2, "dataset", "rows", "flights", "--where", "nothing > 1")

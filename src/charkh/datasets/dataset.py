@@ -81,6 +81,7 @@ class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
         batch: what this version added.
         sources: where the batch came from: file names and addresses, without credentials.
         made_by: id of the run that made it, or empty.
+        merged: ids of further versions that it was made from: `parent` and these were merged.
     """
 
     name: str
@@ -98,6 +99,12 @@ class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
     appended: bool = False
     sources: tuple[str, ...] = ()
     made_by: str = ""
+    merged: tuple[str, ...] = ()
+
+    @property
+    def all_parents(self) -> tuple[str, ...]:
+        """Ids of the versions that it was made from: the one before, and those merged with it."""
+        return tuple(dict.fromkeys((*((self.parent,) if self.parent else ()), *self.merged)))
 
 
 class VersionMadeAgain(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,7 +40,13 @@ def scan_table(
     if files is not None and not files:
         first = next(iter(store.vault.entries(version.made.tree.root)))
         return scan_table(store, version, files=[first.path], cache=cache).limit(0)
-    wanted = chosen_entries(store, version, files)
+    return scan_entries(store, version, chosen_entries(store, version, files), cache)
+
+
+def scan_entries(
+    store: Store, version: DatasetVersion, wanted: Sequence[TreeEntry], cache: Cache | None
+) -> pl.LazyFrame:
+    """The rows of these files of a table, at least one, as in `scan_table`."""
     frames = [scan_entry(store, version, entry, cache) for entry in wanted]
     names = _column_order(version, frames[0])
     # A table that is too wide for its event has columns whose type the files say.

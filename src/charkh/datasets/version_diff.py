@@ -109,8 +109,11 @@ def _sides(store: Store, old: DatasetVersion, new: DatasetVersion, cache: Cache 
     gone = [*((each.path, each.old) for each in changed), *((each.path, each.file) for each in files.removed)]
     come = [*((each.path, each.new) for each in changed), *((each.path, each.file) for each in files.added)]
     before = [scan_table(store, old, files=[path for path, _ in gone], cache=cache)] if gone else []
-    after = [scan_table(store, new, files=[path for path, _ in come], cache=cache)] if come else []
-    after += [tail for _, tail in grown]
+    after = [scan_table(store, new, files=[path for path, _ in come], cache=cache)] if come and not grown else []
+    if grown:
+        parts = {each.path: tail for each, tail in grown}
+        parts |= {path: scan_table(store, new, files=[path], cache=cache) for path, _ in come}
+        after = [parts[path] for path in sorted(parts)]
     left = sum(_size_in_memory(path, file.size) for path, file in [*gone, *come])
     left += sum(_size_in_memory(each.path, each.new.size - each.old.size) for each, _ in grown)
     return _Sides(
