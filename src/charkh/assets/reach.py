@@ -80,7 +80,7 @@ def _below(vault: PackVault, node: Node, erased: Mapping[bytes, bytes], found: R
     for entry in node.entries:
         file = vault.shown(entry.file, erased)
         yield Named(bytes.fromhex(file.held), bool(file.root))
-        if file.root != entry.file.root:
+        if file.root != entry.file.root and bytes.fromhex(entry.file.root) not in erased:
             found.live.update(_list_nodes(vault, bytes.fromhex(entry.file.root)))
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from charkh.assets.cutting import ONE_CHUNK
 from charkh.assets.erase import Range, cut_out
+from charkh.assets.erasures import replacement
 from charkh.assets.index import ERASED_KIND, Erased
-from charkh.assets.nodes import LIST_ITEM, ListLeaf, Named, Node, TreeLeaf, children_of
+from charkh.assets.nodes import LIST_ITEM, ListLeaf, Node, TreeLeaf, children_of
 from charkh.assets.pack import NODE
 from charkh.assets.vault import PackVault
 from charkh.core.digests import parse_digest
@@ -38,39 +39,32 @@ class Change(NamedTuple):
     ranges: tuple[Range, ...] | None = None
 
 
-class Staying(NamedTuple):
-    """What is held and is not replaced.
-
-    Attributes:
-        roots: every held digest.
-        gone: chunk lists among them, and below them, of contents that are shown no more.
-    """
-
-    roots: Iterable[str]
-    gone: Set[str] = frozenset()
-
-
-def replace(vault: PackVault, changes: Sequence[Change], staying: Staying, reason: str) -> list[Draft]:
+def replace(
+    vault: PackVault, changes: Sequence[Change], roots: Iterable[str], reason: str, strays: Iterable[bytes] = ()
+) -> list[Draft]:
     """The facts that replace these contents; they are to be recorded together, durably.
 
     Args:
         vault: where the contents are.
         changes: at most one for each content.
-        staying: what is held besides.
+        roots: every held digest; what is below one stays, unless it is of a content that is replaced.
         reason: why, bounded, without what is erased.
+        strays: chunks that have something of what is erased; they leave unless something that stays is made of them.
 
     Raises:
         NotFound, Corrupt: a content is not here whole.
     """
-    erasing: dict[bytes, list[Range] | None] = {}
+    erasing: dict[bytes, list[Range] | None] = dict.fromkeys(strays)
     for change in changes:
         _add_chunks(vault, change, erasing)
-    leaving = {change.file.digest for change in changes}
-    gone = {*staying.gone, *(change.file.root for change in changes if change.file.root)}
-    kept = chunks_in_use(vault, staying.roots, erasing.keys(), leaving, gone)
+    lists = {change.file.root: change.instead.held for change in changes if change.file.root}
+    leaving = {digest for change in changes for digest in (change.file.digest, change.file.held)}
+    wanted = {*erasing, *map(bytes.fromhex, lists)}
+    kept = chunks_in_use(vault, roots, wanted, leaving)
     for change in changes:
-        kept |= erasing.keys() & {bytes.fromhex(digest) for digest, _length in vault.chunks(change.instead)}
+        kept |= wanted & {bytes.fromhex(digest) for digest, _length in vault.chunks(change.instead)}
     whole = {change.file.digest: "" if change.instead.root else change.instead.digest for change in changes}
+    lists = {root: instead for root, instead in lists.items() if bytes.fromhex(root) not in kept}
     chunks = {
         digest.hex(): _without(vault, digest, ranges)
         for digest, ranges in erasing.items()
@@ -80,32 +74,30 @@ def replace(vault: PackVault, changes: Sequence[Change], staying: Staying, reaso
     contents = {change.file.digest: change.instead for change in changes}
     return [
         _draft(some, {digest: contents[digest] for digest in some if digest in contents}, reason)
-        for some in _portions({**whole, **chunks})
+        for some in _portions({**whole, **lists, **chunks})
     ]
 
 
-def chunks_in_use(
-    vault: PackVault, roots: Iterable[str], wanted: Set[bytes], leaving: Set[str], gone: Set[str]
-) -> set[bytes]:
-    """Which of the wanted chunks a content is made of that is below the roots and does not leave.
+def chunks_in_use(vault: PackVault, roots: Iterable[str], wanted: Set[bytes], leaving: Set[str]) -> set[bytes]:
+    """Which of the wanted chunks and nodes stand below the roots, in a content that does not leave.
 
     Args:
         vault: where they are.
         roots: held digests; what is missing below them is passed over.
-        wanted: digests of chunks.
-        leaving: digests of whole contents that do not count.
-        gone: roots of chunk lists that do not count.
+        wanted: digests of chunks and nodes.
+        leaving: digests and roots of whole contents that do not count.
     """
     used: set[bytes] = set()
-    seen = {bytes.fromhex(digest) for digest in gone}
-    waiting = [Named(bytes.fromhex(parse_digest(root)), True) for root in roots if root not in leaving]
+    seen: set[bytes] = set()
+    erased = vault.erased.now()
+    held = [replacement(bytes.fromhex(parse_digest(root)), erased) for root in roots if root not in leaving]
+    waiting = [digest for digest in held if digest and digest.hex() not in leaving]
     while waiting:
-        some = list(dict.fromkeys(named.digest for named in waiting[-_WALKED_AT_ONCE:]))
+        some = set(waiting[-_WALKED_AT_ONCE:]) - seen
         del waiting[-_WALKED_AT_ONCE:]
-        used.update(wanted & set(some))
-        places = vault.shelf.locate([digest for digest in some if digest not in seen])
-        seen.update(some)
-        for digest, place in places.items():
+        used |= wanted & some
+        seen |= some
+        for digest, place in vault.shelf.locate(list(some)).items():
             if place.kind != NODE:
                 continue
             try:
@@ -115,15 +107,15 @@ def chunks_in_use(
             if isinstance(node, ListLeaf):
                 used.update(wanted & {chunk for chunk, _length in LIST_ITEM.iter_unpack(node.chunks)})
             else:
-                waiting += [named for named in _below(vault, node, leaving) if named.digest not in seen]
+                waiting += _below(vault, node, leaving)
     return used
 
 
-def _below(vault: PackVault, node: Node, leaving: Set[str]) -> list[Named]:
+def _below(vault: PackVault, node: Node, leaving: Set[str]) -> list[bytes]:
     if not isinstance(node, TreeLeaf):
-        return list(children_of(node))
+        return [named.digest for named in children_of(node)]
     files = [vault.erased.current(entry.file) for entry in node.entries]
-    return [Named(bytes.fromhex(file.held), bool(file.root)) for file in files if file.digest not in leaving]
+    return [bytes.fromhex(file.held) for file in files if file.digest not in leaving]
 
 
 def _add_chunks(vault: PackVault, change: Change, erasing: dict[bytes, list[Range] | None]) -> None:

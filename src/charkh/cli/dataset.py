@@ -10,6 +10,7 @@ import typer
 
 from charkh.cli.dataset_arguments import Ref
 from charkh.cli.dataset_diff import diff
+from charkh.cli.dataset_forget import forget
 from charkh.cli.dataset_rows import blame, rows, write_batch, write_batches
 from charkh.cli.dataset_status import status
 from charkh.cli.exact import require_version
@@ -276,3 +277,4 @@ app.command("diff")(diff)
 app.command("status")(status)
 app.command("rows")(rows)
 app.command("blame")(blame)
+app.command("forget")(forget)
