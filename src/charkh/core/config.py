@@ -124,13 +124,16 @@ class RemoteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[remote.NAME]`: another place to exchange facts and bytes with.
 
     Attributes:
-        url: a folder, a file that ends in `.bundle`, `s3://bucket/prefix`, `gs://…` or `az://…`; without credentials.
+        url: a folder, a file that ends in `.bundle`, `s3://bucket/prefix`, `gs://…`, `az://…`, `ssh://host/folder`, or
+            the address of a `charkh up`; without credentials.
         key: the file of the key with which everything there is encrypted, relative to the workspace, or `env:NAME`.
+        token: the file of the token that a `charkh up` asks for, or `env:NAME`; `CHARKH_TOKEN` by default.
         default: `charkh sync` without a name means this one.
     """
 
     url: str
     key: str = ""
+    token: str = ""
     default: bool = False
 
 

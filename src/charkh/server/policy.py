@@ -31,6 +31,8 @@ class Policy(Enum):
     """The token."""
     WRITE = "write"
     """The token, and JSON where there is a body; for a browser's cookie also a request from the server's own page."""
+    EXCHANGE = "exchange"
+    """The token as a bearer, with a body of any kind: another charkh, never a browser."""
 
 
 def require_policies(app: Litestar) -> None:
@@ -74,6 +76,8 @@ class Doorkeeper:
         if policy is Policy.OPEN:
             return
         if not self.knows_bearer(connection.headers.get("authorization", "")):
+            if policy is Policy.EXCHANGE:
+                raise _not_authorized()
             self._ask_browser(connection, policy)
         if policy is Policy.WRITE and not _is_json(connection):
             raise HTTPException("a body must be application/json", status_code=415)
@@ -102,12 +106,16 @@ class Doorkeeper:
 
     def _ask_browser(self, connection: ASGIConnection[Any, Any, Any, Any], policy: object) -> None:
         if not self.knows_session(connection):
-            raise NotAuthorizedException(
-                "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`",
-                headers={"WWW-Authenticate": 'Bearer realm="charkh"'},
-            )
+            raise _not_authorized()
         if policy is Policy.WRITE and connection.headers.get("sec-fetch-site", "") != "same-origin":
             raise PermissionDeniedException("only a page of this server may do this")
+
+
+def _not_authorized() -> NotAuthorizedException:
+    return NotAuthorizedException(
+        "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`",
+        headers={"WWW-Authenticate": 'Bearer realm="charkh"'},
+    )
 
 
 def host_names(host: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from charkh.server.handlers import (
     datasets,
     endpoints,
     evaluations,
+    exchange,
     lineage,
     loops,
     models,
@@ -34,4 +35,5 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     *monitors.HANDLERS,
     *loops.HANDLERS,
     *lineage.HANDLERS,
+    *exchange.HANDLERS,
 )

@@ -33,6 +33,7 @@ REMOTES = "remotes"
 BUNDLE = ".bundle"
 SERVER = "server"
 SERVER_VARIABLE = "CHARKH_URL"
+BEARER_VARIABLE = "CHARKH_TOKEN"
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+\-]*)://")
 
 
@@ -42,6 +43,7 @@ class Place(NamedTuple):
     Attributes:
         name: of the remote.
         address: as the settings or the user gave it.
+        token: what a server asks for: the name of a file, or `env:NAME`; empty for `CHARKH_TOKEN`.
         folder: where this machine remembers things about it.
         base: the workspace's folder, to which paths are relative.
         seen: it was reached before, so it is not to be made anew.
@@ -49,6 +51,7 @@ class Place(NamedTuple):
 
     name: str
     address: str
+    token: str
     folder: Path
     base: Path
     seen: bool
@@ -125,7 +128,7 @@ def open_remote(workspace: Workspace, wanted: str = "") -> Remote:
     folder = remote_folder(workspace, name)
     with RemoteRecord(folder / RECORD_FILE) as record:
         seen = record.identity if folder.is_dir() else ""
-        place = Place(name, settings.url, folder, workspace.folder, bool(seen))
+        place = Place(name, settings.url, settings.token, folder, workspace.folder, bool(seen))
         opened = _builder(settings.url)(place)
         if isinstance(opened, Remote):
             if settings.key:
@@ -269,11 +272,58 @@ def _bucket(place: Place) -> Blobs:
     return object_blobs(place.address)
 
 
+def _ssh(place: Place) -> Blobs:
+    # Imported here: it needs an extra, and takes as long to load as the rest of a command.
+    try:
+        from charkh.stores.blobs_ssh import SshBlobs, parse_ssh_address
+    except ImportError as error:
+        raise Unavailable(
+            f"{place.address} is reached by a library that is not installed",
+            code="remote.no_ssh",
+            hint="Install it: pip install 'charkh[ssh]'.",
+        ) from error
+    return SshBlobs(parse_ssh_address(place.address))
+
+
+def _server(place: Place) -> Remote:
+    # Imported here: only a remote that is a server needs an HTTP client.
+    from charkh.stores.blobs_http import HttpBlobs
+    from charkh.stores.exchange_http import HttpExchange
+    from charkh.stores.http_connection import HttpConnection
+
+    connection = HttpConnection(place.address, _token(place))
+    return Remote(place.name, place.address, HttpBlobs(connection), HttpExchange(connection))
+
+
+def _token(place: Place) -> str:
+    if not place.token or place.token.startswith("env:"):
+        variable = place.token.removeprefix("env:") or BEARER_VARIABLE
+        if token := os.environ.get(variable):
+            return token
+        raise Unavailable(
+            f"{place.address} asks for a token, and {variable} is not set",
+            code="remote.no_token",
+            hint=f'Export {variable}, or say in [remote.{place.name}] which file has it: token = "path".',
+        )
+    path = (place.base / Path(place.token).expanduser()).resolve()
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Unavailable(
+            f"the token of {place.address} cannot be read from {path}: {error.strerror}",
+            code="remote.no_token",
+            hint="Look at the path; `charkh up` keeps its token in .charkh/token.",
+        ) from error
+
+
 SCHEMES: dict[str, Builder] = {
     "": _folder,
     "file": _folder,
     "s3": _bucket,
     "gs": _bucket,
     "az": _bucket,
+    "ssh": _ssh,
+    "http": _server,
+    "https": _server,
 }
 """By the scheme of an address, what opens it."""

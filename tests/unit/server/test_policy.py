@@ -41,8 +41,12 @@ def listed(workspace: Workspace, doorkeeper: Doorkeeper) -> list[tuple[str, str,
 def test_what_changes_something_is_a_write_and_the_rest_is_none(listed: list[tuple[str, str, Policy]]) -> None:
     assert len(listed) > 30
     assert {path for _, path, policy in listed if policy is Policy.OPEN} == OPEN
-    assert {method for method, _, policy in listed if policy is Policy.WRITE} == {"POST"}
-    assert all(policy is Policy.WRITE for method, _, policy in listed if method != "GET")
+    changing = {Policy.WRITE, Policy.EXCHANGE}
+    assert {method for method, _, policy in listed if policy in changing} == {"POST"}
+    assert all(policy in changing for method, _, policy in listed if method != "GET")
+    assert {path for _, path, policy in listed if policy is Policy.EXCHANGE} == {
+        f"/api/exchange/{name}" for name in ("object", "delete", "parts", "facts")
+    }
     assert any(path == "/api/schema/openapi.json" for _, path, _ in listed)
 
 
@@ -70,7 +74,8 @@ def test_a_browser_comes_in_by_its_cookie(
             headers = {**cookie, **({"Sec-Fetch-Site": site} if site else {})}
             status = ask(method, path, headers=headers).status_code
             refused = policy is Policy.WRITE and site != "same-origin"
-            assert status in ({403} if refused else known(path)), f"{method} {path} from {site}: {status}"
+            expected = {401} if policy is Policy.EXCHANGE else {403} if refused else known(path)
+            assert status in expected, f"{method} {path} from {site}: {status}"
 
 
 def test_no_other_cookie_comes_in(ask: Ask, doorkeeper: Doorkeeper) -> None:
