@@ -1,4 +1,4 @@
-"""`charkh run`: list, search, show, log, compare, tag, artifact and delete."""
+"""`charkh run`: list, search, show, log, compare, tag, artifact, replay and delete."""
 
 import math
 import sys
@@ -20,6 +20,7 @@ from charkh.cli.output import (
     write_pairs,
     write_table,
 )
+from charkh.cli.run_replay import replay
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.files import FileRef
 from charkh.ports.store import Store
@@ -373,3 +374,6 @@ def _duration(run: Run) -> str:
     if hours:
         return f"{hours}h {minutes:02d}m"
     return f"{minutes}m {rest:02d}s" if minutes else f"{seconds:.1f}s"
+
+
+app.command("replay")(replay)

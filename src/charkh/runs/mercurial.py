@@ -5,7 +5,7 @@ from pathlib import Path
 
 from charkh.core.errors import Conflict, NotFound, Unavailable
 from charkh.runs.patch import as_git_patch, patch_of
-from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, text_of, work
+from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, is_store, text_of, work
 
 _QUIET = ("--noninteractive", "--config", "ui.paginate=no", "--config", "ui.merge=internal:fail")
 _NULL = "0" * 40
@@ -27,9 +27,11 @@ class Mercurial:
         root = Path(os.fsdecode(top.output).rstrip("\n"))
         commit, branch, bookmark, *_ = [*text_of(_hg(root, "log", "-r", "p1()", "-T", _ABOUT)).split("\n"), "", "", ""]
         status = _hg(root, "status", "-0")
-        dirty = bool(status.output) if status.code == 0 else None
+        entries = [os.fsdecode(entry) for entry in status.output.split(b"\0") if entry]
+        entries = [entry for entry in entries if not is_store(entry[2:])]
+        dirty = bool(entries) if status.code == 0 else None
         changed = _hg(root, "diff", "--git") if dirty else None
-        names = [os.fsdecode(entry[2:]) for entry in status.output.split(b"\0") if entry.startswith(b"? ")]
+        names = [entry[2:] for entry in entries if entry.startswith("? ")]
         patch = patch_of(root, changed.output if changed.code == 0 else None, names, as_git_patch) if changed else None
         return CodeState(
             system=self.name,

@@ -13,7 +13,7 @@ from charkh.core.errors import Conflict, NotFound, Unavailable
 from charkh.core.redact import redact
 from charkh.runs.patch import added_lines, patch_of
 from charkh.runs.run import MAX_TEXT
-from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, work
+from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, is_store, work
 
 _LOCALE = {"LC_ALL": "C.UTF-8"}
 """Subversion writes no name that the locale cannot say."""
@@ -41,7 +41,7 @@ class Subversion:
         oldest, newest, flags = _revisions(root)
         status = _svn(root, "status", "--xml")
         states = _states(status.output) if status.code == 0 else {}
-        changed = {path for path, state in states.items() if state not in _CLEAN}
+        changed = {path for path, state in states.items() if state not in _CLEAN and not is_store(path)}
         # At several revisions, files are older than the commit that is named; that is a difference, too.
         mixed = bool(oldest) or "S" in flags
         state = CodeState(
@@ -99,7 +99,7 @@ def _with_differences(state: CodeState, root: Path, states: dict[str, str], *, m
     if not exact and against:
         # The server is asked for other revisions than those at hand; without it, the patch is of those at hand.
         changed = _svn(root, "diff", "--internal-diff", "--ignore-properties")
-    names = [path for path, known in states.items() if known == "unversioned"]
+    names = [path for path, known in states.items() if known == "unversioned" and not is_store(path)]
     files = [name for each in names for name in _files_below(root, each)]
     patch = patch_of(root, changed.output if changed.code == 0 else None, files, _as_patch)
     return CodeState(
@@ -131,7 +131,7 @@ def _files_below(root: Path, name: str) -> list[str]:
     return sorted(
         each.relative_to(root).as_posix()
         for each in path.rglob("*")
-        if each.is_file() and not any(part in {".charkh", ".git", ".hg", ".svn"} for part in each.parts)
+        if each.is_file() and not {".charkh", ".git", ".hg", ".svn"} & {*each.relative_to(root).parts}
     )
 
 

@@ -149,3 +149,8 @@ def text_of(answer: Answer) -> str:
 def inside(folder: Path, root: Path) -> str:
     """`folder` relative to `root`."""
     return os.path.relpath(folder.resolve(), root.resolve())[:MAX_TEXT]
+
+
+def is_store(name: str) -> bool:
+    """Whether a path lies in a store of charkh, which ignores itself under Git alone."""
+    return ".charkh" in name.split("/")

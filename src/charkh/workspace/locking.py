@@ -1,5 +1,6 @@
 """`charkh.lock` of a workspace: read, written, added to, brought up to date, and asked by code what a name means."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from charkh.workspace.resolving import resolve
 from charkh.workspace.workspace import Workspace
 
 FILE = "charkh.lock"
+LOCK_VARIABLE = "CHARKH_LOCK"
+"""Names a lock that stands in the place of the workspace's own, such as that of a replay."""
 
 
 class Change(NamedTuple):
@@ -41,6 +44,10 @@ def read_lock(folder: Path) -> Lock:
         Invalid: it is no lock.
     """
     path = folder / FILE
+    return _read(path)
+
+
+def _read(path: Path) -> Lock:
     try:
         return parse_lock(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
@@ -139,7 +146,9 @@ def locked_ref(workspace: Workspace, kind: str, ref: str) -> str:
     """
     if "@" in ref or ":" in ref or ID_PATTERN.fullmatch(ref):
         return ref
-    pin = read_lock(workspace.folder).pin_of(kind, parse_version_ref(ref).name)
+    chosen = os.environ.get(LOCK_VARIABLE)
+    lock = _read(Path(chosen)) if chosen else read_lock(workspace.folder)
+    pin = lock.pin_of(kind, parse_version_ref(ref).name)
     if pin is None:
         return ref
     if known_version(workspace.store, pin) is None:
@@ -208,8 +217,29 @@ def _pin_of_subject(store: Store, subject: str, follows: str = "") -> Pin | None
 def _pins_of_run(store: Store, run: str) -> list[Pin]:
     """What a run was made from."""
     edges = store.queries.ask(EdgesFrom(subject=f"run:{run}"))
-    found = [_pin_of_subject(store, edge.target) for edge in edges]
-    return _one_each([pin for pin in found if pin is not None], f"run:{run}")
+    pins, several = pins_of_subjects(store, [edge.target for edge in edges])
+    if several:
+        raise Invalid(
+            f"run:{run} used several versions of {several[0]}, and a lock pins one of a name",
+            code="lock.two_versions",
+            hint=f"Pin the one that the code names without a number: charkh lock add {several[0]}@…",
+        )
+    return list(pins)
+
+
+def pins_of_subjects(store: Store, subjects: Sequence[str]) -> tuple[tuple[Pin, ...], tuple[str, ...]]:
+    """The pins of the datasets and models among some subjects, and the names that have several versions there.
+
+    Raises:
+        NotFound: a version has been deleted.
+    """
+    by_key: dict[tuple[str, str, int], set[Pin]] = {}
+    for subject in subjects:
+        pin = _pin_of_subject(store, subject)
+        if pin is not None:
+            by_key.setdefault(pin.key, set()).add(pin)
+    alone = tuple(min(pins) for pins in by_key.values() if len(pins) == 1)
+    return alone, tuple(sorted(key[1] for key, pins in by_key.items() if len(pins) > 1))
 
 
 def _pins_of_pipeline(store: Store, name: str) -> list[Pin]:
@@ -240,19 +270,6 @@ def _pins_of_pipeline(store: Store, name: str) -> list[Pin]:
                 )
             )
     return [*_pins_of_run(store, newest.run), *steps]
-
-
-def _one_each(pins: Sequence[Pin], what: str) -> list[Pin]:
-    by_key: dict[tuple[str, str, int], Pin] = {}
-    for pin in pins:
-        other = by_key.setdefault(pin.key, pin)
-        if other.id != pin.id:
-            raise Invalid(
-                f"{what} used {other.ref} and {pin.ref}, and a lock pins one version of a name",
-                code="lock.two_versions",
-                hint=f"Pin the one that the code names without a number: charkh lock add {other.ref}",
-            )
-    return list(by_key.values())
 
 
 def _newest(store: Store, pin: Pin) -> Pin:

@@ -37,6 +37,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_clean_tree(tree: WorkingTree) -> None:
+    tree.write(".charkh/.gitignore", "*\n")
+    tree.write(".charkh/format.json", "{}\n")
     state = read_code(tree.folder / "deep")
     assert state is not None
     assert (state.system, state.commit, state.dirty) == (tree.system, tree.revision(), False)

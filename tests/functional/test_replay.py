@@ -1,0 +1,182 @@
+"""A run is run again from what is on record, and the replay says whether it came to the same."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.functional.conftest import Charkh
+from tests.unit.runs.working_trees import SYSTEMS, WorkingTree
+
+TRAIN = """\
+import sys, time
+import charkh
+
+RATE = 1
+
+with charkh.run("train", params={"rate": RATE}) as run:
+    table = charkh.dataset("flights")
+    charkh.log(total=float(table.frame["value"].sum()) * RATE)
+    run.add_artifact("report.txt", f"rate {RATE}".encode())
+    charkh.add("doubled", table.frame * 2)
+    if "--time" in sys.argv:
+        charkh.log(now=time.time())
+"""
+SECRET = "hunter2hunter2"
+
+
+class Project(WorkingTree):
+    """A working tree that is a workspace, with a script that trains."""
+
+    def __init__(self, system: str, folder: Path) -> None:
+        super().__init__(system, folder)
+        self.charkh = Charkh(folder)
+        self.charkh("init")
+        self.write("train.py", TRAIN)
+        self.commit("charkh.toml", "train.py")
+        self.add_data(1, 2)
+
+    def add_data(self, *values: int) -> None:
+        self.write("rows.csv", "value\n" + "".join(f"{value}\n" for value in values))
+        self.charkh("dataset", "add", "flights", "rows.csv")
+        (self.folder / "rows.csv").unlink()
+
+    def train(self, *arguments: str, **environment: str) -> str:
+        """Run the script; the id of its run."""
+        command = [sys.executable, "train.py", *arguments]
+        subprocess.run(command, cwd=self.folder, check=True, env={**os.environ, **environment})
+        return self.charkh.json("run", "list")[0]["started"]["run"]
+
+    def replay(self, run: str, *arguments: str | Path, expecting: int = 0, **environment: str) -> dict[str, Any]:
+        result = self.charkh.run("run", "replay", run, *arguments, "--json", **environment)
+        assert result.returncode == expecting, result.stderr
+        return json.loads(result.stdout)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project("git", tmp_path / "project")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_deterministic_run_comes_to_the_same(system: str, tmp_path: Path) -> None:
+    project = Project(system, tmp_path / "project")
+    project.write("train.py", TRAIN.replace("RATE = 1", "RATE = 3"))
+    project.write("beside.py", "# a new file\n")
+    run = project.train()
+    project.write("train.py", TRAIN.replace("RATE = 1", "RATE = 4"))
+    project.commit("train.py")
+    project.add_data(5)
+    found = project.replay(run)
+    assert found["equal"]
+    assert found["compared"] == {"input": 1, "param": 1, "metric": 1, "file": 1, "output": 1}
+    assert (found["environment"], found["notes"], found["exit_code"]) == ([], [], 0)
+    second = project.charkh.json("run", "show", found["second"])
+    assert second["run"]["metrics"] == {"total": 9.0}
+    assert (
+        second["run"]["provenance"]["commit"] == project.charkh.json("run", "show", run)["run"]["provenance"]["commit"]
+    )
+    assert ["replays", f"run:{run}"] in [each[1:] for each in second["links"]]
+    assert (project.folder / "train.py").read_text() == TRAIN.replace("RATE = 1", "RATE = 4")
+
+
+def test_what_differs_is_named_and_by_how_much(project: Project, tmp_path: Path) -> None:
+    run = project.train("--time")
+    kept = tmp_path / "kept"
+    found = project.replay(run, "--into", kept, expecting=4)
+    (only,) = found["differences"]
+    assert (only["what"], only["name"]) == ("metric", "now")
+    assert only["absolute"] == pytest.approx(only["second"] - only["first"])
+    assert 0 < only["relative"] < 1e-3
+    assert found["notes"] == []
+    assert (kept / "train.py").read_text() == TRAIN
+    assert project.replay(run, "--tolerance", "0.01")["equal"]
+    assert "is not empty" in project.charkh.fails(14, "run", "replay", run, "--into", kept)
+
+
+def test_an_environment_that_changed_is_named(project: Project, tmp_path: Path) -> None:
+    for version in ("1.0", "2.0"):
+        about = tmp_path / version / "weather_tool.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: weather-tool\nVersion: {version}\n")
+    run = project.train(PYTHONPATH=str(tmp_path / "1.0"))
+    found = project.replay(run, PYTHONPATH=str(tmp_path / "2.0"))
+    assert found["environment"] == [{"name": "weather-tool", "recorded": "1.0", "now": "2.0"}]
+    assert found["equal"], "what differs is named; what it came to is the same"
+
+
+def test_a_credential_is_asked_for_and_never_kept(project: Project) -> None:
+    run = project.train("--password", SECRET)
+    refused = project.charkh.run("run", "replay", run)
+    assert refused.returncode == 2
+    assert "lacks its credentials: --password [redacted]" in refused.stderr
+    found = project.replay(run, "--secret", "WORD", WORD=SECRET)
+    assert found["equal"]
+    assert SECRET not in json.dumps(found)
+    for path in (project.folder / ".charkh").rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes()
+
+
+def test_code_around_a_credential_is_built_again(project: Project) -> None:
+    text = f"# above\nAPI_KEY = '{SECRET}'\n# below\n" + TRAIN
+    project.write("train.py", text)
+    project.commit("train.py")
+    project.write("train.py", text.replace("# above", "# over"))
+    assert project.replay(project.train())["equal"]
+
+
+def test_a_commit_that_is_gone_is_named(project: Project, tmp_path: Path) -> None:
+    run = project.train()
+    commit = project.revision()
+    (project.folder / ".git").rename(tmp_path / "old.git")
+    assert "--repository" in project.charkh.fails(13, "run", "replay", run)
+    project("git", "init", "-q")
+    assert commit in project.charkh.fails(13, "run", "replay", run)
+    (tmp_path / "clone").mkdir()
+    (tmp_path / "old.git").rename(tmp_path / "clone/.git")
+    assert project.replay(run, "--repository", tmp_path / "clone")["equal"]
+
+
+def test_a_script_that_fails_is_different_and_one_without_a_run_says_so(project: Project) -> None:
+    project.write("train.py", TRAIN + "    import os\n    if 'BREAK' in os.environ: raise SystemExit(3)\n")
+    run = project.train()
+    found = project.replay(run, expecting=4, BREAK="1")
+    assert found["exit_code"] == 3
+    assert [each["what"] for each in found["differences"]] == ["status"]
+    project.write("train.py", "import os\nif 'BREAK' in os.environ: raise SystemExit(3)\n" + TRAIN)
+    run = project.train()
+    result = project.charkh.run("run", "replay", run, BREAK="1")
+    assert result.returncode == 3
+    assert "recorded no run" in result.stderr
+
+
+def test_a_script_without_version_control(charkh: Charkh) -> None:
+    charkh.write("rows.csv", "value\n1\n")
+    charkh("dataset", "add", "flights", "rows.csv")
+    charkh.write("train.py", TRAIN)
+    subprocess.run([sys.executable, "train.py"], cwd=charkh.folder, check=True)
+    run = charkh.json("run", "list")[0]["started"]["run"]
+    (charkh.folder / "train.py").unlink()
+    found = charkh.json("run", "replay", run)
+    assert found["equal"]
+    assert "only the main script is on record" in found["notes"][0]
+
+
+def test_a_pipeline_is_executed_again_in_spite_of_the_cache(project: Project) -> None:
+    project.write("charkh.toml", 'pipelines = "flows.py"\n')
+    project.write(
+        "flows.py",
+        "import charkh\n\n@charkh.step\ndef total(table):\n    charkh.log(total=float(table.frame['value'].sum()))\n"
+        "    return 1\n\n@charkh.pipeline\ndef flow():\n    total(charkh.dataset('flights'))\n",
+    )
+    project.commit("charkh.toml", "flows.py")
+    run = project.charkh.json("pipeline", "run", "flow")["run"]
+    found = project.replay(run)
+    assert found["equal"]
+    assert found["compared"]["metric"] == 1
+    steps = project.charkh.json("pipeline", "show", found["second"])
+    assert "executed" in json.dumps(steps)
+    assert found["notes"] == []
