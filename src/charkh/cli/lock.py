@@ -8,8 +8,6 @@ import typer
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, shown_size, write_json, write_line, write_note, write_table
 from charkh.core.errors import GateRefused
-from charkh.workspace.lock_checkout import check_out
-from charkh.workspace.lock_verify import verify as verify_lock
 from charkh.workspace.locking import FILE, Change, read_lock
 from charkh.workspace.locking import add as add_pins
 from charkh.workspace.locking import remove as remove_pins
@@ -82,17 +80,23 @@ def checkout(
         list[str] | None,
         typer.Argument(metavar="NAME[=FOLDER]…", help="Only these, into other folders than the lock says."),
     ] = None,
+    remote: Annotated[
+        str, typer.Option("--remote", help="Where to take what is not here; those of charkh.toml by default.")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace files that were changed, too.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Put the pinned datasets into the folders that the lock says.
+    """Put the pinned datasets into the folders that the lock says, from a remote where they are not here.
 
     Files of another version go; what a person made or changed stays, and is refused where it is in the way.
     """
+    # What speaks to remotes is loaded by the verbs that may have to.
+    from charkh.workspace.lock_checkout import check_out
+
     given = {name: folder for name, _, folder in (place.partition("=") for place in places or ())}
     with open_workspace() as workspace, progress("checking out", unit="bytes") as advance:
         lock = read_lock(workspace.folder)
-        done = check_out(workspace, lock, workspace.folder, places=given, force=force, progress=advance)
+        done = check_out(workspace, lock, workspace.folder, places=given, remote=remote, force=force, progress=advance)
     if json:
         write_json(done)
         return
@@ -106,10 +110,19 @@ def checkout(
 
 @app.command()
 def verify(
-    remote: Annotated[str, typer.Option("--remote", help="The bytes must be at this remote.")] = "",
+    remote: Annotated[
+        str,
+        typer.Option("--remote", help="The bytes must be at this remote; here or at one of charkh.toml by default."),
+    ] = "",
     json: AsJson = False,
 ) -> None:
-    """Prove that every pinned version is known, unchanged, and that its bytes can be had; for CI."""
+    """Prove that every pinned version is known, unchanged, and that its bytes can be had; for CI.
+
+    Exit code 4 when a pin does not hold: unknown, deleted, different, or with bytes that nobody pushed.
+    """
+    # See `checkout`.
+    from charkh.workspace.lock_verify import verify as verify_lock
+
     with open_workspace() as workspace:
         found = verify_lock(workspace, read_lock(workspace.folder), remote)
     bad = [each for each in found if each.problem]

@@ -1,4 +1,4 @@
-"""Put the datasets that a lock pins where it says."""
+"""Put the datasets that a lock pins where it says, with what a remote has where this store lacks it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ from charkh.datasets.checkout import checkout
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.prune import prune
 from charkh.ports.vault import Progress
+from charkh.workspace.lock_bytes import bring, learn
 from charkh.workspace.locking import FILE, known_version, unknown
 from charkh.workspace.workspace import Workspace
 
@@ -38,6 +39,7 @@ def check_out(
     folder: Path,
     *,
     places: Mapping[str, str] | None = None,
+    remote: str = "",
     force: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Placed, ...]:
@@ -48,16 +50,26 @@ def check_out(
         lock: what is pinned, and where.
         folder: what the paths are relative to: the workspace, or a copy of its code.
         places: folders by name of the dataset, in the place of those of the lock; only these datasets, where given.
+        remote: name or address of where to take what is lacking here; the remotes of the settings by default.
         force: replace files that a person changed, too.
         progress: called with the bytes written since the last call.
 
     Raises:
-        NotFound: a version is not known here, or its bytes are not here.
+        NotFound: a version is known neither here nor at the remote, or its bytes are at neither.
         Conflict: files in a folder were changed; nothing was written there.
         Invalid: a name is not pinned, or a path would leave the folder.
     """
     chosen = _chosen(lock, places or {})
+    learn(workspace, chosen, remote)
     versions = [(pin, _version(workspace, pin)) for pin in chosen]
+    absent = bring(workspace, [pin for pin, _ in versions], remote)
+    if absent:
+        raise NotFound(
+            f"the bytes of {', '.join(pin.ref for pin in absent)} are neither here nor at a remote",
+            code="lock.bytes_missing",
+            hint="Whoever made them runs `charkh sync`; `charkh remote list` shows where this workspace looks.",
+            facts={"pins": [pin.subject for pin in absent]},
+        )
     done: list[Placed] = []
     for pin, version in versions:
         target = folder / pin.path

@@ -163,12 +163,21 @@ def known_version(store: Store, pin: Pin) -> DatasetVersion | ModelVersion | Non
     return store.queries.ask(DatasetById(version=pin.id))
 
 
+def recorded_root(store: Store, pin: Pin) -> tuple[str, bool]:
+    """The tree that was recorded under the pin's id, empty where none was; and whether it was deleted or forgotten."""
+    if pin.kind == "step":
+        record = store.queries.ask(StepById(step=pin.id))
+        return (record.done.output.root, record.forgotten) if record is not None else ("", False)
+    version = known_version(store, pin)
+    return (version.made.tree.root, version.deleted is not None) if version is not None else ("", False)
+
+
 def unknown(pin: Pin) -> NotFound:
     """The error of a pin that nobody has told of here."""
     return NotFound(
         f"{FILE} pins {pin.kind} {pin.ref} ({pin.id}), which this store knows nothing of",
         code="lock.unknown",
-        hint="`charkh sync` brings it from a colleague's remote; if nobody has pushed it, ask who changed the lock.",
+        hint="`charkh lock checkout` brings it from the remote; if nobody has pushed it, ask who changed the lock.",
         facts={"pin": pin.subject},
     )
 
