@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charkh.core.files import FileRef
-from charkh.datasets import stat_cache
+from charkh.datasets import cache_database, stat_cache
 from charkh.datasets.stat_cache import COARSE, FINE, SECOND, Known, Learnt, StatCache, is_racy
 from charkh.datasets.walk import LocalFile, local_files
 
@@ -153,7 +153,7 @@ def test_a_cache_that_cannot_be_used_is_done_without(tmp_path: Path, monkeypatch
     cache = StatCache(tmp_path / "file/stat.sqlite")
     cache.learn([Learnt(local("/d/a"), REF)])
     assert cache.look_up([local("/d/a")]) == [None]
-    monkeypatch.setattr(stat_cache, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(cache_database, "WAIT_SECONDS", 0)
     path = tmp_path / "stat.sqlite"
     StatCache(path).learn([Learnt(local("/d/a"), REF)])
     with sqlite3.connect(path, isolation_level=None) as other:
