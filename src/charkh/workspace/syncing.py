@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from charkh.assets.shelf import PACKS, TRASH
 from charkh.assets.survey import Survey, stored_size
 from charkh.assets.transfer import move
 from charkh.assets.verify import verify as verify_packs
-from charkh.core.errors import Bug, Conflict
+from charkh.core.errors import Bug, Conflict, Corrupt, NotFound
 from charkh.lineage.index import HeldDigests, Holds
 from charkh.ports.exchange import PULL_BYTES, Part
 from charkh.ports.remote import Remote
-from charkh.stores.exchange_blobs import BlobsExchange
+from charkh.stores.blobs_encrypted import EncryptedBlobs
+from charkh.stores.exchange_blobs import FACTS, BlobsExchange
 from charkh.workspace.conflicts import SyncConflict, conflicts_in
 from charkh.workspace.incoming import Incoming
 from charkh.workspace.remote_record import FILE as RECORD_FILE
@@ -283,14 +285,29 @@ def _lacking(parts: Iterable[Part], until: Mapping[str, int]) -> Iterator[list[P
 
 def _verified(remote: Remote, sides: Sides) -> int:
     """Read back what the remote says it has, and set aside what is damaged; how much that was."""
+    damaged = _tampered(remote.blobs) if isinstance(remote.blobs, EncryptedBlobs) else 0
     report = verify_packs(sides.there, level="everything", repair=True)
-    damaged = len(report.quarantined)
+    damaged += len(report.quarantined)
     facts = remote.facts
     if isinstance(facts, BlobsExchange):
         facts.verify(repair=True)
         damaged += len(facts.problems)
     sides.record.forget()
     return damaged
+
+
+def _tampered(blobs: EncryptedBlobs) -> int:
+    """Set aside what does not open, so that the rest can be verified like any other medium; how much that was."""
+    found = 0
+    for info in [each for folder in (PACKS, TRASH, FACTS) for each in blobs.list(folder)]:
+        try:
+            blobs.get(info.key)
+        except Corrupt:
+            blobs.set_aside(info.key)
+            found += 1
+        except NotFound:
+            continue
+    return found
 
 
 def _remember(sides: Sides, survey: Survey, wish: _Wish) -> None:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import COMPONENTS
 
 from charkh.assets.erase import erase
 from charkh.assets.index import Erasures
 from charkh.assets.reach import reach
 from charkh.assets.vault import PackVault
-from charkh.core.errors import Conflict, Invalid, NotFound, Unavailable
+from charkh.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from charkh.datasets.add import add_files
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.delete import delete
@@ -36,12 +37,13 @@ from charkh.stores.exchange_blobs import FACTS, BlobsExchange
 from charkh.testing.projections import dump_tables
 from charkh.workspace import remotes, syncing
 from charkh.workspace.projections import PROJECTIONS
-from charkh.workspace.remote_settings import add_remote, forget_remote
+from charkh.workspace.remote_settings import add_remote, forget_remote, look_at, new_remote_key
+from charkh.workspace.remotes import open_remote
 from charkh.workspace.sync_status import sync_status
 from charkh.workspace.syncing import SyncReport, fetch, missing_at, only_here, sync
 from charkh.workspace.workspace import Workspace, open_workspace
 
-BIG = bytes(range(256)) * 1200
+BIG = random.Random(7).randbytes(300_000)
 """A content of several chunks."""
 
 
@@ -422,6 +424,146 @@ def test_a_remote_that_fails_again_and_again(
         assert len(workspace.store.queries.ask(DatasetVersions(name="flights"))) == 3
         assert len(workspace.store.queries.ask(DatasetVersions(name="weather"))) == 3
         assert lacking(workspace) == set()
+
+
+@pytest.fixture(params=["folder", "bundle", "encrypted folder", "encrypted bundle", "bucket", "encrypted bucket"])
+def medium(request: pytest.FixtureRequest, office: Office) -> tuple[str, str]:
+    """Address and key of a remote."""
+    kind = str(request.param)
+    key = ""
+    if kind.startswith("encrypted"):
+        key = str(office.folder / "team.key")
+        new_remote_key(Path(key))
+    if kind.endswith("bucket"):
+        if not COMPONENTS["moto"]():
+            pytest.skip("moto is not installed; run scripts/install-test-components moto")
+        return request.getfixturevalue("s3_url"), key
+    return (office.team + ".bundle" if kind.endswith("bundle") else office.team), key
+
+
+def test_every_medium(medium: tuple[str, str], ann: Workspace, bob: Workspace) -> None:
+    address, key = medium
+    for workspace in (ann, bob):
+        add_remote(workspace, "team", address, key=key)
+    made = add(ann, "flights", BIG)
+    add(bob, "weather", BIG[:5000])
+    for workspace in (ann, bob, ann):
+        report = sync(workspace, verify=True)
+        assert report.complete
+        assert report.repaired == 0
+    assert [moved(sync(each)) for each in (ann, bob)] == [(0, 0, 0, 0)] * 2
+    assert content_of(bob, find(bob.store, "flights@1")) == content_of(ann, made)
+    (entry,) = list(ann.store.vault.entries(made.made.tree.root))
+    erase(ann.store, entry.file, reason="asked to")
+    assert sync(ann).erased == 1
+    assert sync(bob).complete
+    assert content_of(bob, find(bob.store, "flights@1")) == {"a.bin": b""}
+    assert look_at(bob).facts == 3
+
+
+def test_a_tampered_encrypted_remote_is_named_and_mended(office: Office, ann: Workspace, bob: Workspace) -> None:
+    key = office.folder / "team.key"
+    new_remote_key(key)
+    for workspace in (ann, bob):
+        add_remote(workspace, "team", office.team, key=str(key))
+    made = add(ann, "flights", BIG)
+    sync(ann)
+    largest = max(
+        (each for each in Path(office.team).rglob("*") if each.is_file()), key=lambda each: each.stat().st_size
+    )
+    data = bytearray(largest.read_bytes())
+    data[1000] ^= 1
+    largest.write_bytes(bytes(data))
+    report = sync(bob)
+    assert any("changed, cut" in line for line in report.problems)
+    assert sync(ann, verify=True).repaired == 1
+    assert sync(bob).complete
+    assert content_of(bob, find(bob.store, "flights@1")) == content_of(ann, made)
+
+
+def test_an_encrypted_remote_needs_its_own_key(office: Office, ann: Workspace, bob: Workspace) -> None:
+    for name in ("team", "other"):
+        new_remote_key(office.folder / f"{name}.key")
+    add_remote(ann, "team", office.team, key=str(office.folder / "team.key"))
+    with pytest.raises(Denied) as raised:
+        add_remote(bob, "team", office.team, key=str(office.folder / "other.key"))
+    assert raised.value.code == "remote.wrong_key"
+    with pytest.raises(Invalid) as refused:
+        add_remote(bob, "team", office.team)
+    assert refused.value.code == "remote.needs_key"
+    plain = str(office.folder / "plain")
+    add_remote(bob, "plain", plain)
+    with pytest.raises(Invalid):
+        add_remote(ann, "plain", plain, key=str(office.folder / "team.key"))
+
+
+def test_which_remote_is_meant(office: Office, ann: Workspace) -> None:
+    with pytest.raises(NotFound) as none:
+        open_remote(ann)
+    assert none.value.code == "remote.none_configured"
+    add_remote(ann, "team", office.team)
+    assert open_remote(ann).name == "team"
+    assert open_remote(ann, office.team).name == "team", "an address of a remote means that remote"
+    add_remote(ann, "stick", office.team + ".bundle")
+    with pytest.raises(Conflict):
+        open_remote(ann)
+    add_remote(ann, "usual", str(office.folder / "usual"), default=True)
+    assert open_remote(ann).name == "usual"
+    with pytest.raises(NotFound) as near:
+        open_remote(ann, "tea")
+    assert "team" in near.value.hint
+    with pytest.raises(Conflict):
+        add_remote(ann, "team", office.team)
+    settings = (ann.folder / "charkh.toml").read_text()
+    assert settings.count("[remote.") == 3
+    with office.open("ann") as again:
+        assert sorted(again.settings.remote) == ["stick", "team", "usual"]
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://key:secret@bucket/team", "https://host/x?X-Amz-Signature=ab", "nonsense://host/team"]
+)
+def test_addresses_that_are_refused(ann: Workspace, address: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        add_remote(ann, "team", address)
+    assert "secret" not in raised.value.message
+    assert not (ann.folder / "charkh.toml").exists() or "remote" not in (ann.folder / "charkh.toml").read_text()
+
+
+def test_a_remote_that_is_gone_is_not_made_anew(office: Office, ann: Workspace) -> None:
+    add(ann, "flights", BIG)
+    add_remote(ann, "team", office.team)
+    sync(ann)
+    Path(office.team).rename(office.folder / "elsewhere")
+    with pytest.raises(Unavailable) as raised:
+        sync(ann)
+    assert raised.value.code == "remote.gone"
+    # An empty folder where the stick should be mounted.
+    Path(office.team).mkdir()
+    with pytest.raises(Unavailable):
+        sync(ann)
+    forget_remote(ann, "team")
+    assert sync(ann).bytes_sent > 0
+
+
+def test_another_remote_in_the_same_place_gets_everything(office: Office, ann: Workspace, bob: Workspace) -> None:
+    add(ann, "flights", BIG)
+    sync(ann, office.team)
+    Path(office.team).rename(office.folder / "first stick")
+    sync(bob, office.team)
+    report = sync(ann, office.team)
+    assert report.facts_sent == 1
+    assert report.bytes_sent > 0
+
+
+def test_a_shared_folder_is_shared(office: Office, ann: Workspace) -> None:
+    team = Path(office.team)
+    team.mkdir()
+    team.chmod(0o2770)
+    add(ann, "flights", BIG)
+    sync(ann, office.team)
+    for path in team.rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o770 if path.is_dir() else 0o660), path
 
 
 STEPS = st.lists(
