@@ -46,6 +46,7 @@ NOUNS: dict[str, str] = {
     "lineage": "What was made from what.",
     "lock": "charkh.lock: the versions that this code works with.",
     "remote": "Other places to exchange facts and bytes with.",
+    "import": "Bring in what another tool keeps.",
     "audit": "Proof that the journal was not changed.",
 }
 """Every noun and its line of help; `cli/NOUN.py` has its verbs."""
