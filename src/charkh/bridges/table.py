@@ -1,0 +1,34 @@
+"""The table of bridges: what each carries, which commands cross it, and what has to be installed."""
+
+from typing import NamedTuple
+
+
+class Bridge(NamedTuple):
+    """One bridge.
+
+    Attributes:
+        name: as it stands in commands and in `docs/bridges/NAME.md`; its module below `charkh.bridges` has `_` for `-`.
+        what: what is carried, in a line.
+        commands: that cross it.
+        extra: of the package that it needs, or empty.
+    """
+
+    name: str
+    what: str
+    commands: tuple[str, ...]
+    extra: str = ""
+
+    @property
+    def module(self) -> str:
+        """Its module or package."""
+        return f"charkh.bridges.{self.name.replace('-', '_')}"
+
+
+BRIDGES: tuple[Bridge, ...] = (
+    Bridge(
+        "dvc",
+        "Versions of files and folders, with their history, to and from DVC's cache and remotes.",
+        ("import dvc",),
+        "dvc",
+    ),
+)
