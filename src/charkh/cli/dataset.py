@@ -36,6 +36,7 @@ from charkh.datasets.index import Datasets, DatasetVersions
 from charkh.lineage.index import EdgesFrom
 from charkh.ports.store import Store
 from charkh.runs.find import find as find_run
+from charkh.workspace.whereabouts import shown_whereabouts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -169,11 +170,13 @@ def log(
         found = store.queries.ask(DatasetVersions(name=parse_name(name, "dataset name"), deleted=deleted))
         if not found:
             find(store, name)
+        kept = None if json else shown_whereabouts(workspace, [each.made.tree.root for each in found])
     if json:
         write_json(found)
         return
+    where = [] if kept is None else ["kept at"]
     write_table(
-        ["version", "way", "files", "rows", "new files", "new rows", "added by", "added", "message"],
+        ["version", "way", "files", "rows", "new files", "new rows", "added by", "added", *where, "message"],
         [
             [
                 f"{each.ref}{' (deleted)' if each.deleted is not None else ''}",
@@ -184,6 +187,7 @@ def log(
                 each.made.batch.rows,
                 each.actor,
                 shown_time(each.created),
+                *([] if kept is None else [kept[each.made.tree.root]]),
                 each.made.message,
             ]
             for each in found

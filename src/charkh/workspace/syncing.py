@@ -21,12 +21,11 @@ from charkh.stores.blobs_encrypted import EncryptedBlobs
 from charkh.stores.exchange_blobs import FACTS, BlobsExchange
 from charkh.workspace.conflicts import SyncConflict, conflicts_in
 from charkh.workspace.incoming import Incoming
-from charkh.workspace.remote_record import FILE as RECORD_FILE
-from charkh.workspace.remote_record import RemoteRecord
-from charkh.workspace.remotes import REMOTES, exchange_of, named_remotes, open_remote
+from charkh.workspace.remotes import exchange_of, named_remotes, open_remote
 from charkh.workspace.resolving import resolve
 from charkh.workspace.sealing import seal_all
 from charkh.workspace.sides import COLLECTED, Sides
+from charkh.workspace.whereabouts import kept_at
 from charkh.workspace.workspace import Workspace
 
 Progress = Callable[[int], None]
@@ -192,12 +191,8 @@ def only_here(workspace: Workspace) -> frozenset[str]:
     """Held digests that are here and that no remote is known to have whole; from memory, without asking any."""
     roots = workspace.store.queries.ask(HeldDigests())
     here = workspace.vault.shelf.index.find([bytes.fromhex(root) for root in roots])
-    alone = set(here)
-    folder = workspace.store_folder / REMOTES
-    for path in sorted(folder.glob(f"*/{RECORD_FILE}")):
-        with RemoteRecord(path) as record:
-            alone -= record.among(sorted(alone))
-    return frozenset(digest.hex() for digest in alone)
+    kept = kept_at(workspace, [digest.hex() for digest in here])
+    return frozenset(digest for digest, names in kept.items() if not names)
 
 
 def _sync(workspace: Workspace, remote: Remote, sides: Sides, incoming: Incoming, wish: _Wish) -> SyncReport:
