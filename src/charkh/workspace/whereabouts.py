@@ -11,7 +11,7 @@ ONLY_HERE = "only here"
 
 
 def kept_at(workspace: Workspace, digests: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    """By held digest, the names of the remotes that were known to have it, and everything below it, at the last sync."""
+    """By held digest, the remotes that were known to have it, and everything below it, at the last sync."""
     wanted = sorted({bytes.fromhex(digest) for digest in digests})
     found: dict[str, tuple[str, ...]] = {digest.hex(): () for digest in wanted}
     for path in sorted((workspace.store_folder / REMOTES).glob(f"*/{RECORD_FILE}")):
