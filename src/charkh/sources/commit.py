@@ -227,7 +227,8 @@ def _free_path(arrival: Arrival, file: FileRef, taken: Mapping[str, TreeEntry]) 
 
 def _state(before: State, came: Sequence[Item], collected: Collected, mode: str) -> State:
     """What the next fetch goes on from; what was taken once is not forgotten where earlier files stay."""
-    items = {} if mode == "mirror" else dict(before.items)
+    parts = any(arrival.numbered for arrival in collected.arrivals)
+    items = {} if mode == "mirror" or parts else dict(before.items)
     items |= by_key(collected.kept)
     items |= by_key(came)
     return msgspec.structs.replace(collected.state, items=items)

@@ -4,9 +4,10 @@ A source is a name in the settings. A fetch is one look at it that made a datase
 then (etags, listing, cursor) is the fetch's *state*, bytes in the vault that belong to that version.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,8 @@ CHECKED_KIND = "source.checked/1"
 
 MAX_ADDRESS = 300
 MAX_SAID = 500
+MARK = 16
+"""Bytes that tell one row of an overlap from another."""
 
 CursorValue = int | float | str | datetime | date | Decimal
 """A value of a cursor column, as the database's driver gives it."""
@@ -56,6 +59,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         cursor: the greatest value of the cursor column that came, or None.
         cursor_type: the kind of that value: `int`, `float`, `str`, `datetime`, `date` or `Decimal`.
         seen: 16 bytes for each row of the overlap that came already.
+        columns: the types of a query's result, by name, as a dataset's event writes them.
         extra: what a bridge keeps for itself, by name.
     """
 
@@ -63,6 +67,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cursor: str | None = None
     cursor_type: str = ""
     seen: bytes = b""
+    columns: dict[str, str] = {}
     extra: dict[str, bytes] = {}
 
 
@@ -167,7 +172,14 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 _encoder = msgspec.msgpack.Encoder(order="sorted")
 _decoder = msgspec.msgpack.Decoder(State)
-_TYPES: Mapping[str, type] = {"int": int, "float": float, "str": str, "datetime": datetime, "date": date}
+_READ: Mapping[str, Callable[[str], CursorValue]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "Decimal": Decimal,
+}
 
 
 def subject_of(source: str) -> str:
@@ -196,26 +208,50 @@ def decode_state(data: bytes) -> State:
         ) from error
 
 
-def with_cursor(value: CursorValue | None, seen: bytes = b"") -> State:
-    """A state that says how far a cursor came."""
+def with_cursor(state: State, value: CursorValue | None, seen: bytes) -> State:
+    """The state with how far a cursor came."""
     if value is None:
-        return State()
-    # A date and time is a date as well: the more precise type comes first.
+        return msgspec.structs.replace(state, cursor=None, cursor_type="", seen=seen)
     kind = type(value).__name__
-    text = value.isoformat() if isinstance(value, datetime | date) else repr(value) if kind == "float" else str(value)
-    return State(cursor=text, cursor_type=kind, seen=seen)
+    text = value.isoformat() if isinstance(value, date) else repr(value) if kind == "float" else str(value)
+    return msgspec.structs.replace(state, cursor=text, cursor_type=kind, seen=seen)
 
 
 def cursor_of(state: State) -> CursorValue | None:
     """The value that `with_cursor` wrote down, in its own type."""
     if state.cursor is None:
         return None
-    if state.cursor_type == "Decimal":
-        return Decimal(state.cursor)
-    kind = _TYPES[state.cursor_type]
-    if kind in {datetime, date}:
-        return kind.fromisoformat(state.cursor)  # pyright: ignore[reportAttributeAccessIssue]
-    return kind(state.cursor)
+    return _READ[state.cursor_type](state.cursor)
+
+
+def joined(states: Sequence[State]) -> State:
+    """What a source had said for versions that were merged into one: everything that any of them had.
+
+    Args:
+        states: the one that was told last at the end.
+    """
+    items: dict[str, Item] = {}
+    extra: dict[str, bytes] = {}
+    columns: dict[str, str] = {}
+    for state in states:
+        items |= state.items
+        extra |= state.extra
+        columns |= state.columns
+    cursors = [state for state in states if state.cursor is not None]
+    furthest = max(cursors, key=_order, default=State())
+    seen = b"".join(dict.fromkeys(each for state in states for each in rows_seen(state)))
+    whole = State(items=items, columns=columns, extra=extra)
+    return msgspec.structs.replace(whole, cursor=furthest.cursor, cursor_type=furthest.cursor_type, seen=seen)
+
+
+def rows_seen(state: State) -> tuple[bytes, ...]:
+    """The marks of the rows of the overlap."""
+    return tuple(state.seen[start : start + MARK] for start in range(0, len(state.seen), MARK))
+
+
+def _order(state: State) -> tuple[str, Any]:
+    """A place among cursors; of different types, by the type's name."""
+    return state.cursor_type, cursor_of(state)
 
 
 def by_key(items: Iterable[Item]) -> dict[str, Item]:

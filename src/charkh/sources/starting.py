@@ -10,7 +10,7 @@ from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.index import DatasetById, DatasetByRef, NewestVersion
 from charkh.ports.store import Store
 from charkh.sources.index import Fetches, StateFor
-from charkh.sources.source import State, Told, decode_state
+from charkh.sources.source import State, Told, decode_state, joined
 
 
 class Start(NamedTuple):
@@ -51,24 +51,31 @@ def start(store: Store, source: str, dataset: str, mode: Mode, *, full: bool) ->
     parent = store.queries.ask(query)
     newest = next(iter(store.queries.ask(Fetches(source=source, limit=1))), None)
     since = newest.id if newest else ""
-    told = None if full else _told(store, source, parent)
-    if told is None:
+    told = () if full or parent is None else _told(store, source, parent)
+    if not told:
         return Start(parent, State(), None, since)
-    state = decode_state(b"".join(store.vault.read(told.state)))
+    state = joined([decode_state(b"".join(store.vault.read(each.state))) for each in told])
     if mode == "mirror" and parent is not None:
         state = _still_there(store, state, parent)
-    return Start(parent, state, told, since)
+    return Start(parent, state, told[-1], since)
 
 
-def _told(store: Store, source: str, version: DatasetVersion | None) -> Told | None:
-    seen: set[str] = set()
-    while version is not None and version.id not in seen:
-        told = store.queries.ask(StateFor(source=source, version=version.id))
+def _told(store: Store, source: str, version: DatasetVersion) -> tuple[Told, ...]:
+    """What the source said for the version, or else for the nearest ones that it was made from; the last at the end."""
+    found: list[Told] = []
+    waiting, seen = [version], {version.id}
+    while waiting:
+        each = waiting.pop()
+        told = store.queries.ask(StateFor(source=source, version=each.id))
         if told is not None:
-            return told
-        seen.add(version.id)
-        version = store.queries.ask(DatasetById(version=version.made.parent)) if version.made.parent else None
-    return None
+            found.append(told)
+            continue
+        for identifier in each.made.all_parents:
+            before = None if identifier in seen else store.queries.ask(DatasetById(version=identifier))
+            seen.add(identifier)
+            if before is not None:
+                waiting.append(before)
+    return tuple(sorted(found, key=lambda told: told.at))
 
 
 def _still_there(store: Store, state: State, parent: DatasetVersion) -> State:

@@ -11,7 +11,7 @@ from charkh.core.config import parse_duration
 from charkh.core.errors import NotFound, Unavailable
 from charkh.core.ids import new_id
 from charkh.core.refs import parse_name
-from charkh.core.source_settings import AnySource, FilesSource, HttpSource, kind_of_source
+from charkh.core.source_settings import AnySource, FilesSource, HttpSource, SqlSource, kind_of_source
 from charkh.datasets.dataset import DatasetVersion
 from charkh.ports.vault import Progress
 from charkh.sources.collecting import Collected, Collector
@@ -174,7 +174,14 @@ def _http(_workspace: Workspace, _name: str, settings: AnySource) -> Collector:
     return HttpCollector(settings, os.environ)
 
 
-_BUILDERS: Mapping[str, Builder] = {"files": _files, "http": _http}
+def _sql(workspace: Workspace, _name: str, settings: AnySource) -> Collector:
+    from charkh.sources.sql import SqlCollector
+
+    assert isinstance(settings, SqlSource)
+    return SqlCollector(settings, os.environ, workspace.folder)
+
+
+_BUILDERS: Mapping[str, Builder] = {"files": _files, "http": _http, "sql": _sql}
 
 
 def _collector(workspace: Workspace, name: str, settings: AnySource, bridges: Mapping[str, Builder]) -> Collector:
