@@ -129,7 +129,7 @@ class Survey:
 
     def _visit(self, some: dict[bytes, _Met], waiting: dict[bytes, _Met], *, bring: bool) -> None:
         digests = list(some)
-        here, there = self._here.shelf.index.find(digests), self._there.shelf.index.find(digests)
+        here, there = self._here.shelf.find(digests), self._there.shelf.index.find(digests)
         whole = self._complete([digest for digest in digests if some[digest].is_node and digest in there])
         nodes: list[bytes] = []
         wanted: list[Wanted] = []

@@ -37,7 +37,8 @@ class Sides:
         self._progress = progress
         folder = remote_folder(workspace, remote.name)
         self.record = RemoteRecord(folder / RECORD_FILE)
-        self.here = PackVault(workspace.blobs, workspace.store_folder / "index.sqlite", self._erasures)
+        foreign = workspace.vault.shelf.foreign
+        self.here = PackVault(workspace.blobs, workspace.store_folder / "index.sqlite", self._erasures, foreign=foreign)
         self.there = PackVault(remote.blobs, folder / "index.sqlite", self._erasures)
         self.erased: dict[str, str] = {}
         self.problems: list[str] = []

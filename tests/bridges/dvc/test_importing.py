@@ -185,3 +185,15 @@ def test_a_folder_list_of_ours_is_the_one_that_dvc_wrote(dvc: Repository) -> Non
 
 def test_what_is_no_repository_is_told(charkh: Charkh, tmp_path: Path) -> None:
     assert "no DVC repository" in charkh.fails(13, "import", "dvc", tmp_path)
+
+
+def test_adopted_bytes_go_to_a_colleague(history: Repository, charkh: Charkh, tmp_path: Path) -> None:
+    charkh("import", "dvc", history.root)
+    charkh("sync", tmp_path / "shared")
+    colleague = Charkh(tmp_path / "colleague")
+    colleague.folder.mkdir()
+    colleague("init")
+    colleague("sync", tmp_path / "shared")
+    shutil.rmtree(history.root / ".dvc/cache")
+    colleague("dataset", "checkout", "data/flights.csv@1", "out")
+    assert (colleague.folder / "out/flights.csv").read_text() == rows(20_000)
