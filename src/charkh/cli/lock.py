@@ -1,7 +1,7 @@
 """`charkh lock`: add, update, remove, show, checkout and verify."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from charkh.workspace.locking import FILE, Change, read_lock
 from charkh.workspace.locking import add as add_pins
 from charkh.workspace.locking import remove as remove_pins
 from charkh.workspace.locking import update as update_pins
+
+if TYPE_CHECKING:
+    from charkh.workspace.lock_verify import Verified
 
 app = typer.Typer(no_args_is_help=True, help="charkh.lock: the versions that this code works with.")
 
@@ -125,20 +128,30 @@ def verify(
 
     with open_workspace() as workspace:
         found = verify_lock(workspace, read_lock(workspace.folder), remote)
-    bad = [each for each in found if each.problem]
     if json:
-        write_json({"sound": not bad, "pins": found})
+        write_json({"sound": not any(each.problem for each in found), "pins": found})
     else:
         write_table(
             ["", "kind", "version", "what is wrong"],
             [[each.problem or "ok", each.pin.kind, each.pin.ref, each.detail] for each in found],
             empty="nothing is pinned",
         )
+    refuse_bad(found)
+
+
+def refuse_bad(found: "Sequence[Verified]") -> None:
+    """Fail with what does not hold.
+
+    Raises:
+        GateRefused: a pin does not hold.
+    """
+    bad = [each for each in found if each.problem]
     if bad:
         raise GateRefused(
-            f"{len(bad)} of {len(found)} pins do not hold: {', '.join(each.pin.ref for each in bad[:10])}",
+            f"{len(bad)} of {len(found)} pins in {FILE} do not hold: "
+            f"{', '.join(f'{each.pin.ref} ({each.problem})' for each in bad[:10])}",
             code="lock.not_verified",
-            hint="Whoever has these versions runs `charkh sync`, or the lock names others: `charkh lock update`.",
+            hint="Whoever has these versions runs `charkh sync`; or let the lock name others: `charkh lock update`.",
             facts={"pins": [each.pin.subject for each in bad]},
         )
 

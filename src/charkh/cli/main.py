@@ -43,6 +43,7 @@ NOUNS: dict[str, str] = {
     "endpoint": "Served models and their prediction logs.",
     "monitor": "Watches over live data, predictions and late truth.",
     "loop": "Watch, retrain, judge, promote: with brakes.",
+    "hooks": "Hooks of version control: the lock is proved, pinned data follows the code.",
     "lineage": "What was made from what.",
     "lock": "charkh.lock: the versions that this code works with.",
     "remote": "Other places to exchange facts and bytes with.",
