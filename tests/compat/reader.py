@@ -278,6 +278,25 @@ class Store:
         replacements.pop(digest_of(CHUNK, b""), None)
         return replacements
 
+    @cached_property
+    def contents(self) -> dict[str, Sequence[Any]]:
+        """Which file is shown instead of a whole content; of two the earlier event counts."""
+        contents: dict[str, Sequence[Any]] = {}
+        for fact in reversed(self.of("asset.erased/1")):
+            contents |= fact.body.get("contents", {})
+        contents.pop(digest_of(CHUNK, b""), None)
+        return contents
+
+    def current(self, file: Sequence[Any]) -> Sequence[Any]:
+        """The file that is shown for this one."""
+        met: set[str] = set()
+        while file[0] in self.contents:
+            met.add(file[0])
+            file = self.contents[file[0]]
+            if file[0] in met:
+                return (digest_of(CHUNK, b""), 0, "")
+        return file
+
     def get(self, digest: str, kind: int) -> bytes:
         """A chunk or a node, verified."""
         place = self.places.get(digest)
@@ -325,7 +344,7 @@ class Store:
 
     def content(self, file: Sequence[Any]) -> bytes:
         """The content of a file reference `[digest, size, root]`, with what was erased replaced."""
-        digest, size, root = file
+        digest, size, root = self.current(file)
         chunks = list(self._chunks(root)) if root else []
         erased = any(chunk in self.erased for chunk, _ in chunks)
         if not root or (digest in self.erased and not erased):

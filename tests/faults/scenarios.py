@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from forget_scenario import check_forget, play_forget
 from pack_scenario import check_packs, play_packs
 from workspace_scenarios import (
     Ack,
@@ -141,5 +142,6 @@ SCENARIOS = {
     "log": Scenario(play_log, check_log),
     "add": Scenario(play_add, check_add),
     "register": Scenario(play_register, check_register),
+    "forget": Scenario(play_forget, check_forget),
 }
 BROKEN = {"careless": Scenario(play_careless, check_careless)}

@@ -103,6 +103,6 @@ def refuse_erased(digest: bytes) -> Denied:
     return Denied(
         f"the bytes {digest.hex()[:16]} were erased from this store and are refused for ever",
         code="asset.erased",
-        hint="Take them out of what you are adding; `charkh log` shows who erased them and why.",
+        hint="Take out of it what was erased: the version that has it checks out as it may be kept.",
         facts={"digest": digest.hex()},
     )

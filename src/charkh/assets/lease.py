@@ -4,13 +4,13 @@ A lease keeps digests from being collected before an event holds them; nobody ha
 medium. Clocks of machines are never compared with one another.
 """
 
-import os
-import socket
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 
 import msgspec
 
+from charkh.assets.owner import LockOwner, is_dead, this_process
 from charkh.core.digests import parse_digest
 from charkh.core.errors import Locked, NotFound, Unavailable
 from charkh.core.ids import new_id
@@ -21,15 +21,9 @@ LOCKS = "lock/collect/"
 CLOCK = "clock/"
 LEASE_SECONDS = 24 * 3600
 LOCK_SECONDS = 6 * 3600
-"""A collector that takes longer than this is taken for dead."""
-
-
-class LockOwner(msgspec.Struct, frozen=True):
-    """Who collects, as written into the lock."""
-
-    token: str
-    pid: int
-    host: str
+"""A collector that takes longer than this is taken for dead, wherever it runs."""
+LOOK_SECONDS = 0.5
+"""How often somebody who waits for a lock looks at it."""
 
 
 def medium_now(blobs: Blobs) -> float:
@@ -72,29 +66,70 @@ def leased_digests(blobs: Blobs, now: float) -> set[str]:
 
 
 @contextmanager
-def only_collector(blobs: Blobs, now: float) -> Generator[None]:
+def only_collector(
+    blobs: Blobs, now: float, *, timeout: float = 0.0, waits: Callable[[str], None] | None = None
+) -> Generator[None]:
     """Be the only one who collects: the first to put the next numbered lock has it.
 
+    The lock of a process that is known to have ended, or that has had it for six hours, is taken over.
+
+    Args:
+        blobs: the medium.
+        now: its time.
+        timeout: seconds to wait for somebody else.
+        waits: told who has it, once, when it has to be waited for.
+
     Raises:
-        Locked: somebody else collects.
+        Locked: somebody else collects, and did so to the end of the timeout.
         Unavailable: on this medium a put replaces what is there, so nobody can be the first.
     """
     _refuse_replacing(blobs)
-    held = sorted(blobs.list(LOCKS), key=lambda info: info.key)
-    if held and now - held[-1].modified < LOCK_SECONDS:
-        raise _locked(blobs, held[-1].key)
-    number = int(held[-1].key.removeprefix(LOCKS)) + 1 if held else 1
-    key = f"{LOCKS}{number:012}"
-    owner = LockOwner(new_id(), os.getpid(), socket.gethostname())
-    blobs.put(key, [msgspec.json.encode(owner)])
-    if blobs.get(key) != msgspec.json.encode(owner):
-        raise _locked(blobs, key)
+    deadline = time.monotonic() + timeout
+    while (taken := _take(blobs, now)) is None:
+        holder = _holder(blobs)
+        if time.monotonic() >= deadline:
+            raise _locked(holder)
+        if waits:
+            waits(str(holder) if holder else "another process")
+            waits = None
+        time.sleep(LOOK_SECONDS)
+        now += LOOK_SECONDS
     try:
         yield
     finally:
-        for info in held:
-            blobs.delete(info.key)
-        blobs.delete(key)
+        for key in taken:
+            blobs.delete(key)
+
+
+def collector_of(blobs: Blobs) -> LockOwner | None:
+    """Who collects on this medium now, or has died while it did; None where nobody does."""
+    return _holder(blobs)
+
+
+def _take(blobs: Blobs, now: float) -> list[str] | None:
+    """The keys of the lock, once it is had, and of dead ones before it; None while somebody else has it."""
+    held = sorted(blobs.list(LOCKS), key=lambda info: info.key)
+    if held and now - held[-1].modified < LOCK_SECONDS:
+        owner = _owner(blobs, held[-1].key)
+        if owner is None or not is_dead(owner):
+            return None
+    number = int(held[-1].key.removeprefix(LOCKS)) + 1 if held else 1
+    key = f"{LOCKS}{number:012}"
+    told = msgspec.json.encode(this_process())
+    blobs.put(key, [told])
+    return [*(info.key for info in held), key] if blobs.get(key) == told else None
+
+
+def _holder(blobs: Blobs) -> LockOwner | None:
+    held = max((info.key for info in blobs.list(LOCKS)), default="")
+    return _owner(blobs, held) if held else None
+
+
+def _owner(blobs: Blobs, key: str) -> LockOwner | None:
+    try:
+        return msgspec.json.decode(blobs.get(key), type=LockOwner)
+    except (NotFound, msgspec.MsgspecError):
+        return None
 
 
 def _refuse_replacing(blobs: Blobs) -> None:
@@ -112,14 +147,10 @@ def _refuse_replacing(blobs: Blobs) -> None:
         blobs.delete(key)
 
 
-def _locked(blobs: Blobs, key: str) -> Locked:
-    try:
-        owner = msgspec.json.decode(blobs.get(key), type=LockOwner)
-        who = f"process {owner.pid} on {owner.host}"
-    except (NotFound, msgspec.MsgspecError):
-        who = "another process"
+def _locked(holder: LockOwner | None) -> Locked:
     return Locked(
-        f"{who} is collecting on this store",
+        f"{holder or 'another process'} is collecting on this store",
         code="asset.collecting",
-        hint="Wait for it; the lock of a process that died is taken over after six hours.",
+        hint="Wait for it; the lock of a process that died here is taken over at once, elsewhere after six hours.",
+        facts={"pid": holder.pid, "host": holder.host} if holder else {},
     )

@@ -172,7 +172,7 @@ def scan_file(version: DatasetVersion, path: str, source: Source) -> pl.LazyFram
             case "parquet":
                 lazy = pl.scan_parquet(source, glob=False)
             case _:
-                lazy = scan_jsonl(source)
+                lazy = _scan_lines(version, source)
         return _cast(lazy, types)
     except PolarsError as error:
         raise _unreadable(version, error) from error
@@ -199,6 +199,15 @@ def _scan_csv(
     empty = [name for name, dtype in typed.items() if dtype == pl.Null]
     lazy = scan_csv(source, path, reading, {**typed, **dict.fromkeys(empty, pl.String())})
     return lazy.with_columns(pl.lit(None).alias(name) for name in empty) if empty else lazy
+
+
+def _scan_lines(version: DatasetVersion, source: Source) -> pl.LazyFrame:
+    """JSON Lines say their columns by themselves, unless the rows that had one were erased: then the version does."""
+    empty = not source if isinstance(source, bytes) else not source.stat().st_size
+    lazy = pl.LazyFrame(height=0) if empty else scan_jsonl(source)
+    names = {redact(name) for name in lazy.collect_schema().names()}
+    gone = [column for column in version.made.schema if column.name not in names]
+    return lazy.with_columns(pl.lit(None, parse_dtype(column.dtype) or pl.Null()).alias(column.name) for column in gone)
 
 
 def _cast(lazy: pl.LazyFrame, types: Mapping[str, pl.DataType | None]) -> pl.LazyFrame:
