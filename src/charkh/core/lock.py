@@ -15,7 +15,6 @@ for people. Pure text, no I/O (docs/formats/lock.md).
 import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, cast, get_args
-from urllib.parse import unquote
 
 import msgspec
 
@@ -36,6 +35,7 @@ _NOTE = (
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 _UNSAYABLE = re.compile(r"[\s%\x00-\x1f\x7f]")
+_ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _OPTIONS = ("path", "follows")
 
@@ -168,16 +168,19 @@ def _parse_line(line: str, source: str, number: int) -> Pin:
     )
     if not sound:
         raise _invalid(source, number, f"is no pin: {line[:80]!r}")
-    path = unquote(known.get("path", ""))
+    try:
+        name, path, follows = (_unescaped(each) for each in (name, known.get("path", ""), known.get("follows", "")))
+    except UnicodeDecodeError as error:
+        raise _invalid(source, number, f"is no pin: {error}") from error
     return Pin(
         kind=cast(PinKind, kind),
-        name=unquote(name),
+        name=name,
         number=int(count),
         id=identifier,
         root=root,
         size=int(size),
         path=parse_path(path) if path else "",
-        follows=unquote(known.get("follows", "")),
+        follows=follows,
     )
 
 
@@ -238,6 +241,11 @@ def _told(pin: Pin) -> str:
 
 def _escaped(text: str) -> str:
     return _UNSAYABLE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), text)
+
+
+def _unescaped(text: str) -> str:
+    """What `_escaped` was given; raises `UnicodeDecodeError` for bytes that are no UTF-8."""
+    return _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), text.encode()).decode()
 
 
 def _invalid(source: str, line: int, what: str) -> Invalid:

@@ -10,7 +10,6 @@ from typing import Literal
 
 import msgspec
 
-import charkh
 from charkh.core.errors import Unavailable
 from charkh.core.redact import redact
 
@@ -101,7 +100,7 @@ def _versions(text: str) -> dict[str, str]:
 
 def _source_of_charkh() -> Path | None:
     """The folder that charkh is imported from, where nothing else is in it."""
-    folder = Path(charkh.__file__).parent.parent
+    folder = Path(__file__).resolve().parents[2]
     return None if folder.name in {"site-packages", "dist-packages"} else folder
 
 

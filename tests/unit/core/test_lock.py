@@ -1,5 +1,7 @@
 """The text of a lock: written and read alike, merged line by line, and refused where a merge left two answers."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,9 @@ from charkh.core.lock import KINDS, Lock, Pin, format_lock, parse_lock
 
 HEX = "0123456789abcdef"
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30)
-PATHS = st.lists(st.from_regex(r"[a-zآ-ی][a-zآ-ی %=\-]{0,8}", fullmatch=True), min_size=0, max_size=3).map("/".join)
+PATHS = st.lists(st.from_regex(r"[a-zآ-ی][a-zآ-ی %=\-]{0,8}", fullmatch=True), min_size=0, max_size=3).map(
+    lambda parts: unicodedata.normalize("NFC", "/".join(parts))
+)
 PINS = st.builds(
     Pin,
     kind=st.sampled_from(KINDS),
