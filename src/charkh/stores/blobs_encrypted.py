@@ -231,8 +231,8 @@ def is_encrypted(blobs: Blobs) -> bool:
     return blobs.has(MARKER)
 
 
-def open_encrypted(blobs: Blobs, key: bytes) -> EncryptedBlobs:
-    """The blobs behind the encryption; a medium without any is marked as encrypted with this key.
+def open_encrypted(blobs: Blobs, key: bytes, *, create: bool = True) -> EncryptedBlobs:
+    """The blobs behind the encryption; with `create`, a medium without any is marked as encrypted with this key.
 
     Raises:
         Denied: it was encrypted with another key.
@@ -245,6 +245,8 @@ def open_encrypted(blobs: Blobs, key: bytes) -> EncryptedBlobs:
     try:
         data = blobs.get(MARKER)
     except NotFound:
+        if not create:
+            return opened
         blobs.put(MARKER, [msgspec.json.encode(Marker(format=FORMAT, check=check))])
         data = blobs.get(MARKER)
     try:

@@ -110,12 +110,13 @@ def which_remote(workspace: Workspace, wanted: str = "") -> tuple[str, RemoteSet
     return marked[0], known[marked[0]]
 
 
-def open_remote(workspace: Workspace, wanted: str = "") -> Remote:
+def open_remote(workspace: Workspace, wanted: str = "", *, create: bool = True) -> Remote:
     """A remote, ready to exchange with; an empty folder, bucket or file becomes one.
 
     Args:
         workspace: whose settings name it.
         wanted: its name, its address, or empty for the default one.
+        create: let what is empty become a remote; else it is looked at as it is.
 
     Raises:
         NotFound: there is no such remote.
@@ -138,9 +139,9 @@ def open_remote(workspace: Workspace, wanted: str = "") -> Remote:
                     hint="Take the key out of its settings, or give a folder, bucket or bundle.",
                 )
             return opened
-        blobs = _encrypted(opened, settings.key, workspace.folder)
-        identity = _known_again(blobs, name, redact(settings.url), seen)
-        if identity != seen:
+        blobs = _encrypted(opened, settings.key, workspace.folder, create=create)
+        identity = _known_again(blobs, name, redact(settings.url), seen, create=create)
+        if identity != seen and create:
             record.forget()
             record.say("identity", identity)
     return Remote(name, redact(settings.url), blobs, BlobsExchange(blobs, folder / "facts"))
@@ -165,8 +166,8 @@ def exchange_of(journal: Journal) -> Exchange:
     )
 
 
-def _known_again(blobs: Blobs, name: str, address: str, seen: str) -> str:
-    identity = identify(blobs, create=not seen)
+def _known_again(blobs: Blobs, name: str, address: str, seen: str, *, create: bool) -> str:
+    identity = identify(blobs, create=create and not seen)
     if seen and not identity:
         raise Unavailable(
             f"the remote {name} was at {address}, and nothing of it is there any more",
@@ -176,7 +177,7 @@ def _known_again(blobs: Blobs, name: str, address: str, seen: str) -> str:
     return identity
 
 
-def _encrypted(blobs: Blobs, key: str, base: Path) -> Blobs:
+def _encrypted(blobs: Blobs, key: str, base: Path, *, create: bool) -> Blobs:
     # Imported here: the extra is needed where a remote has a key, and its marker is looked for without it.
     from charkh.stores.blobs_encrypted import is_encrypted, open_encrypted, read_key
 
@@ -194,7 +195,7 @@ def _encrypted(blobs: Blobs, key: str, base: Path) -> Blobs:
             code="remote.not_encrypted",
             hint="Take the key out of its settings, or give it an empty folder or prefix.",
         )
-    return open_encrypted(blobs, read_key(key, base))
+    return open_encrypted(blobs, read_key(key, base), create=create)
 
 
 def _builder(address: str) -> Builder:

@@ -126,7 +126,7 @@ def sync(
         # Unsealed metric points and predictions are this machine's alone.
         seal_all(workspace)
     workspace.vault.flush()
-    opened = open_remote(workspace, remote)
+    opened = open_remote(workspace, remote, create=not dry_run)
     for attempt in range(1, ATTEMPTS + 1):
         incoming = Incoming()
         try:
@@ -177,7 +177,7 @@ def missing_at(workspace: Workspace, remote: str, digests: Iterable[str]) -> tup
     """
     found: list[str] = []
     workspace.vault.flush()
-    with Sides(workspace, open_remote(workspace, remote)) as sides:
+    with Sides(workspace, open_remote(workspace, remote, create=False)) as sides:
         sides.refresh()
         for digest in sorted(set(digests)):
             survey = sides.survey(dry=True)

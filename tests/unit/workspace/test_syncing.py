@@ -406,7 +406,8 @@ def test_a_remote_that_fails_again_and_again(
     medium = MemoryBlobs()
     failing = Failing(medium, every)
 
-    def opened(workspace: Workspace, name: str) -> Remote:
+    def opened(_workspace: Workspace, name: str, *, create: bool) -> Remote:
+        assert create
         return Remote(name, "failing", failing, BlobsExchange(failing))
 
     monkeypatch.setattr(syncing, "open_remote", opened)
