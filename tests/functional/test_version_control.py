@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,32 @@ def test_code_and_data_travel_together(system: str, tmp_path: Path) -> None:
         bob("lock", "checkout")
     assert {path.name for path in (bob.folder / "data/flights").iterdir()} == {"a.csv", "new.csv"}
     assert (bob.folder / "data/flights/new.csv").read_text() == "value\n2\n"
+
+
+@pytest.mark.needs("subversion")
+def test_the_server_of_subversion_refuses_what_nobody_pushed(tmp_path: Path) -> None:
+    team = Team("svn", tmp_path)
+    guide = (Path(__file__).parents[2] / "docs/guides/version-control.md").read_text()
+    script = next(block for block in guide.split("```sh\n") if block.startswith("#!/bin/sh\n")).partition("```")[0]
+    server = tmp_path / "server"
+    (server / "bin").mkdir(parents=True)
+    (server / "bin/charkh").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m charkh "$@"\n')
+    (server / "bin/charkh").chmod(0o755)
+    (server / "charkh.toml").write_text((team.ann.folder / "charkh.toml").read_text())
+    hook = tmp_path / "repository/hooks/pre-commit"
+    hook.write_text(script.replace("/srv/charkh", str(server)))
+    hook.chmod(0o755)
+    team.charkh.write("rows.csv", "value\n1\n")
+    team.charkh("dataset", "add", "flights", "rows.csv")
+    team.charkh("lock", "add", "flights")
+    command = ["svn", "commit", "-qm", "Pin the data"]
+    team.ann("svn", "add", "-q", "charkh.lock")
+    refused = subprocess.run(command, cwd=team.ann.folder, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "flights@1 (unknown)" in refused.stderr
+    team.charkh("sync")
+    team.ann(*command)
+    assert team.ann("svn", "status", "charkh.lock") == ""
 
 
 def test_hooks_of_others_stay(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import typer
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, shown_size, write_json, write_line, write_note, write_table
 from charkh.core.errors import GateRefused
-from charkh.workspace.locking import FILE, Change, read_lock
+from charkh.workspace.locking import FILE, Change, lock_in_force
 from charkh.workspace.locking import add as add_pins
 from charkh.workspace.locking import remove as remove_pins
 from charkh.workspace.locking import update as update_pins
@@ -66,7 +66,7 @@ def remove(
 def show(json: AsJson = False) -> None:
     """Show what is pinned."""
     with open_workspace() as workspace:
-        lock = read_lock(workspace.folder)
+        lock = lock_in_force(workspace)
     if json:
         write_json(lock.pins)
         return
@@ -98,7 +98,7 @@ def checkout(
 
     given = {name: folder for name, _, folder in (place.partition("=") for place in places or ())}
     with open_workspace() as workspace, progress("checking out", unit="bytes") as advance:
-        lock = read_lock(workspace.folder)
+        lock = lock_in_force(workspace)
         done = check_out(workspace, lock, workspace.folder, places=given, remote=remote, force=force, progress=advance)
     if json:
         write_json(done)
@@ -127,7 +127,7 @@ def verify(
     from charkh.workspace.lock_verify import verify as verify_lock
 
     with open_workspace() as workspace:
-        found = verify_lock(workspace, read_lock(workspace.folder), remote)
+        found = verify_lock(workspace, lock_in_force(workspace), remote)
     if json:
         write_json({"sound": not any(each.problem for each in found), "pins": found})
     else:

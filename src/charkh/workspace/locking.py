@@ -56,6 +56,12 @@ def _read(path: Path) -> Lock:
         raise Invalid(f"{path} is no UTF-8", code="lock.invalid", hint="Take it from version control again.") from error
 
 
+def lock_in_force(workspace: Workspace) -> Lock:
+    """The lock that `CHARKH_LOCK` names, or else the workspace's own; see `read_lock` for errors."""
+    chosen = os.environ.get(LOCK_VARIABLE)
+    return _read(Path(chosen)) if chosen else read_lock(workspace.folder)
+
+
 def write_lock(folder: Path, lock: Lock) -> None:
     """Write the lock as a whole; nothing is written where it says the same already.
 
@@ -146,9 +152,7 @@ def locked_ref(workspace: Workspace, kind: str, ref: str) -> str:
     """
     if "@" in ref or ":" in ref or ID_PATTERN.fullmatch(ref):
         return ref
-    chosen = os.environ.get(LOCK_VARIABLE)
-    lock = _read(Path(chosen)) if chosen else read_lock(workspace.folder)
-    pin = lock.pin_of(kind, parse_version_ref(ref).name)
+    pin = lock_in_force(workspace).pin_of(kind, parse_version_ref(ref).name)
     if pin is None:
         return ref
     if known_version(workspace.store, pin) is None:

@@ -1,5 +1,6 @@
 """The text of a lock: written and read alike, merged line by line, and refused where a merge left two answers."""
 
+import itertools
 import unicodedata
 
 import pytest
@@ -59,7 +60,7 @@ def test_any_other_text_is_refused_in_words(text: str) -> None:
 def test_two_pins_are_never_neighbouring_lines() -> None:
     lines = format_lock(Lock().having([pin("a"), pin("b"), pin("c")])).split("\n")
     pinned = [place for place, line in enumerate(lines) if line.startswith("dataset ")]
-    assert all(later - earlier > 1 for earlier, later in zip(pinned, pinned[1:], strict=False))
+    assert all(later - earlier > 1 for earlier, later in itertools.pairwise(pinned))
 
 
 @pytest.mark.parametrize(
