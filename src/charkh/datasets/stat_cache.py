@@ -45,8 +45,11 @@ AND typeof(digest) = 'blob' AND length(digest) = 32 AND typeof(root) = 'blob' AN
 AND typeof(shape) = 'blob' AND typeof(stat) = 'blob'
 """
 _DELETE = "DELETE FROM file WHERE digest IN"
+_HOLDING = """
+SELECT file.digest, folder.path, file.name FROM file JOIN folder ON folder.id = file.folder WHERE file.digest IN"""
 
 
+_NOWHERE: list[tuple[str, str]] = []
 _NOTHING: dict[str, tuple[str, bytes, bytes, bytes, bytes]] = {}
 
 
@@ -107,6 +110,14 @@ class StatCache:
         """Forget that any file holds these contents."""
         gone = [bytes.fromhex(digest) for digest in digests]
         self._database.change(partial(_delete, gone), None)
+
+    def holding(self, digests: Iterable[str]) -> list[tuple[str, str]]:
+        """Where files lay that held one of these contents when they were last read: the digest, and the place.
+
+        They may have changed or gone since: look at what they hold before relying on it.
+        """
+        wanted = [bytes.fromhex(digest) for digest in digests]
+        return sorted(self._database.run(partial(_holding, wanted), _NOWHERE))
 
     def close(self) -> None:
         """Let go of the database; the next call opens it again."""
@@ -186,6 +197,15 @@ def _name_of(file: LocalFile) -> str:
 
 def _today() -> int:
     return int(time.time() // 86400)
+
+
+def _holding(digests: Sequence[bytes], database: sqlite3.Connection) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for start in range(0, len(digests), MAX_BOUND):
+        some = digests[start : start + MAX_BOUND]
+        rows = database.execute(f"{_HOLDING} {marks(some)}", some)
+        found += [(digest.hex(), f"{folder.rstrip('/')}/{name}") for digest, folder, name in rows]
+    return found
 
 
 def _delete(digests: Sequence[bytes], database: sqlite3.Connection) -> None:
