@@ -11,6 +11,7 @@ import typer
 from charkh.cli.dataset_arguments import Ref
 from charkh.cli.dataset_diff import diff
 from charkh.cli.dataset_forget import forget
+from charkh.cli.dataset_merge import merge
 from charkh.cli.dataset_rows import blame, rows, write_batch, write_batches
 from charkh.cli.dataset_status import status
 from charkh.cli.exact import require_version
@@ -201,17 +202,35 @@ def checkout(
     folder: Annotated[Path, typer.Argument(help="Where the files go; other files there stay.", file_okay=False)],
     paths: Annotated[list[str] | None, typer.Argument(help="Only these files or folders of the dataset.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that were changed, too.")] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Keep whole files beside the store, so that the next checkout copies them.")
+    ] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Give the cache's files a second name; they are read-only. Implies --cache.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Put a version's files into a folder."""
     with open_workspace() as workspace:
         version = find(workspace.store, dataset)
         with progress(f"{version.ref} to {folder}", version.made.tree.size, "bytes") as advance:
-            done = check_out(workspace.store, version, folder, paths=paths or (), force=force, progress=advance)
+            done = check_out(
+                workspace.store,
+                version,
+                folder,
+                paths=paths or (),
+                force=force,
+                progress=advance,
+                cache=workspace.file_cache,
+                fill=cache or link,
+                link=link,
+                stats=workspace.stat_cache,
+            )
     if json:
         write_json({"version": version.ref, "folder": str(folder), **msgspec.structs.asdict(done)})
         return
-    written = f"{shown_count(done.written, 'file')} ({shown_size(done.size)}) written to {folder}"
+    how = "linked" if done.linked else "cloned" if done.cloned else "written"
+    written = f"{shown_count(done.written, 'file')} ({shown_size(done.size)}) {how} to {folder}"
     there = f", {done.unchanged} there already" if done.unchanged else ""
     write_line(f"{version.ref}: {written}{there}")
 
@@ -281,4 +300,5 @@ app.command("diff")(diff)
 app.command("status")(status)
 app.command("rows")(rows)
 app.command("blame")(blame)
+app.command("merge")(merge)
 app.command("forget")(forget)

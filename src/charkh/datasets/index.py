@@ -174,6 +174,9 @@ def decide_add(connection: Connection, command: AddVersion) -> Sequence[Draft]:
 
 
 def _says_the_same(there: VersionMade, made: VersionMade) -> bool:
+    # A merge is a version even where it says what one of its parents says: it ends that there are two.
+    if made.merged and there.merged != made.merged:
+        return False
     return (there.tree.root, there.kind, there.reading) == (made.tree.root, made.kind, made.reading)
 
 

@@ -30,7 +30,7 @@ def guess_key(old: pl.LazyFrame, new: pl.LazyFrame) -> tuple[str, ...]:
         return ()
     whole = [name for name in names if not any(sample[name].null_count() for sample in samples)]
     single = [(name,) for name in whole if _all_tell_apart(samples, (name,))]
-    good = [key for key in single if _verified(old, key) and _verified(new, key)]
+    good = [key for key in single if is_key(old, key) and is_key(new, key)]
     if good:
         return good[0] if len(good) == 1 else max(good, key=lambda key: _in_common(old, new, key))
     return _combined(old, new, samples, whole)
@@ -46,7 +46,7 @@ def _combined(
     for width in range(2, MOST + 1):
         for key in itertools.combinations(ordered, width):
             if _may_tell_apart(counts, samples, key) and _all_tell_apart(samples, key):
-                if _verified(old, key) and _verified(new, key):
+                if is_key(old, key) and is_key(new, key):
                     return key
                 attempts += 1
                 if attempts == ATTEMPTS:
@@ -70,7 +70,8 @@ def _all_tell_apart(samples: Sequence[pl.DataFrame], key: Sequence[str]) -> bool
     return all(sample.select(key).n_unique() == sample.height for sample in samples)
 
 
-def _verified(frame: pl.LazyFrame, key: Sequence[str]) -> bool:
+def is_key(frame: pl.LazyFrame, key: Sequence[str]) -> bool:
+    """Whether the columns tell every row apart without a gap."""
     gaps = pl.any_horizontal(pl.col(key).is_null()).any().alias("gaps")
     distinct = pl.struct(key).n_unique() if len(key) > 1 else pl.col(key[0]).n_unique()
     found = frame.select(distinct.alias("distinct"), gaps, pl.len().alias("rows")).collect(engine="streaming")
