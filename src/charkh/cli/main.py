@@ -48,6 +48,7 @@ NOUNS: dict[str, str] = {
     "lock": "charkh.lock: the versions that this code works with.",
     "remote": "Other places to exchange facts and bytes with.",
     "import": "Bring in what another tool keeps.",
+    "export": "Hand a version to another tool.",
     "audit": "Proof that the journal was not changed.",
 }
 """Every noun and its line of help; `cli/NOUN.py` has its verbs."""
