@@ -28,7 +28,7 @@ BRIDGES: tuple[Bridge, ...] = (
     Bridge(
         "dvc",
         "Versions of files and folders, with their history, to and from DVC's cache and remotes.",
-        ("import dvc",),
+        ("import dvc", "export dvc"),
         "dvc",
     ),
 )

@@ -114,7 +114,8 @@ def object_blobs(url: str, options: Mapping[str, str] | None = None) -> ObjectBl
 
     Args:
         url: of the bucket and prefix.
-        options: of the object store's library, such as `endpoint`; they win over the variables.
+        options: of the object store's library for S3, such as `aws_endpoint`; they win over the variables. An endpoint
+            without TLS is taken where one is written down.
 
     Raises:
         Invalid: the URL names no bucket, or a store that charkh does not speak.
@@ -126,9 +127,7 @@ def object_blobs(url: str, options: Mapping[str, str] | None = None) -> ObjectBl
             hint="Write s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
         )
     try:
-        store = (
-            S3Store.from_url(url, config=cast(Any, dict(options or {}))) if url.startswith("s3://") else from_url(url)
-        )
+        store = _bucket(url, options) if url.startswith("s3://") else from_url(url)
     except (BaseError, ValueError) as error:
         raise Invalid(
             f"cannot open {url}: {_first_line(error)}",
@@ -136,6 +135,13 @@ def object_blobs(url: str, options: Mapping[str, str] | None = None) -> ObjectBl
             hint="Write s3://bucket/prefix and set AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         ) from error
     return ObjectBlobs(store, url)
+
+
+def _bucket(url: str, options: Mapping[str, str] | None) -> ObjectStore:
+    config = dict(options or {})
+    if config.get("aws_endpoint", "").startswith("http://"):
+        return S3Store.from_url(url, config=cast(Any, config), client_options={"allow_http": True})
+    return S3Store.from_url(url, config=cast(Any, config))
 
 
 def _first_line(error: Exception) -> str:

@@ -20,11 +20,11 @@ READ_ONLY = 0o444
 PIECE = 16 * 1024 * 1024
 """Bytes asked of a bucket at once."""
 _S3_OPTIONS = {
-    "endpointurl": "endpoint",
-    "region": "region",
-    "access_key_id": "access_key_id",
-    "secret_access_key": "secret_access_key",
-    "session_token": "session_token",
+    "endpointurl": "aws_endpoint",
+    "region": "aws_region",
+    "access_key_id": "aws_access_key_id",
+    "secret_access_key": "aws_secret_access_key",
+    "session_token": "aws_session_token",
 }
 
 
@@ -201,10 +201,7 @@ def no_object(oid: str, where: str) -> NotFound:
 
 
 def _bucket_options(options: Mapping[str, str]) -> dict[str, str]:
-    found = {known: options[said] for said, known in _S3_OPTIONS.items() if options.get(said)}
-    if found.get("endpoint", "").startswith("http://"):
-        found["allow_http"] = "true"
-    return found
+    return {known: options[said] for said, known in _S3_OPTIONS.items() if options.get(said)}
 
 
 def _refused(path: Path, error: OSError) -> Unavailable:
