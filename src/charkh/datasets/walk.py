@@ -16,6 +16,8 @@ from charkh.core.refs import parse_path
 
 SKIPPED_FOLDERS = frozenset({".charkh", ".git", ".hg", ".svn"})
 """Folders that belong to charkh or to a version control system, never to a dataset."""
+PARTIAL = ".charkh-part-"
+"""Begins the name of a file that a checkout is writing, or was when it was killed."""
 
 _by_path = attrgetter("path")
 _PLAIN = re.compile(r"[A-Za-z0-9_\-./ ]{1,255}")
@@ -78,7 +80,7 @@ def walk_files(paths: Sequence[Path]) -> Iterator[LocalFile]:
             folders.append(_folder(given))
         else:
             name = given.resolve().name if given.name in {"", ".", ".."} else given.name
-            named.append(_local_file(name, str(given), status, time.time_ns()))
+            named.append(local_file(name, str(given), status, time.time_ns()))
     streams = [iter(sorted(named, key=_by_path)), *folders] if named else folders
     return _each_once(streams[0] if len(streams) == 1 else heapq.merge(*streams, key=_by_path))
 
@@ -144,7 +146,7 @@ def _walk(folder: str, prefix: str, root: Path) -> Iterator[LocalFile]:
         if stat.S_ISLNK(status.st_mode):
             yield _linked(place, prefix + name, root, seen)
         else:
-            yield _local_file(prefix + name, place, status, seen)
+            yield local_file(prefix + name, place, status, seen)
 
 
 def _names(folder: str) -> tuple[list[str], dict[str, str]]:
@@ -154,7 +156,11 @@ def _names(folder: str) -> tuple[list[str], dict[str, str]]:
     """
     try:
         with os.scandir(folder) as scanned:
-            names = [f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name for entry in scanned]
+            names = [
+                f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
+                for entry in scanned
+                if not entry.name.startswith(PARTIAL)
+            ]
     except OSError as error:
         raise Unavailable(f"cannot read the folder {folder}: {error.strerror}", code="dataset.unreadable") from error
     written: dict[str, str] = {}
@@ -181,10 +187,15 @@ def _linked(place: str, path: str, root: Path, seen: int) -> LocalFile:
             code="dataset.link",
             hint="Put the files themselves there, or name the other folder as well.",
         )
-    return _local_file(path, str(target), target.stat(), seen)
+    return local_file(path, str(target), target.stat(), seen)
 
 
-def _local_file(path: str, place: str, status: os.stat_result, seen: int) -> LocalFile:
+def local_file(path: str, place: str, status: os.stat_result, seen: int) -> LocalFile:
+    """A file as the file system describes it.
+
+    Raises:
+        Invalid: it is no ordinary file, or its path cannot be kept.
+    """
     mode = status.st_mode
     if not stat.S_ISREG(mode):
         raise Invalid(

@@ -156,6 +156,8 @@ class Workspace:
             self.catalog.close()
             self.vault.close()
             self.stat_cache.close()
+            if "file_cache" in self.__dict__:
+                self.file_cache.close()
 
     def __enter__(self) -> "Workspace":
         return self
