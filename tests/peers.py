@@ -11,6 +11,9 @@ from pathlib import Path
 
 PEERS: dict[str, tuple[str, ...]] = {
     "dvc": ("dvc[s3]>=3.67,<4",),
+    "great-expectations": ("great-expectations>=1.3,<2", "pyarrow"),
+    "pandera": ("pandera[io,pandas]>=0.24,<1", "pyarrow"),
+    "uv": ("uv>=0.9",),
 }
 """Environments by name, and what is installed into each."""
 

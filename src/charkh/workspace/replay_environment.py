@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,12 @@ from charkh.core.errors import Unavailable
 from charkh.core.redact import redact
 
 How = Literal["reuse", "uv"]
-_TELL = "import platform; from charkh.runs.machine import environment_lock; print(environment_lock(), end='')"
+_TELL = (
+    # Without the current folder, which is no part of an environment.
+    "import sys; sys.path.pop(0); import platform; from importlib.metadata import distributions\n"
+    "print(platform.python_version())\n"
+    "for each in distributions(): print(f\"{each.metadata['Name']}=={each.version}\")"
+)
 _OWN = "charkh"
 _MAX_TOLD = 2000
 
@@ -68,8 +74,7 @@ def build_environment(folder: Path, recorded: str, python: str) -> Path:
     interpreter = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     _uv(uv, "pip", "install", "--quiet", "--no-deps", "--python", str(interpreter), "-r", str(wanted))
     if own is not None:
-        purelib = _output(interpreter, "import sysconfig; print(sysconfig.get_paths()['purelib'])").strip()
-        Path(purelib, "charkh-source.pth").write_text(f"{own}\n", encoding="utf-8")
+        _link_own(interpreter, own)
     return interpreter
 
 
@@ -79,9 +84,9 @@ def requirements(recorded: str, *, own: bool) -> list[str]:
 
 
 def installed_in(interpreter: Path) -> tuple[str, str]:
-    """The distributions that an interpreter sees, one `name==version` a line, and its version."""
-    version = _output(interpreter, "import platform; print(platform.python_version())").strip()
-    return _output(interpreter, _TELL), version
+    """The distributions that an interpreter sees, one `name==version` a line, and its own version."""
+    version, _, installed = _output(interpreter, _TELL).partition("\n")
+    return installed, version
 
 
 def child_environment(recorded: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
@@ -96,6 +101,16 @@ def _versions(text: str) -> dict[str, str]:
     """By name of the distribution, its version; names as PEP 503 compares them."""
     pairs = (line.partition("==") for line in text.splitlines() if "==" in line)
     return {name.lower().replace("_", "-").replace(".", "-"): version for name, _, version in pairs}
+
+
+def _link_own(interpreter: Path, source: Path) -> None:
+    """Let an environment import charkh from its source, and say which version that is."""
+    purelib = Path(_output(interpreter, "import sysconfig; print(sysconfig.get_paths()['purelib'])").strip())
+    (purelib / "charkh-source.pth").write_text(f"{source}\n", encoding="utf-8")
+    about = purelib / "charkh-source.dist-info"
+    about.mkdir()
+    said = f"Metadata-Version: 2.1\nName: {_OWN}\nVersion: {version(_OWN)}\n"
+    (about / "METADATA").write_text(said, encoding="utf-8")
 
 
 def _source_of_charkh() -> Path | None:
