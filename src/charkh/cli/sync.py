@@ -84,7 +84,8 @@ def _write_report(report: "SyncReport") -> None:
         )
         if facts or size
     ]
-    write_line(f"{report.remote} ({report.address}): {'; '.join(moved) or 'nothing to exchange'}")
+    place = report.address if report.unnamed else f"{report.remote} ({report.address})"
+    write_line(f"{place}: {'; '.join(moved) or 'nothing to exchange'}")
     if report.erased:
         write_line(f"erased bytes were taken out of {shown_count(report.erased, 'pack')} over there")
     if report.repaired:

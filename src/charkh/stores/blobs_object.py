@@ -95,7 +95,8 @@ class ObjectBlobs:
             raise Denied(
                 f"{self._where} does not let you {verb} {key}",
                 code="blobs.denied",
-                hint="Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what the bucket's policy allows.",
+                hint=f"Look at {_variables(self._where, 'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY')} "
+                "and what the bucket's policy allows.",
             ) from error
         except BaseError as error:
             raise self._unavailable(verb, key, error) from error
@@ -104,13 +105,16 @@ class ObjectBlobs:
         return Unavailable(
             f"cannot {verb} {key} in {self._where}: {_first_line(error)}",
             code="blobs.unavailable",
-            hint="Look at the bucket's name, AWS_REGION, AWS_ENDPOINT_URL and the network, then try again.",
+            hint=f"Look at the bucket's name, {_variables(self._where, 'AWS_REGION, AWS_ENDPOINT_URL')} and the network, "
+            "then try again.",
             facts={"key": key},
         )
 
 
 def object_blobs(url: str, options: Mapping[str, str] | None = None) -> ObjectBlobs:
-    """Blobs at `s3://bucket/prefix`; endpoint, region and keys come from the `AWS_*` variables.
+    """Blobs at `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
+
+    Endpoint, region and keys come from the environment: `AWS_*`, `GOOGLE_*` or `AZURE_*`.
 
     Args:
         url: of the bucket and prefix.
@@ -142,6 +146,15 @@ def _bucket(url: str, options: Mapping[str, str] | None) -> ObjectStore:
     if config.get("aws_endpoint", "").startswith("http://"):
         return S3Store.from_url(url, config=cast(Any, config), client_options={"allow_http": True})
     return S3Store.from_url(url, config=cast(Any, config))
+
+
+def _variables(where: str, of_s3: str) -> str:
+    """The variables that say who asks and where, by the store's kind."""
+    if where.startswith("gs://"):
+        return "GOOGLE_APPLICATION_CREDENTIALS"
+    if where.startswith("az://"):
+        return "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY"
+    return of_s3
 
 
 def _first_line(error: Exception) -> str:

@@ -31,6 +31,8 @@ from charkh.workspace.workspace import Workspace, store_identifier
 
 REMOTES = "remotes"
 BUNDLE = ".bundle"
+UNNAMED = "at-"
+"""Begins the name under which a remote that was given by its address is remembered."""
 SERVER = "server"
 SERVER_VARIABLE = "CHARKH_URL"
 BEARER_VARIABLE = "CHARKH_TOKEN"
@@ -93,7 +95,7 @@ def which_remote(workspace: Workspace, wanted: str = "") -> tuple[str, RemoteSet
         same = [name for name, each in known.items() if _resolved(workspace, each.url) == _resolved(workspace, wanted)]
         if same:
             return same[0], known[same[0]]
-        return f"at-{blake3(_resolved(workspace, wanted).encode()).hexdigest()[:16]}", RemoteSettings(url=wanted)
+        return f"{UNNAMED}{blake3(_resolved(workspace, wanted).encode()).hexdigest()[:16]}", RemoteSettings(url=wanted)
     marked = [name for name, each in known.items() if each.default] or list(known)
     if not marked:
         raise NotFound(

@@ -21,7 +21,7 @@ from charkh.stores.blobs_encrypted import EncryptedBlobs
 from charkh.stores.exchange_blobs import FACTS, BlobsExchange
 from charkh.workspace.conflicts import SyncConflict, conflicts_in
 from charkh.workspace.incoming import Incoming
-from charkh.workspace.remotes import exchange_of, named_remotes, open_remote
+from charkh.workspace.remotes import UNNAMED, exchange_of, named_remotes, open_remote
 from charkh.workspace.resolving import resolve
 from charkh.workspace.sealing import seal_all
 from charkh.workspace.sides import COLLECTED, Sides
@@ -67,6 +67,11 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     repaired: int = 0
     erased: int = 0
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether the remote was given by its address and has no name in the settings."""
+        return self.remote.startswith(UNNAMED)
 
     @property
     def complete(self) -> bool:
