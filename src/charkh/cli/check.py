@@ -11,6 +11,7 @@ from charkh.checks.document import format_suite, parse_suite
 from charkh.checks.find import find, load_suite
 from charkh.checks.index import Checks
 from charkh.checks.suite import CheckSuite
+from charkh.cli.check_trouble import batches, trouble
 from charkh.cli.documents import begin_document, read_document
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
@@ -185,3 +186,7 @@ def _write_check(check: Check, titles: Mapping[str, str]) -> None:
             *([("quarantine", titles[f"dataset:{ran.quarantine}"])] if ran.quarantine else []),
         ]
     )
+
+
+app.command("trouble")(trouble)
+app.command("batches")(batches)

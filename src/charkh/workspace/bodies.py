@@ -12,6 +12,7 @@ from charkh.assets.index import ERASED_KIND, Erased
 from charkh.cards.card import MADE_KIND as CARD_KIND
 from charkh.cards.card import CardMade
 from charkh.checks.check import RAN_KIND, CheckRan
+from charkh.checks.trouble.searched import SEARCHED_KIND, Searched
 from charkh.datasets import dataset, forgotten
 from charkh.endpoints import deployment
 from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
@@ -45,6 +46,7 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     source.CHECKED_KIND: source.Checked,
     RECORDED_KIND: RecipeRecorded,
     RAN_KIND: CheckRan,
+    SEARCHED_KIND: Searched,
     execution.STEP_DONE_KIND: execution.StepDone,
     execution.STEP_FAILED_KIND: execution.StepFailed,
     execution.STEP_FORGOTTEN_KIND: execution.StepForgotten,

@@ -1,0 +1,1 @@
+"""Trouble in a table that no rule was written for: repeated rows, leaks, wrong labels, outliers, personal data."""
