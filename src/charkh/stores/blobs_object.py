@@ -105,8 +105,8 @@ class ObjectBlobs:
         return Unavailable(
             f"cannot {verb} {key} in {self._where}: {_first_line(error)}",
             code="blobs.unavailable",
-            hint=f"Look at the bucket's name, {_variables(self._where, 'AWS_REGION, AWS_ENDPOINT_URL')} and the network, "
-            "then try again.",
+            hint="Look at the bucket's name, the network and "
+            f"{_variables(self._where, 'AWS_REGION, AWS_ENDPOINT_URL')}, then try again.",
             facts={"key": key},
         )
 
