@@ -58,9 +58,9 @@ def test_from_a_script_to_a_comparison(charkh: Any) -> None:
     assert "opt.name  adam" in shown
     assert "notes.txt" in shown
     assert "+rate, name = float(sys.argv[1]), sys.argv[2]" in charkh("run", "show", "slow", "--patch")
-    bare = {"GIT_DIR": str(charkh.folder / "nowhere")}
+    bare = {"PATH": str(charkh.folder / "nowhere")}
     charkh.python("import charkh\nwith charkh.run('bare'): charkh.log(loss=1)", **bare)
-    assert "Git knew nothing" in charkh.fails(13, "run", "show", "bare", "--patch")
+    assert "No version control system told" in charkh.fails(13, "run", "show", "bare", "--patch")
     charkh("run", "delete", "bare")
     points = charkh.json("run", "log", first, "loss")
     assert [(point["step"], point["value"]) for point in points][:2] == [(0, 10.0), (1, 5.0)]

@@ -73,9 +73,7 @@ def search(
 @app.command()
 def show(
     run: Ref,
-    patch: Annotated[
-        bool, typer.Option("--patch", help="Print the uncommitted changes it ran with, for `git apply`.")
-    ] = False,
+    patch: Annotated[bool, typer.Option("--patch", help="Print the uncommitted changes it ran with: a patch.")] = False,
     json: AsJson = False,
 ) -> None:
     """Show a run: params, metrics, tags, artifacts, links, and where its code came from."""
@@ -261,9 +259,10 @@ def _write_run(run: Run, command: Sequence[str]) -> None:
         ("incomplete", f"{run.lost_records} metric records were lost" if run.lost_records else ""),
     ]
     if known is not None:
+        system = known.system if known.commit or known.branch else ""
         dirty = {True: " with uncommitted changes", False: "", None: ""}[known.dirty]
         pairs += [
-            ("code", f"{known.commit[:12]} {known.branch}{dirty}".strip()),
+            ("code", f"{system} {known.commit[:12]} {known.branch}{dirty}".strip()),
             ("remote", known.remote),
             ("command", " ".join(command)),
             ("machine", f"{run.started.host}: {known.cpus} CPUs, {shown_size(known.memory)}, {known.platform}"),
@@ -296,11 +295,13 @@ def _write_metrics(store: Store, run: Run, *, json: bool) -> None:
 def _write_patch(store: Store, run: Run) -> None:
     patch = run.provenance.patch if run.provenance is not None else None
     if patch is None:
-        in_git = run.provenance is not None and run.provenance.commit
+        committed = run.provenance is not None and run.provenance.commit
         raise NotFound(
             f"run {run.id} has no uncommitted changes on record",
             code="run.no_patch",
-            hint="It ran on a clean commit." if in_git else "Git knew nothing of the folder that it ran in.",
+            hint="It ran on a clean commit."
+            if committed
+            else "No version control system told of the folder that it ran in.",
         )
     if run.provenance is not None and run.provenance.patch_cut:
         write_note("the changes were longer than what is kept: this patch is not complete")

@@ -27,7 +27,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         runs: in the order asked for.
         params: by dotted name.
         metrics: by series name, the value that shows.
-        code: commit, branch, remote, whether it was dirty, and the digest of the patch.
+        code: system, commit, branch, remote, whether it was dirty, and the digest of the patch.
         environment: versions of the installed distributions, of Python and of the platform.
         data: the datasets and other subjects that each run used, by relation.
     """
@@ -88,6 +88,7 @@ def _code(run: Run) -> dict[str, Any]:
         "dirty": known.dirty,
         "folder": known.folder,
         "remote": known.remote,
+        "system": known.system,
         **{name: file.digest[:12] for name, file in digests.items() if file is not None},
     }
 

@@ -73,7 +73,15 @@ def check_out(
     done: list[Placed] = []
     for pin, version in versions:
         target = folder / pin.path
-        written = checkout(workspace.store, version, target, force=force, progress=progress)
+        written = checkout(
+            workspace.store,
+            version,
+            target,
+            force=force,
+            progress=progress,
+            cache=workspace.file_cache,
+            stats=workspace.stat_cache,
+        )
         removed = prune(workspace.store, version, target)
         done.append(Placed(pin=pin, written=written.written, unchanged=written.unchanged, removed=removed))
     return tuple(done)
