@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from charkh.assets.foreign import FOREIGN
+from charkh.assets.lease import Presence
 from charkh.assets.pack import Record
 from charkh.assets.shelf import Shelf
 from charkh.core.errors import Conflict
@@ -20,6 +21,8 @@ PACK_SIZE = 32 * 1024 * 1024
 DECIDED_AT_ONCE = 8 * 1024 * 1024
 """Bytes of content for which the index is asked together."""
 IN_FLIGHT = 3
+RECORD_WEIGHT = 256
+"""Bytes that a record in memory takes beside its content: many tiny ones are written as soon as fewer large ones."""
 REFRESH_SECONDS = 60.0
 
 
@@ -28,6 +31,7 @@ class PackWriter:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self._presence = Presence(shelf.blobs)
         self._lock = threading.RLock()
         self._pending: dict[bytes, Record] = {}
         self._undecided: list[Record] = []
@@ -60,7 +64,7 @@ class PackWriter:
                     continue
                 pending[record.digest] = record
                 self._undecided.append(record)
-                self._undecided_size += len(record.data)
+                self._undecided_size += len(record.data) + RECORD_WEIGHT
             if self._undecided_size >= DECIDED_AT_ONCE:
                 self._decide()
                 if self._open_size >= PACK_SIZE:
@@ -129,6 +133,7 @@ class PackWriter:
         """In the child of a fork: the parent's threads are not here, so take over what they had to write."""
         self._lock = threading.RLock()
         self._pool, self._jobs, self._failure, self._failed = None, set(), None, []
+        self._presence.forget()
         self._undecided, self._undecided_size = [], 0
         self._open = list(self._pending.values())
         self._open_size = sum(len(record.data) for record in self._open)
@@ -153,7 +158,7 @@ class PackWriter:
             place = found.get(record.digest)
             if place is None:
                 self._open.append(record)
-                self._open_size += len(record.data)
+                self._open_size += len(record.data) + RECORD_WEIGHT
             else:
                 self._reused.add(place.pack)
                 self._pending.pop(record.digest, None)
@@ -182,6 +187,7 @@ class PackWriter:
         """Write a pack, in whatever thread; takes no lock, because whoever waits for it may hold one."""
         try:
             self._shelf.write(records)
+            self._presence.wrote()
         except BaseException as error:  # noqa: BLE001 - `flush` raises it, in the thread that waits
             self._failed.append(records)
             self._failure = error

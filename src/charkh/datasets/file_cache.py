@@ -1,8 +1,10 @@
 """Whole files of the vault on local disk, so that a scan streams from them and a checkout links them.
 
 The hot cache: bounded, shared by processes, and made again when it is lost. A file is verified when it is filled, and
-its size, times, inode and number of names are noted; while they stay, it is trusted, and where one differs it is read
-again. A file that somebody wrote into, through a hard link that was made on request, is so found and never given out.
+its size, times and inode are noted; while they stay, it is trusted, and where one differs it is read again. A file that
+somebody wrote into, through a hard link that was made on request, is so found and never given out. Giving a file
+another name, or taking one away, touches it too: of files that have been linked, the time of the last touch says
+nothing, and one that was written into and got its time of change set back is found by `verify` alone.
 
 A file is found by what its chunks are *now*: after an erasure nothing older is found, whoever erased it.
 """
@@ -34,14 +36,23 @@ _USED_SECONDS = 3600
 _TABLES = {
     "file": """CREATE TABLE file (
         name TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, used INTEGER NOT NULL,
-        changed INTEGER NOT NULL, touched INTEGER NOT NULL, inode INTEGER NOT NULL, links INTEGER NOT NULL
-        ) WITHOUT ROWID"""
+        changed INTEGER NOT NULL, touched INTEGER NOT NULL, inode INTEGER NOT NULL) WITHOUT ROWID"""
 }
-_FIND = "SELECT name, digest, size, used, changed, touched, inode, links FROM file WHERE name IN"
+_FIND = "SELECT name, digest, size, used, changed, touched, inode FROM file WHERE name IN"
 
 
 class _Row(NamedTuple):
-    """A file as it was when it was last known to be whole; `digest` is empty while it is being filled."""
+    """A file as it was when it was last known to be whole.
+
+    Attributes:
+        name: in its folder.
+        digest: of its bytes; empty while it is being filled.
+        size: bytes.
+        used: when it was last asked for, in seconds; roughly.
+        changed: when its bytes last changed, in nanoseconds.
+        touched: when it was last touched, in nanoseconds; 0 where it has had other names, which touch it too.
+        inode: number of the file.
+    """
 
     name: str
     digest: str
@@ -50,7 +61,6 @@ class _Row(NamedTuple):
     changed: int
     touched: int
     inode: int
-    links: int
 
 
 _NO_ROWS: list[_Row] = []
@@ -86,8 +96,13 @@ class FileCache:
         (path,) = self.fill(vault, [entry])
         return Path(path)
 
-    def fill(self, vault: Vault, entries: Sequence[TreeEntry]) -> list[str]:
+    def fill(self, vault: Vault, entries: Sequence[TreeEntry], *, shared: bool = False) -> list[str]:
         """The places of the entries' files, in order; those that are not here are filled first, together.
+
+        Args:
+            vault: has the bytes.
+            entries: the files.
+            shared: they will get other names, by hard links.
 
         Raises:
             NotFound, Corrupt, Unavailable: as `path_of`.
@@ -96,10 +111,10 @@ class FileCache:
         with self._lock:
             self._used.update(names)
         try:
-            found = self._whole(names)
+            found = self._whole(names, shared=shared)
             missing = {name: entry for name, entry in zip(names, entries, strict=True) if name not in found}
             if missing:
-                self._make(vault, missing)
+                self._make(vault, missing, shared=shared)
         except OSError as error:
             raise self._unavailable(error) from error
         return [self._place(name) for name in names]
@@ -112,12 +127,6 @@ class FileCache:
         except OSError as error:
             raise self._unavailable(error) from error
         return [self._place(name) if name in found else None for name in names]
-
-    def linked(self, places: Iterable[str]) -> None:
-        """Note that files got another name through us: the file system counts that as a touch."""
-        names = [place.rpartition("/")[2] for place in places]
-        rows = [row for row in self._rows(names).values() if row.digest]
-        self._note([self._seen(row) for row in rows])
 
     def forget(self, digests: Iterable[str]) -> int:
         """Delete what an erasure concerns; how many files went.
@@ -143,24 +152,22 @@ class FileCache:
         """Let go of the database; the next call opens it again."""
         self._database.close()
 
-    def _whole(self, names: Sequence[str]) -> set[str]:
+    def _whole(self, names: Sequence[str], *, shared: bool = False) -> set[str]:
         """The names of those files that are here as they were filled."""
         found, touched, now = set[str](), list[_Row](), int(time.time())
         for row in self._rows(names).values():
-            if not row.digest:
+            seen = self._seen(row) if row.digest else None
+            if seen is None:
                 continue
-            seen = self._seen(row)
-            if not seen.inode:
+            if seen is not row and not self._is_sound(row):
+                self._delete([row.name])
                 continue
-            if not _is_untouched(row, seen):
-                if not self._is_sound(row):
-                    self._delete([row.name])
-                    continue
-                touched.append(seen)
-            elif seen != row or now - row.used > _USED_SECONDS:
-                touched.append(seen)
+            if shared and seen.touched:
+                seen = seen._replace(touched=0)
+            if seen is not row or now - row.used > _USED_SECONDS:
+                touched.append(seen._replace(used=now))
             found.add(row.name)
-        self._note([row._replace(used=now) for row in touched])
+        self._note(touched)
         return found
 
     def _rows(self, names: Sequence[str]) -> dict[str, _Row]:
@@ -170,20 +177,20 @@ class FileCache:
             found.update(self._database.run(partial(_rows_of, names[start : start + MAX_BOUND]), _NONE_NAMED))
         return found
 
-    def _seen(self, row: _Row) -> _Row:
-        """The row as the file is now; inode 0 where there is none of its size."""
+    def _seen(self, row: _Row) -> _Row | None:
+        """The row as the file is now; None where there is none of its size."""
         try:
             status = os.lstat(self._place(row.name))
         except (FileNotFoundError, NotADirectoryError):
-            return row._replace(inode=0)
+            return None
         if status.st_size != row.size:
-            return row._replace(inode=0)
-        return row._replace(
-            changed=status.st_mtime_ns,
-            touched=status.st_ctime_ns,
-            inode=status.st_ino & 0x7FFF_FFFF_FFFF_FFFF,
-            links=status.st_nlink,
-        )
+            return None
+        # Where it has had other names, no touch is noted.
+        touched = status.st_ctime_ns if row.touched else 0
+        inode = status.st_ino & 0x7FFF_FFFF_FFFF_FFFF
+        if (status.st_mtime_ns, touched, inode) == (row.changed, row.touched, row.inode):
+            return row
+        return row._replace(changed=status.st_mtime_ns, touched=touched, inode=inode)
 
     def _is_sound(self, row: _Row) -> bool:
         hasher = blake3(max_threads=blake3.AUTO)
@@ -192,11 +199,11 @@ class FileCache:
         except OSError:
             return False
 
-    def _make(self, vault: Vault, missing: dict[str, TreeEntry]) -> None:
+    def _make(self, vault: Vault, missing: dict[str, TreeEntry], *, shared: bool) -> None:
         """Fill files; they are listed before they are there, so that none is ever unknown."""
         now = int(time.time())
         self._make_room(sum(entry.file.size for entry in missing.values()))
-        self._note([_Row(name, "", entry.file.size, now, 0, 0, 0, 0) for name, entry in missing.items()])
+        self._note([_Row(name, "", entry.file.size, now, 0, 0, 0) for name, entry in missing.items()])
         filling = self.folder / FILLING
         filling.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_abandoned(filling)
@@ -205,14 +212,14 @@ class FileCache:
             names = list(missing)
             small = [name for name in names if not missing[name].file.root]
             for position, content in vault.read_many([missing[name].file for name in small]):
-                filled.append(self._keep(small[position], [content], now))
+                filled.append(self._keep(small[position], [content], now, shared))
             for name in names:
                 if missing[name].file.root:
-                    filled.append(self._keep(name, vault.read(missing[name].file), now))
+                    filled.append(self._keep(name, vault.read(missing[name].file), now, shared))
         finally:
             self._note(filled)
 
-    def _keep(self, name: str, content: Iterable[bytes], now: int) -> _Row:
+    def _keep(self, name: str, content: Iterable[bytes], now: int, shared: bool) -> _Row:
         partial_place = f"{self.folder}/{FILLING}/{new_id()}"
         place = self._place(name)
         hasher, size = blake3(), 0
@@ -239,7 +246,8 @@ class FileCache:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial_place)  # noqa: PTH108 - a hot path
             raise
-        return self._seen(_Row(name, digest, size, now, 0, 0, 0, 0))
+        row = _Row(name, digest, size, now, 0, 0 if shared else 1, 0)
+        return self._seen(row) or row._replace(digest="")
 
     def _note(self, rows: Sequence[_Row]) -> None:
         if rows:
@@ -276,7 +284,7 @@ class FileCache:
         for path in self.folder.glob("??/*"):
             status = path.lstat()
             digest = "" if "-" in path.name else path.name[:64]
-            rows.append(_Row(path.name, digest, status.st_size, int(status.st_mtime), 0, 0, 0, 0))
+            rows.append(_Row(path.name, digest, status.st_size, int(status.st_mtime), 0, 0, 0))
         self._database.change(partial(_insert_missing, rows), None)
 
     def _place(self, name: str) -> str:
@@ -304,12 +312,6 @@ def _name(vault: Vault, entry: TreeEntry) -> str:
     return f"{file.digest}-{hasher.hexdigest(16)}{suffix}"
 
 
-def _is_untouched(row: _Row, seen: _Row) -> bool:
-    """Whether a file is as it was. A name more or less touches a file, too, and is no change of it."""
-    same = row.changed == seen.changed and row.inode == seen.inode
-    return same and (row.touched == seen.touched or row.links != seen.links)
-
-
 def _rename(source: str, target: str) -> None:
     try:
         os.rename(source, target)  # noqa: PTH104 - a hot path
@@ -328,11 +330,11 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _rows_of(names: Sequence[str], database: sqlite3.Connection) -> dict[str, _Row]:
-    return {row[0]: _Row(*row) for row in database.execute(f"{_FIND} {marks(names)}", names)}
+    return {row[0]: _Row._make(row) for row in database.execute(f"{_FIND} {marks(names)}", names)}
 
 
 def _all_rows(database: sqlite3.Connection) -> list[_Row]:
-    return [_Row(*row) for row in database.execute(_FIND.replace("WHERE name IN", "ORDER BY name"))]
+    return [_Row._make(row) for row in database.execute(_FIND.replace("WHERE name IN", "ORDER BY name"))]
 
 
 def _look(database: sqlite3.Connection) -> None:
@@ -340,11 +342,11 @@ def _look(database: sqlite3.Connection) -> None:
 
 
 def _insert(rows: Sequence[_Row], database: sqlite3.Connection) -> None:
-    database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def _insert_missing(rows: Sequence[_Row], database: sqlite3.Connection) -> None:
-    database.executemany("INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    database.executemany("INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def _drop(names: Sequence[str], database: sqlite3.Connection) -> None:

@@ -7,9 +7,10 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-from charkh.core.errors import Conflict, Denied, Unavailable
+from charkh.core.errors import CharkhError, Conflict, Denied, Unavailable
 from charkh.core.files import TreeEntry
 from charkh.core.ids import new_id
 from charkh.datasets.copying import can_clone, clone_file, copy_file
@@ -82,14 +83,12 @@ class Placing:
         if not wanted:
             return entries
         fill = self._fill or self._link or self._can_clone(cache)
-        places = cache.fill(self._vault, wanted) if fill else cache.find(self._vault, wanted)
+        places = cache.fill(self._vault, wanted, shared=self._link) if fill else cache.find(self._vault, wanted)
         done: set[str] = set()
         for entry, place in zip(wanted, places, strict=True):
             if place is not None:
                 self._put(entry, place)
                 done.add(entry.path)
-        if self.linked:
-            cache.linked([place for place in places if place is not None])
         return [entry for entry in entries if entry.path not in done]
 
     def _is_cached(self, entry: TreeEntry, cache: FileCache) -> bool:
@@ -105,27 +104,37 @@ class Placing:
 
     def _put(self, entry: TreeEntry, place: str) -> None:
         """Put a file of the cache: under a second name where that is asked for and possible, else cloned or copied."""
-        mode = 0o777 if entry.executable else 0o666
-
-        def make(partial: str) -> None:
-            # A link has the permissions of the file in the cache.
-            if self._link and not entry.executable and self._linked(place, partial):
-                self.linked += 1
-            elif (self._clones is None or self._clones) and clone_file(place, partial, mode):
-                self.cloned += 1
-            else:
-                self._clones = bool(self.cloned)
-                copy_file(place, partial, mode)
-
-        self._place(entry, make)
+        # A link has the permissions of the file in the cache.
+        if not (self._link and not entry.executable and self._linked(entry, place)):
+            self._place(entry, self._copying(entry, place))
         if self._progress:
             self._progress(entry.file.size)
 
-    def _linked(self, place: str, partial: str) -> bool:
+    def _copying(self, entry: TreeEntry, place: str) -> Callable[[str], None]:
+        mode = 0o777 if entry.executable else 0o666
+
+        def make(beside: str) -> None:
+            if (self._clones is None or self._clones) and clone_file(place, beside, mode):
+                self.cloned += 1
+            else:
+                self._clones = bool(self.cloned)
+                copy_file(place, beside, mode)
+
+        return make
+
+    def _linked(self, entry: TreeEntry, place: str) -> bool:
         """Whether a second name was given; False where the file has as many as it can have."""
         try:
-            os.link(place, partial)
+            try:
+                os.link(place, f"{self._folder}/{entry.path}")
+            except FileExistsError:
+                self._place(entry, partial(os.link, place))
+            else:
+                self.written += 1
+                self.size += entry.file.size
         except OSError as error:
+            if isinstance(error, CharkhError):
+                raise
             if error.errno == errno.EMLINK:
                 return False
             raise Unavailable(
@@ -134,13 +143,14 @@ class Placing:
                 code="dataset.no_links",
                 hint="Both must lie on one file system that has them; check out without --link.",
             ) from error
+        self.linked += 1
         return True
 
     def _write(self, entry: TreeEntry, content: Iterable[bytes]) -> None:
         mode = 0o777 if entry.executable else 0o666
 
-        def make(partial: str) -> None:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        def make(beside: str) -> None:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             try:
                 for chunk in content:
                     written = os.write(descriptor, chunk)
@@ -157,21 +167,21 @@ class Placing:
         """Make a file beside, and give it its name."""
         target = f"{self._folder}/{entry.path}"
         self._number += 1
-        partial = f"{target.rpartition('/')[0]}/{PARTIAL}{self._token}-{self._number}"
+        beside = f"{target.rpartition('/')[0]}/{PARTIAL}{self._token}-{self._number}"
         try:
-            make(partial)
-            os.rename(partial, target)  # noqa: PTH104 - a hot path
+            make(beside)
+            os.rename(beside, target)  # noqa: PTH104 - a hot path
             if self._link:
                 # A rename to another name of the same file does nothing (rename(2)).
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(partial)  # noqa: PTH108 - a hot path
+                    os.unlink(beside)  # noqa: PTH108 - a hot path
         except IsADirectoryError as error:
-            _remove(partial)
+            _remove(beside)
             raise Conflict(
                 f"{target} is a folder, the dataset has a file there", code="dataset.folder_there", hint="Move it away."
             ) from error
         except BaseException:
-            _remove(partial)
+            _remove(beside)
             raise
         self.written += 1
         self.size += entry.file.size
@@ -193,6 +203,6 @@ class Placing:
             parent = parent.parent
 
 
-def _remove(partial: str) -> None:
+def _remove(beside: str) -> None:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(partial)  # noqa: PTH108 - a hot path
+        os.unlink(beside)  # noqa: PTH108 - a hot path

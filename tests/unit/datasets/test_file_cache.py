@@ -61,38 +61,39 @@ def test_files_are_filled_once_and_read_only(store: Erasing, tmp_path: Path) -> 
     assert not list((tmp_path / ".filling").iterdir())
 
 
-def test_a_file_that_somebody_wrote_into_is_not_given_out(store: Erasing, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_file_that_somebody_wrote_into_is_not_given_out(store: Erasing, tmp_path: Path, shared: bool) -> None:
     cache = FileCache(tmp_path / "cache")
     entries = [store.put(SMALL), store.put(LARGE, "b.bin"), store.put(b"other", "c.bin")]
-    places = cache.fill(store.vault, entries)
+    places = cache.fill(store.vault, entries, shared=shared)
+    before = [Path(place).stat() for place in places]
     for number, place in enumerate(places):
         os.link(place, tmp_path / f"{number}")
-    cache.linked(places)
-    status = Path(places[0]).stat()
     for number in range(2):
         (tmp_path / f"{number}").chmod(0o644)
         with (tmp_path / f"{number}").open("r+b") as file:
             file.write(b"SMALL")
-    # Size and time of change can be set back; that it was touched cannot.
-    os.utime(places[0], ns=(status.st_atime_ns, status.st_mtime_ns))
+    if not shared:
+        # Size and time of change can be set back; that it was touched cannot.
+        os.utime(places[0], ns=(before[0].st_atime_ns, before[0].st_mtime_ns))
     assert FileCache(tmp_path / "cache").find(store.vault, entries) == [None, None, places[2]]
     assert cache.fill(store.vault, entries) == places
     assert [Path(place).read_bytes() for place in places] == [SMALL, LARGE, b"other"]
     assert (tmp_path / "0").read_bytes() == b"SMALL"
 
 
-def test_other_names_and_touches_change_nothing(
+def test_of_a_file_with_other_names_touches_say_nothing(
     store: Erasing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = FileCache(tmp_path / "cache")
     entry = store.put(SMALL)
+    cache = FileCache(tmp_path / "cache")
     (place,) = cache.fill(store.vault, [entry])
+    cache.fill(store.vault, [entry], shared=True)
     os.link(place, tmp_path / "link")
-    (tmp_path / "link").chmod(0o644)
-    assert cache.find(store.vault, [entry]) == [place]
-    (tmp_path / "link").unlink()
     monkeypatch.setattr(FileCache, "_is_sound", lambda *_: pytest.fail("read again"))
-    assert cache.find(store.vault, [entry]) == [place]
+    assert FileCache(tmp_path / "cache").find(store.vault, [entry]) == [place]
+    (tmp_path / "link").unlink()
+    assert cache.fill(store.vault, [entry]) == [place]
 
 
 def test_verifying_finds_what_times_do_not_tell(store: Erasing, tmp_path: Path) -> None:
