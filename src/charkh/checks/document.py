@@ -2,25 +2,31 @@
 
 import datetime
 import difflib
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 import tomlkit
 from tomlkit.items import AoT, Table
 
-from charkh.checks.suite import FORMAT, MAX_RULES, SHAPES, CheckSuite, Rule, rule_ids, validate_rule
+from charkh.checks.suite import FORMAT, MAX_RULES, SHAPES, CheckSuite, Rule, rule_ids
+from charkh.checks.validate import validate_patterns, validate_rule
 from charkh.core.config import parse_table
 from charkh.core.errors import Invalid
 
+_RULE_LINE = re.compile(r"\s*\[\[\s*rule\s*\]\]")
+_LISTS = frozenset({"by", "columns", "to_columns", "only", "ordered", "values"})
 
-def parse_suite(text: str, source: str = "checks") -> CheckSuite:
+
+def parse_suite(text: str, source: str = "checks", *, recorded: bool = False) -> CheckSuite:
     """The suite in a TOML document.
 
     Args:
         text: the document.
         source: what to call it in errors, such as the file's name.
+        recorded: it has run already: a regular expression that this Polars cannot read is no reason not to show it.
 
     Raises:
         Invalid: it is no TOML, has an unknown key or check (the nearest right one is named), or a rule has no
@@ -49,9 +55,15 @@ def parse_suite(text: str, source: str = "checks") -> CheckSuite:
         )
     if not 0 <= frame.at_most <= 1:
         raise Invalid(f"{source}: at_most is no share", code="check.invalid_rule", hint="Write a share from 0 to 1.")
-    rules = tuple(_parse_rule(table, number, source) for number, table in enumerate(tables, 1))
+    lines = _rule_lines(text)
+    rules: list[Rule] = []
+    for number, table in enumerate(tables, 1):
+        try:
+            rules.append(_parse_rule(table, number, source, check_patterns=not recorded))
+        except Invalid as error:
+            raise _at_line(error, text, lines[number - 1] if number <= len(lines) else 0) from error
     _refuse_equal_ids(rules, source)
-    return msgspec.structs.replace(frame, rules=rules)
+    return msgspec.structs.replace(frame, rules=tuple(rules))
 
 
 def format_suite(suite: CheckSuite, comments: Mapping[str, str] | None = None) -> str:
@@ -84,7 +96,7 @@ def _rule_table(rule: Rule, comment: str) -> Table:
     return table
 
 
-def _parse_rule(table: object, number: int, source: str) -> Rule:
+def _parse_rule(table: object, number: int, source: str, *, check_patterns: bool) -> Rule:
     where = f"{source}, rule {number}"
     fields = cast(dict[str, Any], table) if isinstance(table, dict) else {}
     check = fields.get("check")
@@ -99,21 +111,47 @@ def _parse_rule(table: object, number: int, source: str) -> Rule:
             facts={"rule": number},
         )
     where = f"{where} ({check})"
-    plain = {key: _written(value) for key, value in fields.items() if key != "check"}
+    plain = {key: _written(key, value) for key, value in fields.items() if key != "check"}
     rule = cast(Rule, parse_table(plain, shape, where))
     try:
         validate_rule(rule)
     except Invalid as error:
         raise Invalid(f"{where}: {error.message}", code=error.code, hint=error.hint, facts={"rule": number}) from error
+    if check_patterns:
+        validate_patterns([(where, rule)])
     return rule
 
 
-def _written(value: object) -> object:
-    """TOML's own dates and times as the text that JSON and a rule's struct have for them."""
+def _rule_lines(text: str) -> list[int]:
+    """The line on which each `[[rule]]` begins, from 1."""
+    return [number for number, line in enumerate(text.splitlines(), 1) if _RULE_LINE.match(line)]
+
+
+def _at_line(error: Invalid, text: str, begins: int) -> Invalid:
+    """The error with its line: that of the key that it names, else where the rule begins."""
+    if not begins:
+        return error
+    key = str(error.facts.get("key", ""))
+    line = begins
+    for number, written in enumerate(text.splitlines()[begins:], begins + 1):
+        if _RULE_LINE.match(written):
+            break
+        if key and written.partition("=")[0].strip() == key:
+            line = number
+    facts = {**error.facts, "line": line}
+    return Invalid(f"{error.message} (line {line})", code=error.code, hint=error.hint, facts=facts)
+
+
+def _written(key: str, value: object) -> object:
+    """What a rule's struct has for what people write: text for TOML's own dates, a list for one column."""
+    if isinstance(value, list):
+        return [_written("", each) for each in cast(list[object], value)]
+    if key in _LISTS and isinstance(value, str):
+        return [value]
     return value.isoformat() if isinstance(value, datetime.date | datetime.datetime) else value
 
 
-def _refuse_equal_ids(rules: tuple[Rule, ...], source: str) -> None:
+def _refuse_equal_ids(rules: Sequence[Rule], source: str) -> None:
     given = [rule.id for rule in rules if rule.id]
     twice = next((name for name in given if given.count(name) > 1), "")
     if twice:

@@ -7,19 +7,9 @@ import msgspec
 import polars as pl
 
 from charkh.checks.document import format_suite
-from charkh.checks.suite import (
-    CheckSuite,
-    ColumnExists,
-    Length,
-    NotNull,
-    OneOf,
-    Pattern,
-    Range,
-    RowCount,
-    Rule,
-    Unique,
-    rule_ids,
-)
+from charkh.checks.row_rules import Length, NotNull, OneOf, Pattern, Range, Unique
+from charkh.checks.suite import CheckSuite, Rule, rule_ids
+from charkh.checks.table_rules import ColumnExists, RowCount
 from charkh.datasets.dtypes import dtype_text
 from charkh.datasets.expression_functions import DATE, INTEGER, NOTHING, NUMBER, OTHER, TEXT, TIME, TRUTH
 from charkh.datasets.expressions import kind_of

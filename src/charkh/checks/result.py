@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import msgspec
 import polars as pl
 
-from charkh.checks.suite import CheckSuite, Severity, Status
+from charkh.checks.rule import Severity, Status
+from charkh.checks.suite import CheckSuite
 from charkh.core.events import Fact
 
 REASONS = "_reasons"
@@ -49,7 +50,8 @@ class CheckResult:
     Attributes:
         suite: the rules.
         rows: how many rows were looked at.
-        good: the rows that fail no error rule, in their order.
+        passing: the rows that fail no rule that sets aside, in their order; of a lazy table they are read when they
+            are collected.
         bad: the others, in their order, with the ids of the rules they fail in `_reasons` and their place in the
             table, from 0, in `_row`.
         outcomes: of every rule, in the suite's order; missing columns come first, one outcome each.
@@ -57,9 +59,19 @@ class CheckResult:
 
     suite: CheckSuite
     rows: int
-    good: pl.DataFrame
+    passing: pl.LazyFrame
     bad: pl.DataFrame
     outcomes: tuple[Outcome, ...] = field(default=())
+
+    @property
+    def good(self) -> pl.DataFrame:
+        """`passing`, in memory."""
+        return self.passing.collect()
+
+    @property
+    def good_rows(self) -> int:
+        """How many rows are not set aside."""
+        return self.rows - self.bad.height
 
     @property
     def failures(self) -> tuple[Outcome, ...]:
@@ -69,7 +81,7 @@ class CheckResult:
     @property
     def ok(self) -> bool:
         """Whether the good rows can be used: no error rule failed, and there are good rows if there are any."""
-        return not self.failures and (self.good.height > 0 or self.rows == 0)
+        return not self.failures and (self.good_rows > 0 or self.rows == 0)
 
     @property
     def facts(self) -> Mapping[str, Fact]:

@@ -9,29 +9,45 @@ from hypothesis import strategies as st
 
 from charkh.checks.document import format_suite, parse_suite
 from charkh.checks.infer import infer
-from charkh.checks.run import run
-from charkh.checks.suite import (
-    CheckSuite,
-    ColumnExists,
+from charkh.checks.row_rules import (
     Condition,
-    Fresh,
+    ForeignKey,
     Increasing,
     Length,
+    NoneOf,
     NotNull,
     OneOf,
+    Outliers,
+    Parses,
     Pattern,
     Range,
-    RowCount,
     Unique,
+)
+from charkh.checks.run import run
+from charkh.checks.suite import CheckSuite
+from charkh.checks.table_rules import (
+    ColumnExists,
+    Columns,
+    Drift,
+    Fresh,
+    History,
+    Includes,
+    Measured,
+    RowCount,
 )
 from charkh.core.errors import Invalid
 
 names = st.text(min_size=1, max_size=8)
 columns = st.lists(names, min_size=1, max_size=3).map(tuple)
 common: dict[str, st.SearchStrategy[Any]] = {
-    "severity": st.sampled_from(["error", "warning"]),
+    "severity": st.sampled_from(["error", "warning", "critical"]),
     "at_most": st.one_of(st.none(), st.floats(0, 1)),
     "reason": st.text(max_size=20),
+}
+parted: dict[str, st.SearchStrategy[Any]] = {
+    **common,
+    "when": st.sampled_from(["", "a > 0"]),
+    "by": st.one_of(st.just(()), columns),
 }
 bounds = st.one_of(st.integers(-(10**12), 10**12), st.floats(allow_nan=False, allow_infinity=False))
 rules = st.one_of(
@@ -40,12 +56,22 @@ rules = st.one_of(
     st.builds(Unique, columns=columns, **common),
     st.builds(Range, column=names, min=bounds, max=st.one_of(st.none(), bounds), **common),
     st.builds(OneOf, column=names, values=st.lists(names, min_size=1).map(tuple), **common),
-    st.builds(Pattern, column=names, pattern=names, **common),
+    st.builds(Pattern, column=names, pattern=st.sampled_from(["[a-z]+", r"\d", "a|b"]), absent=st.booleans(), **common),
     st.builds(Length, column=names, min=st.integers(0, 9), max=st.one_of(st.none(), st.integers(0, 9)), **common),
     st.builds(Condition, that=st.sampled_from(["a > 0", "hour(t) in (1, 2)"]), **common),
     st.builds(Increasing, column=names, strict=st.booleans(), **common),
     st.builds(RowCount, min=st.integers(0, 9), **common),
     st.builds(Fresh, column=names, within=st.just("2d"), **common),
+    st.builds(NoneOf, column=names, values=st.lists(st.integers(), min_size=1).map(tuple), **parted),
+    st.builds(Range, column=names, above=bounds, at_most_rows=st.integers(0, 9), **parted),
+    st.builds(Parses, column=names, kind=st.sampled_from(["integer", "json"]), **parted),
+    st.builds(ForeignKey, columns=columns, to=names, **parted),
+    st.builds(Outliers, column=names, deviations=st.floats(1, 9), **parted),
+    st.builds(Columns, min=st.integers(0, 9), only=st.lists(names).map(tuple), **common),
+    st.builds(Measured, column=names, of=st.sampled_from(["mean", "distinct"]), min=st.floats(-9, 9), **parted),
+    st.builds(Includes, column=names, values=st.lists(names, min_size=1).map(tuple), **parted),
+    st.builds(Drift, against=names, columns=columns, psi=st.floats(0, 9), **common),
+    st.builds(History, metric=st.just("mean(a)"), rise=st.floats(0, 9), season=st.integers(0, 9), **common),
 )
 
 
@@ -84,6 +110,21 @@ def test_dates_may_be_written_as_toml_has_them() -> None:
         ('check = "condition"\nthat = "a >"', "the end", "quotes"),
         ('check = "fresh"\ncolumn = "t"\nwithin = "soon"', "'soon' is not a duration", "30s"),
         ('check = "rows"\nat_most = 2', "no share", "0 to 1"),
+        ('check = "pattern"\ncolumn = "s"\npattern = "("', "no regular expression", "Rust"),
+        ('check = "none_of"\ncolumn = "s"\nvalues = []', "`values` is empty", "values"),
+        ('check = "statistic"\ncolumn = "a"\nof = "mean"', "needs a bound", "above"),
+        ('check = "statistic"\ncolumn = "a"\nof = "men"\nmin = 1', "men", "mean"),
+        ('check = "statistic"\ncolumn = "a"\nof = "correlation"\nmin = 1', "other", "other"),
+        ('check = "statistic"\ncolumn = "a"\nof = "quantile"\nquantile = 9\nmin = 1', "no share", "0 to 1"),
+        ('check = "history"\nmetric = "rows"', "needs a bound", "rise"),
+        ('check = "history"\nmetric = "mean"\nrise = 1', "no metric", "mean(distance)"),
+        ('check = "drift"\nks = 2', "no share", "0 and 1"),
+        ('check = "columns"\nmin = 1\nwhen = "a > 0"', "no single rows", "when"),
+        ('check = "rows"\nat_most_rows = 3', "fails no rows", "at_most_rows"),
+        ('check = "foreign"\ncolumns = ["a"]\nto = "b"\nto_columns = ["a", "b"]', "as many", "each"),
+        ('check = "range"\ncolumn = "a"\nmin = 0\nwhen = "a >"', "the end", "quotes"),
+        ('check = "outliers"\ncolumn = "a"\ndeviations = 0', "above 0", "5.0"),
+        ('check = "parses"\ncolumn = "a"\nkind = "json"\nformat = "%Y"', "no `format`", "datetime"),
         ('check = "rows"\nseverity = "fatal"', "fatal", "error, warning"),
         (f'check = "rows"\nid = "{"x" * 200}"', "too long", "100"),
     ],
@@ -172,3 +213,19 @@ def test_a_table_satisfies_what_is_read_off_it(records: list[dict[str, Any]]) ->
     assert result.ok
     assert result.bad.height == 0
     assert {outcome.status for outcome in result.outcomes} <= {"passed", "set_aside"}
+
+
+def test_an_error_says_its_line_and_one_column_may_stand_alone() -> None:
+    text = '[[rule]]\ncheck = "rows"\n\n[[rule]]\ncheck = "range"\ncolumn = "a"\nmn = 0'
+    with pytest.raises(Invalid, match=r"unknown key 'mn' \(line 7\)"):
+        parse_suite(text)
+    with pytest.raises(Invalid, match=r"needs a bound \(line 4\)"):
+        parse_suite(text.replace("\nmn = 0", ""))
+    assert parse_suite('[[rule]]\ncheck = "unique"\ncolumns = "a"\nby = "b"').rules == (
+        Unique(columns=("a",), by=("b",)),
+    )
+
+
+def test_a_recorded_suite_with_a_pattern_that_cannot_be_read_is_still_shown() -> None:
+    text = '[[rule]]\ncheck = "pattern"\ncolumn = "s"\npattern = "("'
+    assert parse_suite(text, recorded=True).rules == (Pattern(column="s", pattern="("),)
