@@ -146,11 +146,12 @@ class StoreSource(SourceSettings, frozen=True, kw_only=True, tag="charkh"):
     """`kind = "charkh"`: a dataset of another charkh store.
 
     Attributes:
-        folder: of the other workspace, relative to this one.
+        remote: the name of a `[remote.NAME]`, or where the other store is: a workspace's folder, relative to this one,
+            or any address that a remote may have.
         ref: the dataset or version there, such as `flights` or `flights@3`.
     """
 
-    folder: str
+    remote: str
     ref: str
 
 

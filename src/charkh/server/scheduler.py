@@ -1,10 +1,11 @@
-"""The scheduler: collects monitors, turns loops and seals what is closed, at intervals, one after another."""
+"""The scheduler: fetches sources, collects monitors, turns loops and seals what is closed, one after another."""
 
 import logging
 import threading
 import time
 
 from charkh.core.errors import CharkhError
+from charkh.workspace.fetching import due_sources, fetch
 from charkh.workspace.sealing import seal_all
 from charkh.workspace.turning import turn_loop
 from charkh.workspace.watching import due, watch
@@ -24,6 +25,7 @@ class Scheduler:
     def __init__(self, workspace: Workspace, every: float) -> None:
         self._workspace = workspace
         self._every = every
+        self._looked: dict[str, float] = {}
         self._stop = threading.Event()
         # A retraining may take hours; a server that is told to stop does not wait for it, and the next one
         # resumes it from the steps that are done.
@@ -42,7 +44,11 @@ class Scheduler:
         return not self._thread.is_alive()
 
     def round(self) -> None:
-        """One round: the monitors that are due, every loop once, then seal what is closed."""
+        """One round: the sources and monitors that are due, every loop once, then seal what is closed."""
+        for name in due_sources(self._workspace, time.time(), self._looked):
+            if self._stop.is_set():
+                return
+            self._fetch(name)
         for name in due(self._workspace, time.time()):
             if self._stop.is_set():
                 return
@@ -61,6 +67,17 @@ class Scheduler:
             seal_all(self._workspace)
         except CharkhError as error:
             _log.error("sealing: %s", error.message)
+
+    def _fetch(self, name: str) -> None:
+        # A source that fails waits as long as one that has nothing new: what it did bring is kept meanwhile.
+        self._looked[name] = time.time()
+        try:
+            outcome = fetch(self._workspace, name)
+        except CharkhError as error:
+            _log.error("source %s: %s", name, error.message)
+            return
+        if outcome.version is not None:
+            _log.info("source %s: %s is new", name, outcome.version.ref)
 
     def _collect(self, name: str) -> None:
         try:

@@ -38,7 +38,8 @@ class Collected(NamedTuple):
         gone: what the source offered before and does not any more.
         state: what it says now, without its items.
         notes: what a person should know, such as what was skipped.
-        whole: what arrived, if anything, is everything that the source has; nothing of the earlier files stays.
+        whole: what arrived and what is kept is everything that the source has; no other file of earlier stays.
+        origins: (relation, subject) of what it was made from beside the source.
     """
 
     arrivals: tuple[Arrival, ...] = ()
@@ -47,6 +48,7 @@ class Collected(NamedTuple):
     state: State = State()
     notes: tuple[str, ...] = ()
     whole: bool = False
+    origins: tuple[tuple[str, str], ...] = ()
 
     @property
     def size(self) -> int:
@@ -95,7 +97,7 @@ def sort_out(found: Iterable[Arrival | Item], before: State, *, missed: Iterable
             kept.append(each)
     there = {arrival.item.key for arrival in arrivals} | {item.key for item in kept} | set(missed)
     gone = tuple(item for key, item in sorted(before.items.items()) if key not in there)
-    return Collected(arrivals=tuple(arrivals), kept=tuple(kept), gone=gone, state=State(extra=before.extra))
+    return Collected(arrivals=tuple(arrivals), kept=tuple(kept), gone=gone, state=State(columns=before.columns, extra=before.extra))
 
 
 def refuse_same_path(items: Iterable[tuple[str, str]]) -> None:

@@ -59,7 +59,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         cursor: the greatest value of the cursor column that came, or None.
         cursor_type: the kind of that value: `int`, `float`, `str`, `datetime`, `date` or `Decimal`.
         seen: 16 bytes for each row of the overlap that came already.
-        columns: the types of a query's result, by name, as a dataset's event writes them.
+        columns: types of the rows as they came, by name, as a dataset's event writes them.
         extra: what a bridge keeps for itself, by name.
     """
 

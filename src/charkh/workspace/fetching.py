@@ -11,7 +11,15 @@ from charkh.core.config import parse_duration
 from charkh.core.errors import NotFound, Unavailable
 from charkh.core.ids import new_id
 from charkh.core.refs import parse_name
-from charkh.core.source_settings import AnySource, FilesSource, HttpSource, SqlSource, kind_of_source
+from charkh.core.source_settings import (
+    AnySource,
+    FilesSource,
+    HttpSource,
+    ObjectsSource,
+    SqlSource,
+    StoreSource,
+    kind_of_source,
+)
 from charkh.datasets.dataset import DatasetVersion
 from charkh.ports.vault import Progress
 from charkh.sources.collecting import Collected, Collector
@@ -21,7 +29,6 @@ from charkh.sources.index import KnownSources
 from charkh.sources.source import Fetch
 from charkh.sources.staging import staging_of
 from charkh.sources.starting import start
-from charkh.workspace.screening import screen
 from charkh.workspace.workspace import Workspace
 
 Builder = Callable[[Workspace, str, AnySource], Collector]
@@ -107,11 +114,17 @@ def fetch(
         if not has_news(fetching, found):
             record_checked(store, fetching, begun, found)
             return _outcome(fetching, found, "nothing new")
-        screened = screen(workspace, settings, found, staging, f"fetch:{fetching.fetch}")
-        done = commit(store, fetching, begun, screened.collected, screened.origins)
+        ready, origins, check = found, found.origins, None
+        if settings.recipe or settings.checks:
+            # Here, because most sources have neither, and the rooms of both take a while to load.
+            from charkh.workspace.screening import screen
+
+            ready, more, check = screen(workspace, settings, begun.state, found, staging, f"fetch:{fetching.fetch}")
+            origins = (*origins, *more)
+        done = commit(store, fetching, begun, ready, origins)
         staging.clear()
         outcome = _outcome(fetching, found, "fetched")
-    return msgspec.structs.replace(outcome, version=done.version, fetch=done.fetch, check=screened.check)
+    return msgspec.structs.replace(outcome, version=done.version, fetch=done.fetch, check=check)
 
 
 def due_sources(workspace: Workspace, moment: float, looked: Mapping[str, float]) -> list[str]:
@@ -181,7 +194,29 @@ def _sql(workspace: Workspace, _name: str, settings: AnySource) -> Collector:
     return SqlCollector(settings, os.environ, workspace.folder)
 
 
-_BUILDERS: Mapping[str, Builder] = {"files": _files, "http": _http, "sql": _sql}
+def _objects(_workspace: Workspace, _name: str, settings: AnySource) -> Collector:
+    from charkh.sources.objects import ObjectsCollector
+
+    assert isinstance(settings, ObjectsSource)
+    return ObjectsCollector(settings, os.environ)
+
+
+def _charkh(workspace: Workspace, _name: str, settings: AnySource) -> Collector:
+    from charkh.sources.store import StoreCollector
+    from charkh.workspace.foreign_store import foreign_store
+
+    assert isinstance(settings, StoreSource)
+    other = foreign_store(workspace, settings.remote)
+    return StoreCollector(settings, other.store, other.address)
+
+
+_BUILDERS: Mapping[str, Builder] = {
+    "files": _files,
+    "http": _http,
+    "sql": _sql,
+    "objects": _objects,
+    "charkh": _charkh,
+}
 
 
 def _collector(workspace: Workspace, name: str, settings: AnySource, bridges: Mapping[str, Builder]) -> Collector:

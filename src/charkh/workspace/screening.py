@@ -1,6 +1,6 @@
 """What a fetch brought, before it becomes a version: the source's recipe, then its checks, on the new part alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -15,9 +15,12 @@ from charkh.checks.result import ROW
 from charkh.checks.run import run as run_check
 from charkh.core.errors import Bug, Invalid, NotFound
 from charkh.core.source_settings import SourceSettings
+from charkh.datasets.csv_file import read_header
 from charkh.datasets.dataset import Reading
+from charkh.datasets.dtypes import dtype_text, parse_dtype, widest
 from charkh.datasets.formats import format_of, scan_csv, scan_jsonl
-from charkh.datasets.sniff import read_file_shape
+from charkh.datasets.sniff import read_shape
+from charkh.datasets.walk import local_files
 from charkh.recipes.apply import apply
 from charkh.recipes.document import parse_recipe
 from charkh.recipes.find import find as find_recipe
@@ -26,6 +29,7 @@ from charkh.recipes.record import record as record_recipe
 from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.sources.collecting import Arrival, Collected
+from charkh.sources.source import State
 from charkh.sources.staging import Staging
 from charkh.workspace.workspace import Workspace
 
@@ -39,13 +43,14 @@ class Screened(NamedTuple):
 
 
 def screen(
-    workspace: Workspace, settings: SourceSettings, collected: Collected, staging: Staging, about: str
+    workspace: Workspace, settings: SourceSettings, before: State, collected: Collected, staging: Staging, about: str
 ) -> Screened:
     """Apply the recipe, then run the checks; failing rows are in quarantine when this returns.
 
     Args:
         workspace: whose files the settings name.
         settings: of the source.
+        before: what the source had said: text is read in the types that it had.
         collected: what came.
         staging: where the rows that are left are written.
         about: subject that the check is about.
@@ -55,10 +60,11 @@ def screen(
         Invalid: what came is no table, or a step of the recipe cannot be applied.
         NotFound: there is no such suite or recipe.
     """
-    if not collected.arrivals or not (settings.recipe or settings.checks):
+    if not collected.arrivals:
         return Screened(collected)
     reading = Reading(separator=settings.separator, nulls=settings.nulls)
-    frames = [_read(arrival, reading) for arrival in collected.arrivals]
+    types = _text_types(collected.arrivals, reading, before)
+    frames = [_read(arrival, reading, types) for arrival in collected.arrivals]
     origins: list[tuple[str, str]] = []
     if settings.recipe:
         version = _recipe(workspace, settings.recipe)
@@ -71,10 +77,31 @@ def screen(
         frames, check = _checked(workspace, settings.checks, frames, about)
         origins.append(("made_from", check.subject))
     arrivals = [_written(each, frame, staging) for each, frame in zip(collected.arrivals, frames, strict=True)]
-    return Screened(collected._replace(arrivals=tuple(arrivals)), tuple(origins), check)
+    state = collected.state
+    if types:
+        columns = {name: dtype_text(dtype) for name, dtype in types.items()}
+        state = msgspec.structs.replace(state, columns={**before.columns, **state.columns, **columns})
+    return Screened(collected._replace(arrivals=tuple(arrivals), state=state), tuple(origins), check)
 
 
-def _read(arrival: Arrival, reading: Reading) -> pl.DataFrame:
+def _text_types(arrivals: Sequence[Arrival], reading: Reading, before: State) -> dict[str, pl.DataType]:
+    """The types of text files: what they look like, together with what those that came before looked like."""
+    files = [
+        local_files([arrival.place])[0]._replace(path=arrival.item.path)
+        for arrival in arrivals
+        if arrival.place is not None and format_of(arrival.item.path) == "csv"
+    ]
+    if not files:
+        return {}
+    types: dict[str, pl.DataType] = {}
+    for name, found in read_shape(sorted(files), reading).columns.items():
+        known = parse_dtype(before.columns.get(name, ""))
+        # A text column stays one where all of its new texts look like numbers.
+        types[name] = found if known is None else known if known == pl.String else widest(known, found) or found
+    return types
+
+
+def _read(arrival: Arrival, reading: Reading, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
     place, path = arrival.place, arrival.item.path
     kind = format_of(path)
     if place is None:
@@ -85,9 +112,13 @@ def _read(arrival: Arrival, reading: Reading) -> pl.DataFrame:
             code="source.not_a_table",
             hint="Collect CSV, Parquet or JSON Lines files, or leave `checks` and `recipe` out.",
         )
-    if kind == "csv":
-        return scan_csv(place, path, reading, read_file_shape(place, path, reading).columns).collect()
-    return (pl.scan_parquet(place, glob=False) if kind == "parquet" else scan_jsonl(place)).collect()
+    if kind != "csv":
+        return (pl.scan_parquet(place, glob=False) if kind == "parquet" else scan_jsonl(place)).collect()
+    header = read_header(place, path, reading)
+    # What has no value yet has no type; Polars reads it as text.
+    empty = [name for name in header if types[name] == pl.Null]
+    read = scan_csv(place, path, reading, {name: pl.String() if name in empty else types[name] for name in header})
+    return read.with_columns(pl.lit(None).alias(name) for name in empty).select(list(types)).collect()
 
 
 def _checked(
