@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 PEERS: dict[str, tuple[str, ...]] = {
+    "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),
     "dvc": ("dvc[s3]>=3.67,<4",),
     "great-expectations": ("great-expectations>=1.3,<2", "pyarrow"),
     "pandera": ("pandera[io,pandas]>=0.24,<1", "pyarrow"),
