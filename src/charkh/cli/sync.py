@@ -97,10 +97,10 @@ def _write_report(report: "SyncReport") -> None:
 
 
 def _amount(facts: int, packs: int, size: int) -> str:
-    told = shown_count(facts, "fact")
-    if not size:
-        return told
-    return f"{told} and {shown_size(size)}" + (f" in {shown_count(packs, 'pack')}" if packs else "")
+    told = [shown_count(facts, "fact")] if facts else []
+    if size:
+        told.append(shown_size(size) + (f" in {shown_count(packs, 'pack')}" if packs else ""))
+    return " and ".join(told)
 
 
 def _status(*, json: bool) -> None:
