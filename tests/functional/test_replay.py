@@ -153,6 +153,39 @@ def test_a_script_that_fails_is_different_and_one_without_a_run_says_so(project:
     assert "recorded no run" in result.stderr
 
 
+def test_of_several_runs_the_one_that_is_meant_is_compared(project: Project) -> None:
+    project.write(
+        "train.py",
+        "import charkh\nfor rate in (1, 2, 3):\n    with charkh.run('sweep', params={'rate': rate}):\n"
+        "        charkh.log(score=rate * 2)\n",
+    )
+    project.train()
+    runs = {each["params"]["rate"]: each["started"]["run"] for each in project.charkh.json("run", "list")}
+    found = project.replay(runs[2])
+    assert found["equal"]
+    again = project.replay(found["second"])
+    assert again["equal"], "a replay is a run like any other"
+    assert again["compared"] == {"input": 0, "param": 1, "metric": 1, "file": 0, "output": 0}
+
+
+def test_a_pipeline_that_a_loop_ran_is_run_alone(project: Project) -> None:
+    project.write("charkh.toml", 'pipelines = "flows.py"\n')
+    project.write(
+        "flows.py",
+        "import charkh\n\nclass Settings(charkh.Params):\n    rate: float = 0.1\n\n"
+        "@charkh.pipeline\ndef flow(settings: Settings):\n    charkh.log(score=settings.rate * 2)\n",
+    )
+    project.commit("charkh.toml", "flows.py")
+    inside = (
+        "import sys; sys.orig_argv = [sys.executable, '-m', 'charkh', 'up']\n"
+        "from charkh.workspace.workspace import open_workspace\nfrom charkh.workspace.pipelines import run_named\n"
+        "with open_workspace() as opened: print(run_named(opened, 'flow', {'rate': 0.7}).run)\n"
+    )
+    found = project.replay(project.charkh.python(inside).strip())
+    assert found["equal"]
+    assert found["command"][1:] == ["-m", "charkh", "pipeline", "run", "flow", "-p", "rate=0.7", "--force", "*"]
+
+
 def test_a_script_without_version_control(charkh: Charkh) -> None:
     charkh.write("rows.csv", "value\n1\n")
     charkh("dataset", "add", "flights", "rows.csv")

@@ -46,7 +46,9 @@ class Git:
         _must(_git(folder, "init", "-q", "--template=", f"--object-format={form}"), folder)
         (folder / ".git" / "objects" / "info").mkdir(parents=True, exist_ok=True)
         (folder / ".git" / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
-        _must(work("git", *_QUIET, "checkout", "-q", "--detach", revision.commit, folder=folder), folder)
+        # Files under git-lfs come from where the other repository has them, too.
+        large = ("-c", f"lfs.storage={Path(objects).with_name('lfs')}")
+        _must(work("git", *_QUIET, *large, "checkout", "-q", "--detach", revision.commit, folder=folder), folder)
         if revision.remote:
             _must(_git(folder, "remote", "add", "origin", revision.remote), folder)
 

@@ -61,6 +61,8 @@ def build_code(workspace: Workspace, run: Run, folder: Path, repository: Path | 
     system, root = _repository(workspace, known, repository)
     system.check_out(root, Revision(known.commit, known.branch, known.remote), folder)
     notes = _apply(workspace.store, system, known, folder)
+    if (folder / ".gitmodules").is_file() or (folder / ".hgsub").is_file():
+        notes.append("repositories inside the repository are not checked out")
     inside = _relative(workspace.folder, root)
     return Code(
         folder=folder,

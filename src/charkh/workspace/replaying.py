@@ -4,6 +4,7 @@ The replay is a run of its own in the same store, with an edge `replays` to the 
 the replay, the versions that the first run used: they are pinned for it.
 """
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from charkh.core.errors import CharkhError, Conflict, Incomplete, Invalid
+from charkh.core.errors import CharkhError, Conflict, Incomplete, Invalid, NotFound
 from charkh.core.events import Draft, Edge
 from charkh.core.ids import new_id
 from charkh.core.lock import Lock
@@ -20,6 +21,7 @@ from charkh.lineage.index import EdgesFrom, EdgesTo
 from charkh.models.find import find as find_model
 from charkh.ports.store import Store
 from charkh.runs.find import by_id, find
+from charkh.runs.membership import shared_id
 from charkh.runs.replayed import Difference, compare_outcomes, differing
 from charkh.runs.run import LINKED_KIND, Run, RunLinked, RunProvenance
 from charkh.workspace.lock_checkout import check_out
@@ -115,7 +117,7 @@ def replay(
         identifier = new_id()
         notify(f"command: {' '.join(without_secrets(command, secrets))}")
         exit_code = execute(workspace, known, identifier, code, command, lock)
-        second = _recorded(workspace.store, identifier, exit_code, command)
+        second = _recorded(workspace.store, run, identifier, exit_code, command)
         return _judged(
             workspace.store,
             run,
@@ -201,16 +203,20 @@ def _pins(workspace: Workspace, run: Run, code: Code) -> tuple[Lock, list[str]]:
     return lock.having([msgspec.structs.replace(pin, path=places.get(pin.key, "")) for pin in used]), notes
 
 
-def _recorded(store: Store, identifier: str, exit_code: int, command: Sequence[str]) -> Run:
-    try:
-        return by_id(store, identifier)
-    except CharkhError as error:
+def _recorded(store: Store, first: Run, identifier: str, exit_code: int, command: Sequence[str]) -> Run:
+    """The run of the replay that stands for the first: of several that the command made, the one most like it."""
+    made: list[Run] = []
+    with contextlib.suppress(NotFound):
+        while True:
+            made.append(by_id(store, shared_id(identifier, len(made))))
+    if not made:
         raise Incomplete(
             f"the command recorded no run and ended with exit code {exit_code}",
             code="replay.no_run",
             hint="What it printed above says why; with --into FOLDER the code stays there to be looked at.",
             facts={"exit_code": exit_code, "program": command[0]},
-        ) from error
+        )
+    return max(made, key=lambda run: (run.name == first.name, run.params == first.params))
 
 
 def _judged(store: Store, first: Run, second: Run, tolerance: float, **told: object) -> Replay:
