@@ -92,6 +92,9 @@ def _write_report(report: "SyncReport") -> None:
         write_line(f"{shown_count(report.repaired, 'damaged object')} over there set aside, and sent again from here")
     for each in report.conflicts:
         write_line(f"{each.noun} {each.ref} was made {len(each.refs)} times apart: {', '.join(each.refs)}")
+    for each in report.conflicts:
+        if each.noun == "dataset" and len(each.refs) == 2:
+            write_note(f"  one version of both: charkh dataset merge {' '.join(each.refs)}")
     for line in report.problems:
         write_note(line)
 
