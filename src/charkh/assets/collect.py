@@ -5,18 +5,19 @@ after a grace, and everything in it is looked at again before: readers, writers 
 back what turns out to be needed. Only packs with erased records leave the medium at once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 
 import msgspec
 
 from charkh.assets.chunk_index import Place
 from charkh.assets.erasures import ErasedDigests
-from charkh.assets.lease import leased_digests, medium_now, only_collector
+from charkh.assets.lease import leased_digests, medium_now, only_collector, writing_since
 from charkh.assets.pack import ZSTD, Entry, Record
 from charkh.assets.packing import PACK_SIZE
 from charkh.assets.reach import reach
 from charkh.assets.shelf import PACKS, TRASH, Shelf, place_of
+from charkh.assets.trash import note_collection
 from charkh.assets.vault import PackVault
 from charkh.core.digests import DIGEST_PATTERN
 from charkh.core.errors import Corrupt, NotFound
@@ -62,6 +63,22 @@ class CollectReport(msgspec.Struct, kw_only=True):
     missing: tuple[str, ...] = ()
 
 
+class Others(msgspec.Struct, frozen=True, kw_only=True):
+    """What else is known to use the medium.
+
+    Attributes:
+        roots: held digests of other workspaces, as they reported last.
+        since: the medium's time of the oldest of those reports; None where there is no other workspace. What was
+            written later may be held by one that has not said so yet, so it stays.
+    """
+
+    roots: Collection[str] = ()
+    since: float | None = None
+
+
+ALONE = Others()
+
+
 def collect(
     vault: PackVault,
     roots: Iterable[str],
@@ -70,18 +87,24 @@ def collect(
     young_seconds: float = YOUNG_SECONDS,
     grace_seconds: float = GRACE_SECONDS,
     despite_unknown: bool = False,
+    others: Others = ALONE,
+    timeout: float = 0.0,
+    waits: Callable[[str], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> CollectReport:
     """Free what cannot be reached from the roots and the valid leases.
 
     Args:
         vault: the store's bytes.
-        roots: every held digest (`charkh.lineage.index.HeldDigests`), of all stores that use this medium.
+        roots: every held digest (`charkh.lineage.index.HeldDigests`) of the store.
         dry_run: only say what would be freed.
         young_seconds: packs younger than this stay, by the medium's clock: their event may not be out yet.
         grace_seconds: how long a pack stays in the trash.
         despite_unknown: collect though a tree or chunk list that is held is missing; whatever it names and
             nothing else holds goes to the trash.
+        others: other workspaces that use the medium.
+        timeout: seconds to wait for another collection to end.
+        waits: told who collects, when that has to be waited for.
         progress: called with the number of records looked at since the last call.
 
     Raises:
@@ -91,10 +114,11 @@ def collect(
     vault.flush()
     vault.shelf.refresh()
     now = medium_now(vault.shelf.blobs)
-    with nullcontext() if dry_run else only_collector(vault.shelf.blobs, now):
+    with nullcontext() if dry_run else only_collector(vault.shelf.blobs, now, timeout=timeout, waits=waits):
         erased = vault.erased.now()
         in_trash = vault.shelf.trashed()
-        reached = reach(vault, {*roots, *leased_digests(vault.shelf.blobs, now)}, erased, progress)
+        roots = {*roots, *others.roots, *leased_digests(vault.shelf.blobs, now)}
+        reached = reach(vault, roots, erased, progress)
         if reached.unknown and not despite_unknown:
             raise _unknown(reached.unknown)
         report = CollectReport(
@@ -104,8 +128,9 @@ def collect(
             missing=tuple(sorted(digest.hex() for digest in reached.missing | reached.unknown)),
         )
         collection = _Collection(vault.shelf, vault.erased, reached.live, now, report)
-        collection.empty_trash(grace_seconds)
-        collection.sweep(young_seconds)
+        collection.empty_trash(grace_seconds, others.since)
+        begun = [moment for moment in (others.since, writing_since(vault.shelf.blobs, now)) if moment is not None]
+        collection.sweep(min([now, *begun]) - young_seconds)
     return report
 
 
@@ -123,9 +148,13 @@ class _Collection:
         self._report = report
         self._written: set[str] = set()
         self._gone: list[str] = []
+        self._trashed: list[str] = []
 
-    def empty_trash(self, grace_seconds: float) -> None:
-        """Remove what has been there longer than the grace; what is held has been put back while it was reached."""
+    def empty_trash(self, grace_seconds: float, since: float | None) -> None:
+        """Remove what has been there longer than the grace; what is held has been put back while it was reached.
+
+        Nothing goes that came into the trash after the last word of another workspace: it may have taken it up before.
+        """
         for info in list(self._blobs.list(TRASH)):
             name = info.key.removeprefix(TRASH)
             if not DIGEST_PATTERN.fullmatch(name):
@@ -139,13 +168,16 @@ class _Collection:
             elif self._has_erased(entries):
                 # The sweep takes out what was erased; the rest keeps its grace.
                 self._act(lambda name=name: self._shelf.restore(name))
-            elif self._now - info.modified >= grace_seconds:
+            elif self._now - info.modified >= grace_seconds and (since is None or info.modified < since):
                 self._report.emptied += 1
                 self._report.emptied_bytes += info.size
                 self._act(lambda key=info.key: self._blobs.delete(key))
 
-    def sweep(self, young_seconds: float) -> None:
-        """Move packs without live records to the trash, and write those with few, or with erased ones, anew."""
+    def sweep(self, young: float) -> None:
+        """Move packs without live records to the trash, and write those with few, or with erased ones, anew.
+
+        Packs that were written later than `young` stay: their event may not be out yet.
+        """
         freed: set[bytes] = set()
         small: list[tuple[str, list[Entry]]] = []
         for info in list(self._blobs.list(PACKS)):
@@ -158,7 +190,7 @@ class _Collection:
                 self._report.kept += 1
             elif self._has_erased(entries):
                 self._drop_erased(name, entries, freed)
-            elif self._now - info.modified < young_seconds:
+            elif info.modified > young:
                 self._report.kept += 1
             elif self._dead_share(entries) > DEAD_SHARE:
                 self._replace(name, entries, freed)
@@ -168,6 +200,7 @@ class _Collection:
                 self._report.kept += 1
         self._merge(small, freed)
         self._act(lambda: self._shelf.index.drop(self._gone))
+        self._act(lambda: note_collection(self._blobs, self._trashed))
         self._report.freed = tuple(sorted(digest.hex() for digest in freed))
 
     def _replace(self, name: str, entries: Sequence[Entry], freed: set[bytes]) -> None:
@@ -226,6 +259,7 @@ class _Collection:
             self._blobs.put(TRASH + name, [self._blobs.get(PACKS + name)])
             self._blobs.delete(PACKS + name)
             self._gone.append(name)
+            self._trashed.append(name)
 
     def _count(self, entries: Iterable[Entry], freed: set[bytes]) -> None:
         for entry in entries:

@@ -19,11 +19,58 @@ from charkh.ports.blobs import Blobs
 LEASES = "lease/"
 LOCKS = "lock/collect/"
 CLOCK = "clock/"
+WRITING = "writing/"
+NOTE_SECONDS = 600.0
+WRITING_SECONDS = 3600.0
+"""Somebody who has left no note for so long writes no more."""
 LEASE_SECONDS = 24 * 3600
 LOCK_SECONDS = 6 * 3600
 """A collector that takes longer than this is taken for dead, wherever it runs."""
 LOOK_SECONDS = 0.5
 """How often somebody who waits for a lock looks at it."""
+
+
+class Presence:
+    """Tells collectors that this process is writing, so that what it wrote is kept until an event names it.
+
+    What is quickly named needs nothing: packs are young for an hour. Who writes for longer leaves a note every few
+    minutes, and a collection keeps every pack since its first note of the last day.
+
+    Args:
+        blobs: the medium.
+        every: seconds between two notes.
+    """
+
+    def __init__(self, blobs: Blobs, every: float = NOTE_SECONDS) -> None:
+        self._blobs = blobs
+        self._every = every
+        self._id = new_id()
+        self._noted = 0
+        self._last: float | None = None
+
+    def wrote(self) -> None:
+        """A pack was written."""
+        now = time.monotonic()
+        if self._last is None:
+            self._last = now
+        elif now - self._last >= self._every:
+            self._blobs.put(f"{WRITING}{self._id}-{self._noted}", [b""])
+            self._noted, self._last = self._noted + 1, now
+
+    def forget(self) -> None:
+        """In the child of a fork: a writer of its own."""
+        self._id, self._noted, self._last = new_id(), 0, None
+
+
+def writing_since(blobs: Blobs, now: float) -> float | None:
+    """When the first of those who write now began, within a day, by the medium's clock; None where nobody does."""
+    notes: dict[str, list[float]] = {}
+    for info in list(blobs.list(WRITING)):
+        if now - info.modified > LEASE_SECONDS:
+            blobs.delete(info.key)
+        else:
+            notes.setdefault(info.key.removeprefix(WRITING).partition("-")[0], []).append(info.modified)
+    return min((min(times) for times in notes.values() if now - max(times) <= WRITING_SECONDS), default=None)
 
 
 def medium_now(blobs: Blobs) -> float:

@@ -15,7 +15,13 @@ def open_workspace(*, create: bool = False) -> Workspace:
     Raises:
         NotFound: there is no workspace (exit code 10).
     """
-    return workspace.open_workspace(starting_folder(), create=create)
+    opened = workspace.open_workspace(starting_folder(), create=create)
+    if opened.settings.store.blobs:
+        # Here, because only who shares a medium has to say what it holds.
+        from charkh.workspace.sharing import report_if_due
+
+        report_if_due(opened)
+    return opened
 
 
 def starting_folder() -> Path:

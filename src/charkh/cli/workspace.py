@@ -7,19 +7,18 @@ from typing import Annotated
 
 import typer
 
+from charkh.cli.fsck import fsck
+from charkh.cli.gc import gc
 from charkh.cli.opening import open_workspace, start_in, starting_folder
 from charkh.cli.output import (
     AsJson,
-    progress,
-    shown_size,
     write_json,
     write_line,
     write_note,
-    write_pairs,
     write_table,
 )
 from charkh.cli.sync import sync
-from charkh.core.errors import Conflict, Corrupt, Invalid, Unavailable
+from charkh.core.errors import Conflict, Invalid, Unavailable
 from charkh.workspace.settings import FILE, find_workspace
 
 FIRST_SETTINGS = """\
@@ -180,84 +179,6 @@ def doctor(json: AsJson = False) -> None:
             code="doctor.failed",
             hint="Do what is said above, then look again.",
         )
-
-
-def fsck(
-    sample: Annotated[bool, typer.Option("--sample", help="Read some records of each pack too.")] = False,
-    everything: Annotated[bool, typer.Option("--everything", help="Read and verify every byte.")] = False,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Set damaged packs aside, and write what is sound in them anew.")
-    ] = False,
-    json: AsJson = False,
-) -> None:
-    """Verify the store; nothing is deleted.
-
-    The journal's chain, the catalog, the packs, and that everything held is there.
-    """
-    # The walk over all bytes is imported by the command that does it.
-    from charkh.workspace.fsck import check_store
-
-    level = "everything" if everything else "sample" if sample else "index"
-    with open_workspace() as workspace, progress("verifying", unit="packs") as advance:
-        report = check_store(workspace, level=level, repair=repair, progress=advance)
-    if json:
-        write_json({"sound": report.sound, "report": report})
-    else:
-        write_pairs(
-            [
-                ("journal", report.journal_line),
-                (
-                    "catalog",
-                    f"{len(report.set_aside)} events put aside" if report.set_aside else "every event was read",
-                ),
-                ("bytes", f"{report.bytes.packs} packs, {report.bytes.records} records read ({level})"),
-            ]
-        )
-        for line in report.problems:
-            write_line(line)
-    if not report.sound:
-        raise Corrupt(
-            f"{len(report.problems)} things are not as they were written; nothing was deleted",
-            code="store.corrupt",
-            hint="Restore what is named from a copy, or `charkh fsck --repair` to set damaged packs aside.",
-        )
-
-
-def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be freed.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Free it without asking.")] = False,
-    json: AsJson = False,
-) -> None:
-    """Free the bytes that nothing holds.
-
-    They stay in a trash for 14 days first.
-    """
-    # The collector is imported by the command that collects.
-    from charkh.workspace.collecting import collect_garbage
-
-    if not dry_run and not yes and (json or not sys.stdin.isatty()):
-        raise Invalid(
-            "gc frees bytes and was not told to",
-            code="gc.not_confirmed",
-            hint="Look with `charkh gc --dry-run` first, then say --yes.",
-        )
-    with open_workspace() as workspace:
-        if not dry_run and not yes:
-            found = collect_garbage(workspace, dry_run=True)
-            write_line(f"{shown_size(found.freed_bytes)} in {len(found.freed)} records are held by nothing")
-            typer.confirm("free them?", abort=True)
-        report = collect_garbage(workspace, dry_run=dry_run)
-    if json:
-        write_json(report)
-        return
-    verb = "would free" if dry_run else "freed"
-    write_line(
-        f"{verb} {shown_size(report.freed_bytes)} in {len(report.freed)} records; {report.live} records are held"
-    )
-    if report.emptied:
-        write_line(f"{report.emptied} packs left the trash: {shown_size(report.emptied_bytes)}")
-    if report.missing:
-        write_note(f"{len(report.missing)} held digests are missing; `charkh fsck` names them")
 
 
 def trace(

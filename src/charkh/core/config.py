@@ -44,6 +44,20 @@ class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tables: str = "5GB"
 
 
+class GcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gc]`: how long what nothing holds stays before its bytes are gone.
+
+    Attributes:
+        grace: how long a pack lies in the trash, such as `14d`; until then `charkh gc --undo` brings it back.
+        young: bytes that were written more recently are left alone, such as `1h`: their event may not be out yet.
+        silent: another workspace on the same medium that has said nothing for so long is named, such as `30d`.
+    """
+
+    grace: str = "14d"
+    young: str = "1h"
+    silent: str = "30d"
+
+
 class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gate.NAME]`: what a candidate must satisfy to be promoted.
 
@@ -147,6 +161,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreSettings = StoreSettings()
     server: ServerSettings = ServerSettings()
     cache: CacheSettings = CacheSettings()
+    gc: GcSettings = GcSettings()
     gate: dict[str, GateSettings] = {}
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
@@ -217,6 +232,8 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
             parse_condition(text)
     for loop in settings.loop.values():
         parse_duration(loop.cooldown)
+    for length in (settings.gc.grace, settings.gc.young, settings.gc.silent):
+        parse_duration(length)
     parse_size(settings.cache.files)
     parse_size(settings.cache.tables)
     for name, remote in settings.remote.items():

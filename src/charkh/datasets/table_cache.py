@@ -46,8 +46,6 @@ class TableCache:
 
     def find(self, store: Store, version: DatasetVersion, entry: TreeEntry) -> Path | None:
         """The columns of a text file of the version, where they are here and whole; else None."""
-        if not is_rewritten(entry):
-            return None
         name = _name(store.vault, version, entry)
         with self._lock:
             given = self._given.get(name)
@@ -101,6 +99,16 @@ class TableCache:
                 path.unlink(missing_ok=True)
                 gone += 1
         return gone
+
+    def verify(self) -> list[str]:
+        """Read every file and delete those that are not what they were; the digests of their texts."""
+        damaged: list[str] = []
+        for path in sorted(self._folder.glob("*.parquet")):
+            parts = path.name.split(".")
+            if len(parts) != 5 or _digest_of(path) != parts[3]:
+                path.unlink(missing_ok=True)
+                damaged.append(parts[0])
+        return damaged
 
     def _look(self, name: str) -> Path | None:
         """The file of this name whose bytes are what its name says; others of its content are deleted."""

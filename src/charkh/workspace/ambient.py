@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from charkh.core.errors import CharkhError
+from charkh.workspace.sharing import report_if_due
 from charkh.workspace.workspace import Workspace, open_workspace
 
 _chosen: ContextVar[Workspace | None] = ContextVar("charkh_workspace", default=None)
@@ -37,6 +38,7 @@ def workspace(folder: str | Path | None = None) -> Workspace:
     with _lock:
         if here not in _found:
             _found[here] = open_workspace(here, create=True)
+            report_if_due(_found[here])
         return _found[here]
 
 

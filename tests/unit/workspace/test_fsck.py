@@ -103,18 +103,18 @@ def test_a_changed_fact_breaks_the_chain(workspace: Workspace) -> None:
 
 def test_what_is_held_is_never_collected_and_the_rest_is(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     real = collecting.collect
-    monkeypatch.setattr(collecting, "collect", lambda *given, **named: real(*given, young_seconds=0.0, **named))
-    assert collect_garbage(workspace).freed == ()
+    monkeypatch.setattr(collecting, "collect", lambda *given, **named: real(*given, **{**named, "young_seconds": 0.0}))
+    assert collect_garbage(workspace).collected.freed == ()
     add_table(workspace.store, "other", ROWS + 7)
     delete(workspace.store, "other@1")
-    told = collect_garbage(workspace)
+    told = collect_garbage(workspace).collected
     assert told.dry_run
     assert told.freed
-    assert collect_garbage(workspace).freed == told.freed, "a dry run changes nothing"
-    done = collect_garbage(workspace, dry_run=False)
+    assert collect_garbage(workspace).collected.freed == told.freed, "a dry run changes nothing"
+    done = collect_garbage(workspace, dry_run=False).collected
     assert done.freed == told.freed
     assert read_table(workspace.store, find(workspace.store, "rows@1")).equals(ROWS)
-    assert collect_garbage(workspace).freed == ()
+    assert collect_garbage(workspace).collected.freed == ()
     assert check_store(workspace, level="everything").sound
 
 

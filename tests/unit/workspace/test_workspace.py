@@ -206,7 +206,7 @@ def test_a_team_shares_postgres_and_a_bucket(
         assert report.problems == ()
         assert report.journal is None
         assert "in a database" in report.journal_line
-        assert collect_garbage(ann).dry_run
+        assert collect_garbage(ann).collected.dry_run
         with pytest.raises(Invalid, match="keeps no chain"):
             verify_audit(ann)
         states = {each.what: each for each in examine(ann)}
