@@ -1,6 +1,7 @@
 """Read a dataset's table: lazily with Polars, the types as the version says them, the rows in path order."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -152,14 +153,25 @@ def scan_entry(store: Store, version: DatasetVersion, entry: TreeEntry, cache: C
     """
     if not isinstance(cache, TableCache) or not is_rewritten(entry):
         return scan_file(version, entry.path, source_of(store, entry, cache))
-    columns = cache.find(store, version, entry)
-    if columns is None:
-        rows = scan_file(version, entry.path, source_of(store, entry, cache))
-        try:
-            columns = cache.keep(store, version, entry, rows)
-        except PolarsError as error:
-            raise _unreadable(version, error) from error
-    return pl.scan_parquet(columns, glob=False)
+    return pl.scan_parquet(columns_on_disk(store, version, entry, cache), glob=False)
+
+
+def columns_on_disk(store: Store, version: DatasetVersion, entry: TreeEntry, cache: TableCache) -> Path:
+    """A Parquet file with the rows of a file of the table: that file itself, or its columns in the cache.
+
+    Raises:
+        NotFound, Corrupt, Unavailable: as `scan_entry`.
+    """
+    if format_of(entry.path) == "parquet":
+        return cache.files.path_of(store.vault, entry)
+    there = cache.find(store, version, entry)
+    if there is not None:
+        return there
+    rows = scan_file(version, entry.path, source_of(store, entry, cache))
+    try:
+        return cache.keep(store, version, entry, rows)
+    except PolarsError as error:
+        raise _unreadable(version, error) from error
 
 
 def scan_file(version: DatasetVersion, path: str, source: Source) -> pl.LazyFrame:

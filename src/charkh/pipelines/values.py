@@ -152,6 +152,8 @@ class _Taking:
         fields = _fields_of(value)
         if fields is None:
             raise _not_kept(value, f"a {kind.__module__}.{kind.__qualname__} has no codec")
+        # A value that does more than its class, such as reading itself late, is kept and passed on as what it says.
+        kind = getattr(kind, "kept_as", kind)
         return ["object", self._class(kind), [[name, self.form_of(item, depth)] for name, item in fields.items()]]
 
     def _class(self, kind: type[Any]) -> str:

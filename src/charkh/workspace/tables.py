@@ -12,7 +12,6 @@ from charkh.checks.run import run as run_check
 from charkh.core.errors import Invalid, NotFound
 from charkh.datasets.add import add_table
 from charkh.datasets.find import find as find_dataset
-from charkh.datasets.read import read_table
 from charkh.datasets.split import Split, split_by_time
 from charkh.datasets.table import Table
 from charkh.pipelines.active import inside_step
@@ -26,6 +25,7 @@ from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.runs.active import current
 from charkh.workspace.ambient import workspace
+from charkh.workspace.dataset import Dataset
 from charkh.workspace.expecting import TABLE, expect
 from charkh.workspace.locking import locked_ref
 from charkh.workspace.workspace import Workspace
@@ -57,7 +57,7 @@ def dataset(ref: str) -> Table:
     active = current()
     if active is not None:
         active.use(version.subject)
-    return Table(read_table(store, version), (version.subject,))
+    return Dataset(opened, version)
 
 
 @effect
