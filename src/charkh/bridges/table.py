@@ -31,4 +31,19 @@ BRIDGES: tuple[Bridge, ...] = (
         ("import dvc", "export dvc"),
         "dvc",
     ),
+    Bridge(
+        "croissant",
+        "What a dataset version is, as Croissant 1.1, with its files where they are wanted.",
+        ("export croissant",),
+    ),
+    Bridge(
+        "openlineage",
+        "What a dataset version is, as an OpenLineage dataset event with its facets.",
+        ("export openlineage",),
+    ),
+    Bridge(
+        "dlt",
+        "Rows of a dlt resource or source, run by dlt itself, as versions of a dataset.",
+        ("source fetch",),
+    ),
 )

@@ -136,6 +136,7 @@ def fetch(
 ) -> None:
     """Fetch what is new: a version of the dataset, or nothing. Exit code 3 when some of several sources failed."""
     # Polars is loaded by the verbs that read tables alone: the others start in half the time.
+    from charkh.bridges.dlt.collector import dlt_collector
     from charkh.workspace.fetching import fetch as fetch_source
 
     done: list[FetchOutcome] = []
@@ -145,7 +146,14 @@ def fetch(
         for name in wanted:
             try:
                 with progress(f"fetching {name}", unit="bytes") as advance:
-                    outcome = fetch_source(workspace, name, full=full, dry_run=dry_run, progress=advance)
+                    outcome = fetch_source(
+                        workspace,
+                        name,
+                        full=full,
+                        dry_run=dry_run,
+                        progress=advance,
+                        bridges={"dlt": dlt_collector},
+                    )
             except CharkhError as error:
                 if len(wanted) == 1:
                     raise

@@ -28,7 +28,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     Attributes:
         dataset: the dataset that its versions belong to; the one of the source's own name by default.
         mode: `append` keeps what came before and adds what is new beside it, `replace` makes a version of what is
-            new alone, `mirror` a version of what the source has now. SQL with a cursor appends by default, all
+            new alone, `mirror` a version of what the source has now. SQL with a cursor and dlt append by default, all
             others mirror.
         every: shortest time between two fetches by `charkh up`, such as `1d`; empty to fetch by hand.
         checks: a suite of checks (TOML) that the new rows must pass; those that fail go to quarantine.
@@ -58,7 +58,8 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """The mode as given, or the kind's own."""
         if self.mode:
             return self.mode
-        return "append" if isinstance(self, SqlSource) and self.cursor else "mirror"
+        brings_new_alone = isinstance(self, DltSource) or (isinstance(self, SqlSource) and bool(self.cursor))
+        return "append" if brings_new_alone else "mirror"
 
 
 class FilesSource(SourceSettings, frozen=True, kw_only=True, tag="files"):

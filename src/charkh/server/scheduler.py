@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 
+from charkh.bridges.dlt.collector import dlt_collector
 from charkh.core.errors import CharkhError
 from charkh.workspace.fetching import due_sources, fetch
 from charkh.workspace.sealing import seal_all
@@ -72,7 +73,7 @@ class Scheduler:
         # A source that fails waits as long as one that has nothing new: what it did bring is kept meanwhile.
         self._looked[name] = time.time()
         try:
-            outcome = fetch(self._workspace, name)
+            outcome = fetch(self._workspace, name, bridges={"dlt": dlt_collector})
         except CharkhError as error:
             _log.error("source %s: %s", name, error.message)
             return
