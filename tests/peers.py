@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 PEERS: dict[str, tuple[str, ...]] = {
+    "croissant": ("mlcroissant>=1.1,<2",),
+    "openlineage": ("openlineage-python>=1.30,<2",),
     "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),
     "dvc": ("dvc[s3]>=3.67,<4",),
     "great-expectations": ("great-expectations>=1.3,<2", "pyarrow"),

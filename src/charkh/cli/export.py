@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from charkh.cli.export_standards import export_croissant, export_openlineage
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, shown_size, write_json, write_line, write_note
 from charkh.datasets.find import find
@@ -45,3 +46,7 @@ def export_dvc(
         mended = f", {shown_count(report.repaired, 'lost object')} among them" if report.repaired else ""
         write_line(f"remote {report.remote}: {shown_count(report.sent, 'object')} sent{mended}")
     write_note(f"next: dvc checkout {report.pointer}, and commit it")
+
+
+app.command("croissant")(export_croissant)
+app.command("openlineage")(export_openlineage)
