@@ -121,8 +121,8 @@ class History(RuleBase, frozen=True, kw_only=True, tag="history"):
         rise: greatest relative rise against the version before, such as 0.5 for half as much again; None for any.
         fall: greatest relative fall; None for any.
         deviations: greatest number of robust deviations from the median of the earlier values; None for any.
-        season: length of a season in versions: with two whole seasons of history, deviations are measured among
-            versions at the same place of their season. 0 for none.
+        season: length of a season in versions, such as 7 for one version a day. With a history of a season and five
+            versions more, deviations are those of the change since one season before. 0 for none.
     """
 
     metric: str

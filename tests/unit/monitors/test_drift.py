@@ -9,15 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charkh.core.divergence import chi_square, jensen_shannon, stability_index
 from charkh.monitors.bins import EXACT, category_bins, kolmogorov_smirnov, number_bins, wasserstein
 from charkh.monitors.drift import (
     ColumnDrift,
     DriftReport,
     Thresholds,
-    chi_square,
     drift,
-    jensen_shannon,
-    stability_index,
 )
 
 

@@ -15,7 +15,7 @@ from charkh.datasets.dtypes import dtype_text
 from charkh.datasets.expression_functions import DATE, INTEGER, NUMBER, TEXT, TIME, TRUTH
 from charkh.datasets.expressions import kind_of
 from charkh.datasets.profile.distinct import distinct_of, hashed_texts, mixed
-from charkh.datasets.profile.histogram import Counts, Floats, Keys, histogram_of, keys_of
+from charkh.datasets.profile.histogram import Counts, Floats, Keys, histogram_of, keys_of, values_of
 from charkh.datasets.profile.merge import merge_profiles
 from charkh.datasets.profile.moments import moments_of
 from charkh.datasets.profile.profile import (
@@ -93,9 +93,11 @@ def _numbers(base: ColumnProfile, known: pl.Series) -> ColumnProfile:
     finite = values if whole else values[np.isfinite(values)]
     keys, counts = _runs(keys_of(finite))
     hashed = keys
-    if whole and len(finite) and max(abs(float(finite.min())), abs(float(finite.max()))) >= _WHOLE:
-        # Neighbours that are one float64 are still different values.
-        hashed = cast(npt.NDArray[np.int64], known.cast(pl.Int64, wrap_numerical=True).to_numpy()).view(np.uint64)
+    if whole:
+        # Integers are hashed as such, for neighbours beyond 2^53 are one float64 and still different values.
+        small = not len(finite) or max(abs(float(finite.min())), abs(float(finite.max()))) < _WHOLE
+        integers = values_of(keys).astype(np.int64) if small else _integers(known)
+        hashed = integers.view(np.uint64)
     zeros = int(np.count_nonzero(finite == 0)) if base.kind != "time" else 0
     negative = int(np.count_nonzero(finite < 0)) if base.kind != "time" else 0
     return _with(
@@ -107,6 +109,10 @@ def _numbers(base: ColumnProfile, known: pl.Series) -> ColumnProfile:
         histogram=histogram_of(keys, counts),
         distinct=distinct_of(mixed(hashed)),
     )
+
+
+def _integers(known: pl.Series) -> npt.NDArray[np.int64]:
+    return cast(npt.NDArray[np.int64], known.cast(pl.Int64, wrap_numerical=True).to_numpy())
 
 
 def _runs(keys: Keys) -> tuple[Keys, Counts]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charkh.monitors.significance import (
+from charkh.core.significance import (
     adjust,
     chi_square_tail,
     kolmogorov_tail,
