@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from charkh.cli.opening import open_workspace
-from charkh.cli.output import progress, write_line, write_note
+from charkh.cli.output import AsJson, progress, write_json, write_line, write_note
 from charkh.core.errors import Conflict
 from charkh.datasets.checkout import checkout
 from charkh.datasets.find import find
@@ -29,6 +29,7 @@ def export_croissant(
     description: Annotated[str, typer.Option(help="What it is; the version's message when left out.")] = "",
     base: Annotated[str, typer.Option(help="Address below which the files can be had, when not beside it.")] = "",
     output: Output = None,
+    json: AsJson = False,
 ) -> None:
     """Describe a version in Croissant 1.1, alone or with its files."""
     # A bridge is imported by the command that crosses it.
@@ -43,7 +44,7 @@ def export_croissant(
         if folder is not None:
             checkout(workspace.store, version, folder)
             output = folder / FILE
-    _write(text, output)
+    _write(text, output, json=json)
 
 
 def export_openlineage(
@@ -51,6 +52,7 @@ def export_openlineage(
     namespace: Annotated[str, typer.Option(help="Of the dataset; charkh:// and the store's id when left out.")] = "",
     profile: Annotated[bool, typer.Option(help="Read the table for the quality of its columns.")] = True,
     output: Output = None,
+    json: AsJson = False,
 ) -> None:
     """Describe a version as an OpenLineage dataset event, with its facets."""
     from charkh.bridges.openlineage import dataset_event, encode
@@ -64,14 +66,18 @@ def export_openlineage(
             measured = profile_lazily(scan_table(workspace.store, version))
         where = namespace or f"charkh://{workspace.identifier}"
         event = dataset_event(workspace.store, version, namespace=where, profile=measured)
-    _write(encode(event).decode(), output)
+    _write(encode(event).decode(), output, json=json)
 
 
-def _write(text: str, output: Path | None) -> None:
+def _write(text: str, output: Path | None, *, json: bool) -> None:
+    """Print the document, which is JSON in any case, or write it and say where."""
     if output is None:
         write_line(text.rstrip())
         return
     if output.is_dir():
         raise Conflict(f"{output} is a folder", code="export.folder", hint="Name a file.")
     output.write_text(text, encoding="utf-8")
-    write_note(f"written to {output}")
+    if json:
+        write_json({"written": str(output)})
+    else:
+        write_note(f"written to {output}")
