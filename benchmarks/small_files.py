@@ -1,4 +1,4 @@
-"""Many small files: adding them, adding them again unchanged, and checking them out.
+"""Many small files: adding them, adding them again unchanged, checking them out, and pushing them to a folder.
 
     small_files.py [FILES] [KIB] [ROUNDS]          50000 files of 8 KiB, 3 rounds
 
@@ -37,6 +37,14 @@ from charkh.workspace.workspace import open_workspace
 with open_workspace(Path(sys.argv[1])) as workspace:
     checkout(workspace.store, find(workspace.store, "files"), Path(sys.argv[2]))
 """
+SYNC = """
+import sys
+from pathlib import Path
+from charkh.workspace.syncing import sync
+from charkh.workspace.workspace import open_workspace
+with open_workspace(Path(sys.argv[1]), create=True) as workspace:
+    assert sync(workspace, sys.argv[2]).complete
+"""
 
 
 def main() -> None:
@@ -48,6 +56,8 @@ def main() -> None:
         contest = Contest(folder, source, dvc, restic)
         readings = in_turn(rounds, contest.contenders())
         equal = subprocess.run(["diff", "-r", source, folder / "charkh-out"]).returncode == 0
+        _run([sys.executable, "-c", CHECKOUT, folder / "colleague", folder / "colleague-out"])
+        equal = equal and subprocess.run(["diff", "-r", source, folder / "colleague-out"]).returncode == 0
     middle = {name: median(values) for name, values in readings.items()}
     peer = middle.get("dvc add")
     report(
@@ -55,9 +65,10 @@ def main() -> None:
         charkh=middle["charkh add"],
         peer=peer,
         limit=middle["cp"],
-        aim="adding takes no longer than cp -r with a sync, and at most a fifth of DVC's time",
+        aim="adding and pushing take no longer than cp -r with a sync each, and adding at most a fifth of DVC's time",
         holds=equal
         and middle["charkh add"] <= middle["cp and sync"]
+        and middle["charkh push"] <= middle["cp and sync"]
         and (peer is None or middle["charkh add"] <= peer / 5),
         unit="s",
         files=files,
@@ -90,9 +101,13 @@ class Contest:
             "charkh add": lambda: self._charkh(ADD, "charkh", fresh=True),
             "charkh add again": lambda: self._charkh(ADD, "charkh"),
             "charkh checkout": lambda: self._charkh(CHECKOUT, "charkh-out"),
+            "charkh push": lambda: self._sync("charkh", "charkh-remote"),
+            "charkh push again": lambda: self._sync("charkh", ""),
+            "charkh pull": lambda: self._sync("colleague", "colleague"),
         }
         if self._dvc is not None:
             found |= {"dvc add": self._dvc_add, "dvc add again": self._dvc_again, "dvc checkout": self._dvc_checkout}
+            found |= {"dvc push": self._dvc_push}
         if self._restic is not None:
             found |= {"restic add": self._restic_add, "restic add again": self._restic_again}
         return found
@@ -114,6 +129,18 @@ class Contest:
         place.mkdir(exist_ok=True)
         target = self._source if script == ADD else self._folder / name
         return clock(lambda: _run([sys.executable, "-c", script, place, target]), settled=True)
+
+    def _sync(self, store: str, fresh: str) -> float:
+        if fresh:
+            self._fresh(fresh)
+        place, remote = self._folder / store, self._folder / "charkh-remote"
+        place.mkdir(exist_ok=True)
+        return clock(lambda: _run([sys.executable, "-c", SYNC, place, remote]), settled=True)
+
+    def _dvc_push(self) -> float:
+        remote = self._fresh("dvc-remote")
+        self._dvc_run(["remote", "add", "-f", "-q", "-d", "local", str(remote)])
+        return clock(lambda: self._dvc_run(["push", "-q"]), settled=True)
 
     def _dvc_add(self) -> float:
         place = self._fresh("dvc")
