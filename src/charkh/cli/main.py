@@ -49,6 +49,7 @@ NOUNS: dict[str, str] = {
     "remote": "Other places to exchange facts and bytes with.",
     "import": "Bring in what another tool keeps.",
     "export": "Hand a version to another tool.",
+    "dvc": "Stages of a DVC repository, run under charkh's step cache.",
     "audit": "Proof that the journal was not changed.",
 }
 """Every noun and its line of help; `cli/NOUN.py` has its verbs."""
