@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from checkout_scenario import check_checkout, play_checkout
+from collect_scenarios import check_collect, play_collect
 from forget_scenario import check_forget, play_forget
 from pack_scenario import check_packs, play_packs
 from workspace_scenarios import (
@@ -142,6 +144,8 @@ SCENARIOS = {
     "log": Scenario(play_log, check_log),
     "add": Scenario(play_add, check_add),
     "register": Scenario(play_register, check_register),
+    "collect": Scenario(play_collect, check_collect),
+    "checkout": Scenario(play_checkout, check_checkout),
     "forget": Scenario(play_forget, check_forget),
 }
 BROKEN = {"careless": Scenario(play_careless, check_careless)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
-from charkh.core.errors import Locked, Unavailable
+from charkh.core.errors import CharkhError, Locked, Unavailable
 
 BLOCK = 1 << 20
 
@@ -88,7 +88,7 @@ def staging_of(root: Path, source: str) -> Generator[Staging]:
 
     Raises:
         Locked: another process or thread fetches this source now.
-        Unavailable: the folder cannot be written.
+        Unavailable: the folder cannot be written, or a file of the source cannot be read.
     """
     folder = root / _name(source)
     try:
@@ -111,6 +111,14 @@ def staging_of(root: Path, source: str) -> Generator[Staging]:
                 hint="Wait until it is done: what it brings is there for everybody.",
             ) from error
         yield Staging(folder)
+    except OSError as error:
+        if isinstance(error, CharkhError):
+            raise
+        raise Unavailable(
+            f"cannot use {error.filename or folder}: {error.strerror or error}",
+            code="source.file_unavailable",
+            hint="Look at its permissions and the free space, and fetch again: what came is kept.",
+        ) from error
     finally:
         os.close(descriptor)
 
