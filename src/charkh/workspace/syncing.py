@@ -23,7 +23,6 @@ from charkh.workspace.conflicts import SyncConflict, conflicts_in
 from charkh.workspace.incoming import Incoming
 from charkh.workspace.remotes import UNNAMED, exchange_of, named_remotes, open_remote
 from charkh.workspace.resolving import resolve
-from charkh.workspace.sealing import seal_all
 from charkh.workspace.sides import COLLECTED, Sides
 from charkh.workspace.whereabouts import kept_at
 from charkh.workspace.workspace import Workspace
@@ -128,8 +127,7 @@ def sync(
     """
     wish = _Wish(push=push, pull=pull, only=tuple(only), facts_only=facts_only, verify=verify, dry_run=dry_run)
     if push and not dry_run:
-        # Unsealed metric points and predictions are this machine's alone.
-        seal_all(workspace)
+        _seal(workspace)
     workspace.vault.flush()
     opened = open_remote(workspace, remote, create=not dry_run)
     for attempt in range(1, ATTEMPTS + 1):
@@ -198,6 +196,15 @@ def only_here(workspace: Workspace) -> frozenset[str]:
     here = workspace.vault.shelf.index.find([bytes.fromhex(root) for root in roots])
     kept = kept_at(workspace, [digest.hex() for digest in here])
     return frozenset(digest for digest, names in kept.items() if not names)
+
+
+def _seal(workspace: Workspace) -> None:
+    """Seal metric points and predictions: unsealed ones are this machine's alone."""
+    if workspace.journal.list_data():
+        # Here, because Polars is loaded for it, which takes as long as a sync with nothing to do.
+        from charkh.workspace.sealing import seal_all
+
+        seal_all(workspace)
 
 
 def _sync(workspace: Workspace, remote: Remote, sides: Sides, incoming: Incoming, wish: _Wish) -> SyncReport:
