@@ -118,16 +118,22 @@ def replay(
         notify(f"command: {' '.join(without_secrets(command, secrets))}")
         exit_code = execute(workspace, known, identifier, code, command, lock)
         second = _recorded(workspace.store, run, identifier, exit_code, command)
-        return _judged(
-            workspace.store,
-            run,
-            second,
-            tolerance,
-            notes=tuple(notes + _reused(workspace.store, second)),
+        notes += _reused(workspace.store, second)
+        if exit_code and second.status == "finished":
+            notes.append(f"the command ended with exit code {exit_code}, after its run had finished")
+        differences, compared = _compared(workspace.store, run, second, tolerance)
+        _record(workspace.store, run, second, equal=not differences)
+        return Replay(
+            first=run.id,
+            second=second.id,
+            equal=not differences,
+            differences=differences,
+            compared=compared,
             environment=changes,
             command=without_secrets(command, secrets),
             exit_code=exit_code,
             folder=str(folder) if into is not None else "",
+            notes=tuple(notes),
         )
     finally:
         if into is None:
@@ -219,42 +225,24 @@ def _recorded(store: Store, first: Run, identifier: str, exit_code: int, command
     return max(made, key=lambda run: (run.name == first.name, run.params == first.params))
 
 
-def _judged(store: Store, first: Run, second: Run, tolerance: float, **told: object) -> Replay:
+def _compared(store: Store, first: Run, second: Run, tolerance: float) -> tuple[tuple[Difference, ...], dict[str, int]]:
+    """In what two runs differ, what they used and made included; and how many things of each sort there were."""
     outcome = compare_outcomes(store, first, second, tolerance=tolerance)
-    inputs = [
-        _contents(store, [edge.target for edge in store.queries.ask(EdgesFrom(subject=run.subject))])
-        for run in (first, second)
-    ]
-    outputs = [
-        _contents(store, [edge.source for edge in store.queries.ask(EdgesTo(subject=run.subject))])
-        for run in (first, second)
-    ]
+    used = [store.queries.ask(EdgesFrom(subject=run.subject)) for run in (first, second)]
+    made = [store.queries.ask(EdgesTo(subject=run.subject)) for run in (first, second)]
+    inputs = [_contents(store, [edge.target for edge in edges]) for edges in used]
+    outputs = [_contents(store, [edge.source for edge in edges]) for edges in made]
     differences = (*differing("input", *inputs), *outcome.differences, *differing("output", *outputs))
-    compared = {"input": len(inputs[0]), **outcome.compared, "output": len(outputs[0])}
-    equal = not differences
-    store.record(
-        Draft(
-            kind=LINKED_KIND,
-            subject=second.subject,
-            body=RunLinked(run=second.id),
-            edges=(Edge(second.subject, REPLAYS, first.subject),),
-            facts={"replay.equal": equal},
-            about=first.subject,
-        ),
-        durable=True,
-    )
-    return msgspec.convert(
-        {
-            "first": first.id,
-            "second": second.id,
-            "equal": equal,
-            "differences": differences,
-            "compared": compared,
-            **told,
-        },
-        Replay,
-        from_attributes=True,
-    )
+    return differences, {"input": len(inputs[0]), **outcome.compared, "output": len(outputs[0])}
+
+
+def _record(store: Store, first: Run, second: Run, *, equal: bool) -> None:
+    """Say that the second replays the first, and as a fact about the first whether it came to the same."""
+    edge = Edge(second.subject, REPLAYS, first.subject)
+    body = RunLinked(run=second.id)
+    facts = {"replay.equal": equal}
+    draft = Draft(kind=LINKED_KIND, subject=second.subject, body=body, edges=(edge,), facts=facts, about=first.subject)
+    store.record(draft, durable=True)
 
 
 def _contents(store: Store, subjects: Sequence[str]) -> dict[str, str]:
