@@ -111,7 +111,7 @@ class RowDiff:
         """
         parts: list[pl.DataFrame] = []
         for name in self.cells:
-            differs = _differs(self.old[name], self.new[name])
+            differs = self.old[name].ne_missing(self.new[name])
             old, new = self.old.filter(differs), self.new.filter(differs)
             if limit is not None:
                 old, new = old.head(limit), new.head(limit)
@@ -187,24 +187,19 @@ def _keyed(
     old_keys, new_keys = left.select(key).with_row_index(_OLD), right.select(key).with_row_index(_NEW)
     met = old_keys.join(new_keys, on=key, how="inner", nulls_equal=True, maintain_order="left")
     in_old, in_new = met[_OLD], met[_NEW]
-    cells: dict[str, int] = {}
-    changed = pl.repeat(False, met.height, dtype=pl.Boolean, eager=True)
-    for name in left.columns:
-        if name not in key:
-            differs = _differs(left[name].gather(in_old), right[name].gather(in_new))
-            count = int(differs.sum())
-            if count:
-                cells[name] = count
-                changed = changed | differs
+    before, after = left[in_old], right[in_new]
+    differs = before.select(pl.col(name).ne_missing(after[name]) for name in left.columns if name not in key)
+    counts = differs.sum().row(0, named=True) if differs.width else {}
+    changed = differs.select(pl.any_horizontal(pl.all())).to_series() if differs.width else in_old.is_null()
     return RowDiff(
         key=tuple(key),
         schema=schema,
         added=_others(new, in_new),
         removed=_others(old, in_old),
-        old=left[in_old.filter(changed)],
-        new=right[in_new.filter(changed)],
+        old=before.filter(changed),
+        new=after.filter(changed),
         unchanged=met.height - int(changed.sum()),
-        cells=cells,
+        cells={name: int(count) for name, count in counts.items() if count},
     )
 
 
@@ -222,13 +217,37 @@ def _keyless(
     """Count each distinct row in both tables; what one has more often is added or removed."""
     if not left.width:
         return RowDiff((), schema, new, old, old.clear(), new.clear(), 0)
+    total = new.height
+    in_old, in_new = _single_in_both(left, right)
+    old, left = _others(old, in_old), _others(left, in_old)
+    new, right = _others(new, in_new), _others(right, in_new)
     sided = [
         frame.lazy().with_columns(pl.lit(sign, pl.Int64).alias(_COUNT)) for frame, sign in ((left, -1), (right, 1))
     ]
     counted = pl.concat(sided).group_by(left.columns).agg(pl.col(_COUNT).sum()).filter(pl.col(_COUNT) != 0).collect()
     added = _surplus(new, right, counted.filter(pl.col(_COUNT) > 0))
     removed = _surplus(old, left, counted.filter(pl.col(_COUNT) < 0))
-    return RowDiff((), schema, added, removed, left.clear(), right.clear(), new.height - added.height)
+    return RowDiff((), schema, added, removed, left.clear(), right.clear(), total - added.height)
+
+
+def _single_in_both(left: pl.DataFrame, right: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """The places of rows that stand once in both tables: found by their hashes, and then compared cell by cell.
+
+    A row whose hash stands once is alone with its cells; what hashes cannot tell is left for who counts rows.
+    """
+    hashed = [
+        frame.lazy()
+        .select(pl.struct(pl.all()).hash().alias(_GROUP))
+        .with_row_index(name)
+        .filter(pl.col(_GROUP).is_unique())
+        for frame, name in ((left, _OLD), (right, _NEW))
+    ]
+    met = hashed[0].join(hashed[1], on=_GROUP).collect()
+    before, after = left[met[_OLD]], right[met[_NEW]]
+    equal = before.select(
+        pl.all_horizontal(pl.col(name).eq_missing(after[name]) for name in left.columns).alias(_GROUP)
+    ).to_series()
+    return met[_OLD].filter(equal), met[_NEW].filter(equal)
 
 
 def _surplus(frame: pl.DataFrame, compared: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
@@ -246,10 +265,6 @@ def _surplus(frame: pl.DataFrame, compared: pl.DataFrame, more: pl.DataFrame) ->
     last = met.select(_PLACE, _GROUP, pl.col(_COUNT).abs()).sort(_PLACE, descending=True)
     rank = pl.int_range(pl.len()).over(_GROUP)
     return frame[last.filter(rank < pl.col(_COUNT))[_PLACE].sort()]
-
-
-def _differs(old: pl.Series, new: pl.Series) -> pl.Series:
-    return old.ne_missing(new)
 
 
 def rows_as_text(frame: pl.DataFrame) -> tuple[dict[str, str | None], ...]:
