@@ -27,6 +27,7 @@ from charkh.assets.index import ErasedContents, Erasures
 from charkh.assets.vault import PackVault
 from charkh.core.clock import Clock
 from charkh.core.config import Settings, parse_size
+from charkh.core.digests import digest_of
 from charkh.core.errors import Corrupt, Invalid, Unavailable
 from charkh.core.files import FileRef
 from charkh.core.ids import new_id
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from charkh.datasets.table_cache import TableCache
 
 FORMAT = 1
+CHECK = 16
+"""Hex digits of the check in `format.json`."""
 
 
 class StoreFormat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,11 +63,14 @@ class StoreFormat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         store: id of the store, 32 hex digits.
         needs: what a reader has to know besides the format, such as a codec that came later; one that it does not know
             keeps it from opening the store.
+        check: begin of the digest of format and store, so that a flipped bit makes no other store of it; empty where
+            somebody wrote the file by hand.
     """
 
     format: int
     store: str
     needs: tuple[str, ...] = ()
+    check: str = ""
 
 
 class Workspace:
@@ -212,12 +218,18 @@ def store_identifier(folder: Path, *, create: bool = False) -> str:
         return _new_store(path)
     except OSError as error:
         raise _unusable(folder, error) from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Corrupt(
             f"{path} is damaged: {error}",
             code="store.format_damaged",
             hint='Write {"format":1,"store":"<32 hex digits>"} into it; the facts and bytes beside it are untouched.',
         ) from error
+    if known.check and known.check != _check(known):
+        raise Corrupt(
+            f"{path} is damaged: what it says does not fit its own check",
+            code="store.format_damaged",
+            hint='Write {"format":1,"store":"<32 hex digits>"} into it; the facts and bytes beside it are untouched.',
+        )
     if known.format > FORMAT:
         raise Invalid(
             f"{folder} was written in format {known.format}; this charkh reads up to {FORMAT}",
@@ -241,7 +253,8 @@ def _new_store(path: Path) -> str:
         # A store is no code: whoever says `git add .` beside it does not mean it.
         (path.parent / ".gitignore").write_text("*\n")
         waiting = path.with_name(f".format-{identifier}")
-        waiting.write_bytes(msgspec.json.encode(StoreFormat(format=FORMAT, store=identifier)))
+        made = StoreFormat(format=FORMAT, store=identifier)
+        waiting.write_bytes(msgspec.json.encode(msgspec.structs.replace(made, check=_check(made))))
         try:
             os.link(waiting, path)
         except FileExistsError:
@@ -251,6 +264,10 @@ def _new_store(path: Path) -> str:
     except OSError as error:
         raise _unusable(path.parent, error) from error
     return identifier
+
+
+def _check(told: StoreFormat) -> str:
+    return digest_of(f"{told.format} {told.store}".encode())[:CHECK]
 
 
 def _unusable(folder: Path, error: OSError) -> Unavailable:
