@@ -10,42 +10,37 @@ cannot be changed, moved, left out or taken from another object. Names are encry
 import base64
 import binascii
 import contextlib
-import os
-import re
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from blake3 import blake3
 
-from charkh.core.errors import Conflict, Corrupt, Denied, Invalid, NotFound, Unavailable
+from charkh.core.errors import Corrupt, Denied, Invalid, NotFound, Unavailable
 from charkh.ports.blobs import BlobInfo, Blobs
 from charkh.stores.blob_keys import no_such_blob, parse_key, parse_prefix
+from charkh.stores.remote_key import KEY_BYTES, MAKE_KEY
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 
 MARKER = "encrypted.json"
 FORMAT = 1
-KEY_BYTES = 32
 SEGMENT = 64 * 1024
 TAG = 16
 SALT = 32
 LENGTH = 8
 TRAILER = SALT + LENGTH + TAG
 """The salt, and the sealed length of the content; at the end, where a pack's reader begins."""
-KEY_LINE = "charkh remote key 1: "
 
 _NAMES_CONTEXT = "charkh 2026 remote encryption names 1"
 _CONTENT_CONTEXT = "charkh 2026 remote encryption contents 1"
 _CHECK_CONTEXT = "charkh 2026 remote encryption key check 1"
 _LENGTH_NONCE = b"\xff" * 12
 _LAYOUTS = 4096
-_LINE = re.compile(re.escape(KEY_LINE) + r"([0-9a-f]{64})")
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +71,7 @@ class EncryptedBlobs:
 
     def __init__(self, blobs: Blobs, key: bytes) -> None:
         if len(key) != KEY_BYTES:
-            raise Invalid(f"a key has {KEY_BYTES} bytes, not {len(key)}", code="remote.bad_key", hint=_MAKE_KEY)
+            raise Invalid(f"a key has {KEY_BYTES} bytes, not {len(key)}", code="remote.bad_key", hint=MAKE_KEY)
         self._blobs = blobs
         self._names = _siv(_derive(_NAMES_CONTEXT, key, 64))
         self._contents = _derive(_CONTENT_CONTEXT, key, KEY_BYTES)
@@ -270,58 +265,6 @@ def open_encrypted(blobs: Blobs, key: bytes, *, create: bool = True) -> Encrypte
             hint='Ask whoever set it up for the key file, and name it in the remote\'s settings: key = "…".',
         )
     return opened
-
-
-def read_key(key: str, base: Path) -> bytes:
-    """The key that settings name.
-
-    Args:
-        key: a file's path, or `env:NAME`.
-        base: the folder that a path is relative to.
-
-    Raises:
-        NotFound: there is no such file or variable.
-        Invalid: it holds no key.
-    """
-    scheme, _, variable = key.partition(":")
-    if scheme == "env" and variable:
-        text = os.environ.get(variable, "")
-        if not text:
-            raise NotFound(f"the variable {variable} has no key", code="remote.no_key", hint=_MAKE_KEY)
-    else:
-        path = base / Path(key).expanduser()
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            raise NotFound(f"there is no key file {path}", code="remote.no_key", hint=_MAKE_KEY) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unavailable(
-                f"cannot read the key file {path}", code="remote.no_key", hint="Look at its permissions and content."
-            ) from error
-    match = _LINE.search(text)
-    if match is None:
-        raise Invalid("what the settings name as the key holds none", code="remote.bad_key", hint=_MAKE_KEY)
-    return bytes.fromhex(match[1])
-
-
-def write_new_key(path: Path) -> None:
-    """Write a fresh key into a file that only its owner can read.
-
-    Raises:
-        Conflict: there is something in that place.
-        OSError: it cannot be written.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError as error:
-        raise Conflict(f"{path} is there already", code="remote.key_exists", hint="Name another file.") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{KEY_LINE}{secrets.token_hex(KEY_BYTES)}\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-_MAKE_KEY = "Make one with `charkh remote new-key FILE`, or ask whoever set the remote up for the file."
 
 
 def _derive(context: str, key: bytes, length: int) -> bytes:

@@ -13,32 +13,36 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import zstandard
 
 from charkh.core.errors import Corrupt, Invalid, NotFound, Unavailable
-from charkh.core.frames import HEADER, MAX_PAYLOAD, encode_frame, encode_frames, scan_frames
+from charkh.core.frames import HEADER, MAX_PAYLOAD, scan_frames
 from charkh.core.ids import ID_PATTERN, new_id
 from charkh.ports.blobs import Blobs
 from charkh.ports.exchange import Part, check_facts, gap
+from charkh.stores.fact_object import (
+    FORMAT,
+    Stretch,
+    damaged_facts,
+    joined,
+    lay_out,
+    portions,
+    read_contents,
+    read_parts,
+)
 
 Result = TypeVar("Result")
 
 FACTS = "facts/"
 QUARANTINE = "quarantine/facts/"
 IDENTITY = "remote.json"
-FORMAT = 1
 HEAD = 16 * 1024
 """Bytes of an object read at first: most of its lists of stretches fit."""
-OBJECT_BYTES = 8 * 1024 * 1024
-"""Bytes of payload after which an object is closed."""
 SMALL = 256 * 1024
 MANY = 64
 """So many small objects are merged."""
 THREADS = 8
 LOOKS = 20
 """So often a reader looks again because somebody merged what it was about to read."""
-LEVEL = 3
-MAX_RAW = OBJECT_BYTES + MAX_PAYLOAD + 64 * 1024 * 1024
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,28 +50,6 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int
     remote: str
-
-
-class Stretch(msgspec.Struct, frozen=True, array_like=True):
-    """Facts `seq` to `seq + count` of a segment."""
-
-    segment: str
-    seq: int
-    count: int
-
-
-class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """The first frame of an object.
-
-    Attributes:
-        format: of the object.
-        raw: bytes of the frames in the second frame, before compression.
-        stretches: what they are, in their order.
-    """
-
-    format: int
-    raw: int
-    stretches: tuple[Stretch, ...]
 
 
 class BlobsExchange:
@@ -138,7 +120,7 @@ class BlobsExchange:
             if missing := part.payloads[end - part.seq :]:
                 fresh.append(Part(part.segment, end, missing))
                 known[part.segment] = end + len(missing)
-        for some in _portions(fresh):
+        for some in portions(fresh):
             self._write(some)
         self._merge_small(listed)
         self._write_cache()
@@ -179,14 +161,14 @@ class BlobsExchange:
     def _head(self, key: str) -> tuple[Stretch, ...] | None:
         try:
             if not ID_PATTERN.fullmatch(key.removeprefix(FACTS)):
-                raise _damaged(key, "its name is not that of an object with facts")
+                raise damaged_facts(key, "its name is not that of an object with facts")
             head = self._blobs.get(key, 0, HEAD)
             if len(head) >= HEADER.size and len(head) < (size := HEADER.size + HEADER.unpack_from(head)[0]):
                 head = self._blobs.get(key, 0, min(size, HEADER.size + MAX_PAYLOAD))
             frames = scan_frames(head).frames
             if not frames:
-                raise _damaged(key, "its list of stretches is cut off or damaged")
-            return _contents(key, frames[0].payload).stretches
+                raise damaged_facts(key, "its list of stretches is cut off or damaged")
+            return read_contents(key, frames[0].payload).stretches
         except NotFound:
             return None
         except Corrupt as error:
@@ -199,7 +181,7 @@ class BlobsExchange:
 
     def _read(self, key: str) -> list[Part] | None:
         try:
-            return _parts(key, self._blobs.get(key))
+            return read_parts(key, self._blobs.get(key))
         except NotFound:
             return None
         except Corrupt as error:
@@ -208,12 +190,9 @@ class BlobsExchange:
 
     def _write(self, parts: Sequence[Part]) -> None:
         key = FACTS + new_id()
-        frames = encode_frames([payload for part in parts for payload in part.payloads])
-        stretches = tuple(Stretch(part.segment, part.seq, len(part.payloads)) for part in parts)
-        contents = msgspec.msgpack.encode(Contents(format=FORMAT, raw=len(frames), stretches=stretches))
-        packed = zstandard.ZstdCompressor(level=LEVEL).compress(frames)
-        self._blobs.put(key, [encode_frame(contents), encode_frame(packed)])
-        self._stretches[key] = stretches
+        laid = lay_out(parts)
+        self._blobs.put(key, laid.parts)
+        self._stretches[key] = laid.stretches
 
     def _merge_small(self, listed: Mapping[str, tuple[Stretch, ...]]) -> None:
         """Make one object of many small ones: durable first, then the small ones go."""
@@ -221,7 +200,7 @@ class BlobsExchange:
         if len(small) < MANY:
             return
         read = [(key, parts) for key, parts in self._read_many(small) if parts is not None]
-        for some in _portions(_joined(part for _key, parts in read for part in parts)):
+        for some in portions(joined(part for _key, parts in read for part in parts)):
             self._write(some)
         for key, _parts in read:
             self._blobs.delete(key)
@@ -269,64 +248,6 @@ def identify(blobs: Blobs, *, create: bool) -> str:
     return known.remote
 
 
-def _contents(key: str, payload: bytes) -> Contents:
-    try:
-        contents = msgspec.msgpack.decode(payload, type=Contents)
-    except msgspec.MsgspecError as error:
-        raise _damaged(key, "its list of stretches cannot be read") from error
-    if contents.format > FORMAT:
-        raise _damaged(key, f"a later charkh wrote it (format {contents.format})")
-    for each in contents.stretches:
-        if not ID_PATTERN.fullmatch(each.segment) or each.seq < 0 or each.count < 1:
-            raise _damaged(key, "it names a stretch that no segment has")
-    if not 0 < contents.raw <= MAX_RAW:
-        raise _damaged(key, "it says that it holds more than an object may")
-    return contents
-
-
-def _parts(key: str, data: bytes) -> list[Part]:
-    """What is in an object.
-
-    Raises:
-        Corrupt: it is not what was written.
-    """
-    scan = scan_frames(data)
-    if len(scan.frames) != 2 or scan.end != len(data):
-        raise _damaged(key, "a frame is cut off or its checksum is wrong")
-    contents = _contents(key, scan.frames[0].payload)
-    packed = scan.frames[1].payload
-    try:
-        if zstandard.frame_content_size(packed) != contents.raw:
-            raise _damaged(key, "its size is not what it says")
-        frames = zstandard.ZstdDecompressor().decompress(packed, max_output_size=contents.raw)
-    except zstandard.ZstdError as error:
-        raise _damaged(key, "it cannot be decompressed") from error
-    inner = scan_frames(frames)
-    payloads = [frame.payload for frame in inner.frames]
-    if inner.end != len(frames) or len(payloads) != sum(each.count for each in contents.stretches):
-        raise _damaged(key, "it does not hold the facts that it says")
-    parts: list[Part] = []
-    begin = 0
-    for each in contents.stretches:
-        part = Part(each.segment, each.seq, payloads[begin : begin + each.count])
-        try:
-            check_facts(part)
-        except Invalid as error:
-            raise _damaged(key, error.message) from error
-        parts.append(part)
-        begin += each.count
-    return parts
-
-
-def _damaged(key: str, what: str) -> Corrupt:
-    return Corrupt(
-        f"the facts in {key} cannot be read: {what}",
-        code="remote.bad_facts",
-        hint="Run `charkh sync --verify` where these facts are: it sets the object aside and sends them again.",
-        facts={"key": key},
-    )
-
-
 def _covered(found: Iterable[Sequence[Stretch]]) -> dict[str, int]:
     """By segment, how many of its facts are there without a gap."""
     ends: dict[str, int] = {}
@@ -340,38 +261,6 @@ def _covered(found: Iterable[Sequence[Stretch]]) -> dict[str, int]:
 def _continues(stretches: Sequence[Stretch], position: Mapping[str, int]) -> bool:
     """Whether something in them follows on what somebody has."""
     return any(each.seq <= position.get(each.segment, 0) < each.seq + each.count for each in stretches)
-
-
-def _portions(parts: Iterable[Part]) -> Iterator[list[Part]]:
-    """The parts, as many together as go into one object; a long one is cut."""
-    some: list[Part] = []
-    size = 0
-    for part in parts:
-        begin = 0
-        for place, payload in enumerate(part.payloads):
-            size += len(payload)
-            if size >= OBJECT_BYTES:
-                yield [*some, Part(part.segment, part.seq + begin, part.payloads[begin : place + 1])]
-                some, size, begin = [], 0, place + 1
-        if begin < len(part.payloads):
-            some.append(Part(part.segment, part.seq + begin, part.payloads[begin:]))
-    if some:
-        yield some
-
-
-def _joined(parts: Iterable[Part]) -> Iterator[Part]:
-    """Parts of one segment that overlap or follow one another, as one; the others as they are."""
-    last: Part | None = None
-    for part in sorted(parts, key=lambda each: (each.segment, each.seq)):
-        if last is None or part.segment != last.segment or part.seq > last.seq + len(last.payloads):
-            if last is not None:
-                yield last
-            last = part
-            continue
-        rest = part.payloads[last.seq + len(last.payloads) - part.seq :]
-        last = Part(last.segment, last.seq, [*last.payloads, *rest])
-    if last is not None:
-        yield last
 
 
 def _in_threads(work: Callable[[str], Result], keys: Sequence[str]) -> Iterator[tuple[str, Result]]:

@@ -11,7 +11,7 @@ from charkh.core.config import RemoteSettings, refuse_credentials
 from charkh.core.errors import Conflict, Invalid
 from charkh.core.refs import parse_alias
 from charkh.ports.remote import Remote
-from charkh.stores.blobs_encrypted import write_new_key
+from charkh.stores.remote_key import write_new_key
 from charkh.workspace.remotes import exchange_of, open_remote, remote_folder
 from charkh.workspace.settings import FILE
 from charkh.workspace.sides import Sides

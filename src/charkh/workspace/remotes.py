@@ -24,6 +24,7 @@ from charkh.stores.blobs_folder import FolderBlobs
 from charkh.stores.exchange_blobs import IDENTITY, BlobsExchange, identify
 from charkh.stores.exchange_folder import FolderExchange
 from charkh.stores.journal_folder import FolderJournal
+from charkh.stores.remote_key import read_key
 from charkh.workspace.remote_record import FILE as RECORD_FILE
 from charkh.workspace.remote_record import RemoteRecord
 from charkh.workspace.settings import STORE_FOLDER, find_workspace, read_settings
@@ -181,7 +182,7 @@ def _known_again(blobs: Blobs, name: str, address: str, seen: str, *, create: bo
 
 def _encrypted(blobs: Blobs, key: str, base: Path, *, create: bool) -> Blobs:
     # Imported here: the extra is needed where a remote has a key, and its marker is looked for without it.
-    from charkh.stores.blobs_encrypted import is_encrypted, open_encrypted, read_key
+    from charkh.stores.blobs_encrypted import is_encrypted, open_encrypted
 
     if not key:
         if is_encrypted(blobs):

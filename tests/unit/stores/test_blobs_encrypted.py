@@ -17,11 +17,10 @@ from charkh.stores.blobs_encrypted import (
     EncryptedBlobs,
     is_encrypted,
     open_encrypted,
-    read_key,
-    write_new_key,
 )
 from charkh.stores.blobs_folder import FolderBlobs
 from charkh.stores.blobs_memory import MemoryBlobs
+from charkh.stores.remote_key import read_key, write_new_key
 from charkh.testing.blobs import BlobsSuite
 
 KEY = bytes(range(32))
