@@ -185,19 +185,21 @@ def _keyed(
     refuse_shared_keys(left.select(key), "old")
     refuse_shared_keys(right.select(key), "new")
     old_keys, new_keys = left.select(key).with_row_index(_OLD), right.select(key).with_row_index(_NEW)
-    met = old_keys.join(new_keys, on=key, how="inner", nulls_equal=True, maintain_order="left")
+    met = old_keys.join(new_keys, on=key, how="inner", nulls_equal=True)
     in_old, in_new = met[_OLD], met[_NEW]
     before, after = left[in_old], right[in_new]
     differs = before.select(pl.col(name).ne_missing(after[name]) for name in left.columns if name not in key)
     counts = differs.sum().row(0, named=True) if differs.width else {}
     changed = differs.select(pl.any_horizontal(pl.all())).to_series() if differs.width else in_old.is_null()
+    # Those that changed stand in the order of the old table; the join has none.
+    places = changed.arg_true().gather(in_old.filter(changed).arg_sort())
     return RowDiff(
         key=tuple(key),
         schema=schema,
         added=_others(new, in_new),
         removed=_others(old, in_old),
-        old=before.filter(changed),
-        new=after.filter(changed),
+        old=before[places],
+        new=after[places],
         unchanged=met.height - int(changed.sum()),
         cells={name: int(count) for name, count in counts.items() if count},
     )
