@@ -65,6 +65,7 @@ class Survey:
         self._broken: set[bytes] = set()
         self._tops: set[bytes] = set()
         self._lost: dict[bytes, _Met] = {}
+        self._looked: set[bytes] = set()
         self.push: list[Wanted] = []
         self.pull: list[Wanted] = []
         self.shared: list[bytes] = []
@@ -257,9 +258,12 @@ class Survey:
         lost, self._lost = self._lost, {}
         if not lost:
             return {}
-        found = set(self._here.shelf.locate(list(lost)))
-        if not self._dry and len(found) < len(lost):
-            found |= set(self._there.shelf.locate([digest for digest in lost if digest not in found]))
+        # Looked for once: what is found and lost again is nowhere.
+        looked = [digest for digest in lost if digest not in self._looked]
+        self._looked.update(looked)
+        found = set(self._here.shelf.locate(looked))
+        if not self._dry and len(found) < len(looked):
+            found |= set(self._there.shelf.locate([digest for digest in looked if digest not in found]))
         for digest, met in lost.items():
             if digest not in found:
                 self.nowhere.add(digest)
