@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charkh.cli.opening import open_workspace
-from charkh.cli.output import AsJson, progress, shown_count, write_json, write_line, write_note, write_table
+from charkh.cli.output import (
+    AsJson,
+    progress,
+    shown_count,
+    shown_time,
+    write_json,
+    write_line,
+    write_note,
+    write_table,
+)
 from charkh.core.errors import Incomplete, Invalid, NotFound
+from charkh.datasets.dataset import DatasetVersion
+from charkh.datasets.forgotten_index import ErasedFrom
+from charkh.ports.store import Store
 
 if TYPE_CHECKING:
     from charkh.datasets.selection import Selection
@@ -85,6 +97,17 @@ def forget(
         write_json(report)
         return
     _write(report)
+
+
+def erased_lines(store: Store, version: DatasetVersion) -> list[tuple[str, str]]:
+    """What a version lost by erasures, a labelled line each."""
+    return [
+        (
+            "erased",
+            f"{shown_count(each.lost.rows, 'row')} of {shown_count(each.lost.files, 'file')}, {shown_time(each.at)}",
+        )
+        for each in store.queries.ask(ErasedFrom(version=version.id))
+    ]
 
 
 def _selection(where: str, column: str, values: list[str]) -> "Selection":

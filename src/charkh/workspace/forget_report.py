@@ -43,10 +43,11 @@ class Saw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unreached(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the person may still stand, why, and what to do."""
+    """Where the person may still stand, why, and what to do; `outside` of the store, or in it."""
 
     what: str
     why: str
+    outside: bool = False
 
 
 class ForgetReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,12 @@
 """Where a person may still stand after everything that can be erased was: each place, why, and what to do."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from polars.exceptions import PolarsError
 
+from charkh.assets.index import ErasedContents
 from charkh.core.errors import CharkhError
 from charkh.datasets.selection import Selection
 from charkh.endpoints.log import CONTENT as PREDICTIONS
@@ -31,11 +33,29 @@ def unreached(workspace: Workspace, selection: Selection, pattern: re.Pattern[by
                 why="a name or message in them has one of the values, and facts are kept for ever",
             )
     for name in sorted(workspace.settings.remote):
-        yield Unreached(what=f"remote {name}", why=f"erasures reach it with the next `charkh sync {name}`")
+        yield Unreached(
+            what=f"remote {name}", why=f"erasures reach it with the next `charkh sync {name}`", outside=True
+        )
     yield Unreached(
         what="files that were checked out, exported or downloaded, and backups of the store",
         why="nobody keeps a list of them; check out again where one is in use, and let backups run out",
+        outside=True,
     )
+
+
+def copies(workspace: Workspace, contents: Collection[str]) -> Iterator[Unreached]:
+    """Files outside of the store that are known to have held one of the contents, or one that was erased before."""
+    gone = {*contents, *(digest for digest, _shown in workspace.store.queries.ask(ErasedContents()))}
+    for _digest, place in workspace.stat_cache.holding(gone):
+        if Path(place).is_file():
+            yield Unreached(what=place, why="it held the rows when it was last seen; mend or delete it", outside=True)
+    for file in workspace.vault.shelf.foreign.files():
+        if file.ref.digest in gone:
+            yield Unreached(
+                what=file.path,
+                why="another program keeps it, and the store reads it there; erase it there",
+                outside=True,
+            )
 
 
 def _stands_in(

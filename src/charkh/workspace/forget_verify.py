@@ -45,7 +45,7 @@ def _left(workspace: Workspace, selection: Selection, progress: Callable[[int], 
         what = f"{content.rows} {'places' if content.kind == 'text' else 'rows'} of a {content.kind} content"
         yield Left(where=content.path or content.digest, what=f"{what} held by {', '.join(content.subjects[:3])}")
     for each in report.unreached:
-        if not each.what.startswith(("remote ", "files that were checked out")):
+        if not each.outside:
             yield Left(where=each.what, what=each.why)
     if not selection.texts:
         return

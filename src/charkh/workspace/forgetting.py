@@ -15,7 +15,6 @@ import msgspec
 
 from charkh.assets.erase import bounded_reason
 from charkh.assets.grep import find_in_records, pattern_of
-from charkh.assets.index import ErasedContents
 from charkh.assets.lease import medium_now, only_collector
 from charkh.assets.replace import chunks_in_use, replace
 from charkh.assets.transfer import expunge
@@ -32,7 +31,7 @@ from charkh.stores.durable import make_folder
 from charkh.stores.folder_lock import FolderLock
 from charkh.workspace.forget_report import SHOWN_USES, ErasedContent, ForgetReport, Saw, Unreached, VersionLoss
 from charkh.workspace.forget_scan import Hit, Miss, Scanner
-from charkh.workspace.forget_unreached import unreached
+from charkh.workspace.forget_unreached import copies, unreached
 from charkh.workspace.holdings import Holdings, Use, rows_by_version
 from charkh.workspace.sealing import seal_all
 from charkh.workspace.workspace import Workspace
@@ -184,7 +183,7 @@ class _Forgetting:
         """Take everything that was ever erased off the medium and out of the caches."""
         workspace = self._workspace
         vault = workspace.vault
-        empty_caches(workspace, dict(workspace.store.queries.ask(ErasedContents())))
+        empty_caches(workspace, [digest.hex() for digest in vault.erased.now()])
         try:
             with only_collector(workspace.blobs, medium_now(workspace.blobs)):
                 return expunge(vault, vault.erased.now()), ()
@@ -214,6 +213,7 @@ class _Forgetting:
                     if named
                     else ()
                 ),
+                *copies(self._workspace, {hit.held.file.digest for hit in self._hits.values()}),
                 *unreached(self._workspace, self._selection, self._pattern),
             ),
         )
@@ -260,15 +260,12 @@ class _Forgetting:
             yield Unreached(what=f"{path or miss.held.file.held[:16] or 'bytes'} of {where}", why=miss.why)
 
 
-def empty_caches(workspace: Workspace, contents: Iterable[str]) -> None:
-    """Delete the copies that caches made of erased contents; columns of tables are made anew from what is left."""
-    folder = workspace.store_folder / "cache"
-    for digest in contents:
-        for path in (folder / "files").glob(f"{digest}*"):
-            path.unlink(missing_ok=True)
-    for path in (folder / "tables").glob("*"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
+def empty_caches(workspace: Workspace, erased: Collection[str]) -> None:
+    """Delete the copies that caches made of erased contents; all of it is made anew from what is left."""
+    if erased:
+        workspace.file_cache.forget(erased)
+        workspace.table_cache.forget(erased)
+        shutil.rmtree(workspace.scratch, ignore_errors=True)
 
 
 @contextmanager
