@@ -13,6 +13,7 @@ from blake3 import blake3
 from charkh.assets.cutting import BLOCK, WHOLE, cut_blocks, cut_for, suffix_of
 from charkh.assets.erasures import refuse_erased
 from charkh.assets.foreign import ForeignFile
+from charkh.assets.hashing import hash_threads
 from charkh.assets.nodes import ChunkSpan, put_list
 from charkh.assets.vault import PackVault
 from charkh.core.errors import CharkhError, Conflict, NotFound, Unavailable
@@ -127,7 +128,7 @@ def _spans(
     vault: PackVault, read: Callable[[memoryview], int], size: int, name: str, see: See | None
 ) -> tuple[list[ChunkSpan], bytes]:
     erased = vault.erased.now()
-    whole = blake3(max_threads=blake3.AUTO if size > BLOCK else 1)
+    whole = blake3(max_threads=hash_threads() if size > BLOCK else 1)
     spans: list[ChunkSpan] = []
     for content, chunks in cut_blocks(read, cut_for(suffix_of(name))):
         whole.update(content)

@@ -16,6 +16,7 @@ from charkh.assets.chunk_index import ChunkIndex
 from charkh.assets.cutting import BLOCK, WHOLE, cut_blocks, cut_for, suffix_of
 from charkh.assets.erasures import ErasedDigests, refuse_erased, replacement
 from charkh.assets.foreign import ForeignFiles
+from charkh.assets.hashing import hash_threads
 from charkh.assets.nodes import ChunkSpan, Node, decode_node, list_chunks, not_a, put_list
 from charkh.assets.pack import CHUNK, NODE, Record, record_digest
 from charkh.assets.packing import PackWriter
@@ -313,7 +314,7 @@ class PackVault:
 
     def _hash_beginning(self, descriptor: int, size: int) -> blake3 | None:
         """A file's first bytes, hashed; None where it has fewer."""
-        whole, hashed = blake3(max_threads=blake3.AUTO), None
+        whole, hashed = blake3(max_threads=hash_threads()), None
         buffers = memoryview(bytearray(BLOCK)), memoryview(bytearray(BLOCK))
         position = turn = 0
         while position < size:

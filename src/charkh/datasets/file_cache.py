@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
+from charkh.assets.hashing import hash_threads
 from charkh.core.errors import Corrupt, Unavailable
 from charkh.core.files import TreeEntry
 from charkh.core.ids import new_id
@@ -193,7 +194,7 @@ class FileCache:
         return row._replace(changed=status.st_mtime_ns, touched=touched, inode=inode)
 
     def _is_sound(self, row: _Row) -> bool:
-        hasher = blake3(max_threads=blake3.AUTO)
+        hasher = blake3(max_threads=hash_threads())
         try:
             return hasher.update_mmap(self._place(row.name)).hexdigest() == row.digest
         except OSError:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 from blake3 import blake3
 
+from charkh.assets.hashing import hash_threads
 from charkh.core.errors import NotFound, Unavailable
 from charkh.core.files import FileRef, TreeEntry
 from charkh.core.refs import parse_name
@@ -176,7 +177,7 @@ class _Look:
 
 
 def _digest_of(place: str, progress: Progress | None) -> str:
-    hasher = blake3(max_threads=blake3.AUTO)
+    hasher = blake3(max_threads=hash_threads())
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

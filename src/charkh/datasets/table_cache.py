@@ -14,6 +14,7 @@ import msgspec
 import polars as pl
 from blake3 import blake3
 
+from charkh.assets.hashing import hash_threads
 from charkh.core.errors import Unavailable
 from charkh.core.files import FileRef, TreeEntry
 from charkh.core.ids import new_id
@@ -162,4 +163,4 @@ def _content(vault: Vault, file: FileRef) -> str:
 
 
 def _digest_of(path: Path) -> str:
-    return blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest(16)
+    return blake3(max_threads=hash_threads()).update_mmap(path).hexdigest(16)
