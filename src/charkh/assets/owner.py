@@ -87,7 +87,7 @@ def command_line() -> str:
     """What this process was started as: the program and its first words, without options or what follows them."""
     words: list[str] = []
     for word in sys.argv[1:3]:
-        if not word.replace("-", "").isalpha() or word.startswith("-"):
+        if not word.isalpha():
             break
         words.append(word)
     return " ".join([Path(sys.argv[0]).name if sys.argv else "", *words]).strip()

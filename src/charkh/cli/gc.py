@@ -16,8 +16,9 @@ from charkh.cli.output import (
     write_note,
     write_table,
 )
-from charkh.cli.waiting import Timeout, say_who
+from charkh.cli.waiting import say_who
 from charkh.core.errors import Invalid
+from charkh.workspace.locks import patience
 
 if TYPE_CHECKING:
     from charkh.workspace.collecting import GcReport
@@ -31,7 +32,6 @@ def gc(
     dismiss: Annotated[
         str, typer.Option(help="The store of another workspace that is no more: what only it holds may go.")
     ] = "",
-    timeout: Timeout = 30.0,
     json: AsJson = False,
 ) -> None:
     """Free the bytes that nothing holds.
@@ -87,7 +87,7 @@ def gc(
             found = collect_garbage(workspace, dry_run=True)
             _write(found)
             typer.confirm("free them?", abort=True)
-        report = collect_garbage(workspace, dry_run=dry_run, timeout=timeout, waits=say_who)
+        report = collect_garbage(workspace, dry_run=dry_run, timeout=patience(), waits=say_who)
         grace = workspace.settings.gc.grace
     if json:
         write_json(report)

@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 
+from charkh.cli.waiting import say_who
 from charkh.workspace import workspace
+from charkh.workspace.locks import tell_who_holds, wait_at_most
 from charkh.workspace.workspace import Workspace
 
 VARIABLE = "CHARKH_WORKSPACE"
+WAIT = "CHARKH_WAIT"
 
 
 def open_workspace(*, create: bool = False) -> Workspace:
@@ -15,6 +18,7 @@ def open_workspace(*, create: bool = False) -> Workspace:
     Raises:
         NotFound: there is no workspace (exit code 10).
     """
+    tell_who_holds(say_who)
     opened = workspace.open_workspace(starting_folder(), create=create)
     if opened.settings.store.blobs:
         # Here, because only who shares a medium has to say what it holds.
@@ -22,6 +26,11 @@ def open_workspace(*, create: bool = False) -> Workspace:
 
         report_if_due(opened)
     return opened
+
+
+def be_patient(seconds: float) -> None:
+    """Let this process wait so long for locks: what `--wait` does."""
+    wait_at_most(seconds)
 
 
 def starting_folder() -> Path:

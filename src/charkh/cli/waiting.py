@@ -1,13 +1,6 @@
 """What commands say while they wait for somebody else's lock."""
 
 import sys
-from typing import Annotated
-
-import typer
-
-Timeout = Annotated[
-    float, typer.Option("--timeout", min=0, help="Seconds to wait for another process that has the lock; 0 for none.")
-]
 
 
 def say_who(owner: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from charkh.cli.fsck import fsck
 from charkh.cli.gc import gc
-from charkh.cli.opening import open_workspace, start_in, starting_folder
+from charkh.cli.opening import WAIT, be_patient, open_workspace, start_in, starting_folder
 from charkh.cli.output import (
     AsJson,
     write_json,
@@ -43,9 +43,17 @@ def _choose_workspace(
         Path | None,
         typer.Option("--workspace", "-C", help="Work in this folder instead of the current one.", file_okay=False),
     ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait for another process that has a lock; 0 for none.", min=0, envvar=WAIT),
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Wait for no lock: fail and say who has it.")] = False,
 ) -> None:
     if workspace is not None:
         start_in(workspace)
+    patience = 0.0 if no_wait else wait
+    if patience is not None:
+        be_patient(patience)
 
 
 def init(json: AsJson = False) -> None:

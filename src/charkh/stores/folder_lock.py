@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -17,14 +17,45 @@ from charkh.core.errors import Locked
 from charkh.stores.durable import unavailable
 from charkh.stores.forks import watch_forks
 
+USUAL = 30.0
+"""Seconds that whoever needs a lock waits for it."""
+SAY_AFTER = 1.0
+"""Seconds of waiting after which somebody is told for whom."""
+
 
 class LockOwner(msgspec.Struct, frozen=True):
-    """Who holds a lock, as written into its file."""
+    """Who holds a lock, as written into its file; `program` with the first words of its command."""
 
     pid: int
     host: str
     program: str
     since: float
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"process {self.pid} ({self.program}) on {self.host}, since {since}"
+
+
+class Patience:
+    """How long this process waits for locks, and whom it tells; one for all of them.
+
+    Attributes:
+        seconds: instead of what whoever takes a lock says; None for that.
+        say: told who has a lock, when it has been waited for a second.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        self.say: Callable[[str], None] | None = None
+
+    def instead_of(self, timeout: float) -> float:
+        """How long to wait where `timeout` was said; what is done in passing never waits for longer than that."""
+        if self.seconds is None:
+            return timeout
+        return self.seconds if timeout >= USUAL else min(timeout, self.seconds)
+
+
+PATIENCE = Patience()
 
 
 class FolderLock:
@@ -49,7 +80,7 @@ class FolderLock:
             Locked: it was not to be had within `timeout` seconds; the hint names the owner.
             Unavailable: the lock file cannot be opened.
         """
-        return self._held(timeout)
+        return self._held(PATIENCE.instead_of(timeout))
 
     @contextmanager
     def _held(self, timeout: float) -> Generator[None]:
@@ -85,6 +116,8 @@ class FolderLock:
         except OSError as error:
             raise unavailable(self.path, error) from error
         pause = 0.001
+        say = PATIENCE.say
+        says_at = time.monotonic() + SAY_AFTER
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,6 +126,9 @@ class FolderLock:
                 if time.monotonic() >= deadline:
                     os.close(descriptor)
                     raise self._locked(timeout) from None
+                if say is not None and time.monotonic() >= says_at:
+                    say(str(self.owner() or "another process"))
+                    say = None
                 time.sleep(pause)
                 pause = min(pause * 2, 0.05)
             except OSError as error:
@@ -102,8 +138,7 @@ class FolderLock:
         self._write_owner()
 
     def _write_owner(self) -> None:
-        program = Path(sys.argv[0]).name if sys.argv else ""
-        owner = LockOwner(os.getpid(), socket.gethostname(), program, time.time())
+        owner = LockOwner(os.getpid(), socket.gethostname(), _program(), time.time())
         # The note is for people; the lock itself holds without it, on a full disk too.
         with contextlib.suppress(OSError):
             os.pwrite(self._descriptor, msgspec.json.encode(owner).ljust(256), 0)
@@ -122,10 +157,19 @@ class FolderLock:
 
     def _locked(self, timeout: float) -> Locked:
         owner = self.owner()
-        who = f"process {owner.pid} ({owner.program}) on {owner.host}" if owner else "another process"
         return Locked(
-            f"{self.path} is held by {who}; waited {timeout:g} s",
+            f"{self.path} is held by {owner or 'another process'}; waited {timeout:g} s",
             code="journal.locked",
             hint="Wait for that process, or stop it; a dead process holds no lock.",
             facts={"pid": owner.pid if owner else None},
         )
+
+
+def _program() -> str:
+    """The program and the words of its command, such as `charkh dataset add`: nothing that stands behind them."""
+    words = [Path(sys.argv[0]).name] if sys.argv else []
+    for word in sys.argv[1:3]:
+        if not word.isalpha():
+            break
+        words.append(word)
+    return " ".join(words)
