@@ -1,11 +1,13 @@
 """A fetch that dies or whose source fails: nothing is lost, nothing comes twice, and the next one goes on."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,11 @@ def test_a_database_that_goes_away_leaves_the_cursor_where_it_was(
         with pytest.raises(Unavailable) as raised:
             fetch(workspace, "orders")
         assert raised.value.code == "source.database"
+        del raised
+        with warnings.catch_warnings():
+            # SQLAlchemy lets go of the driver's cursor unclosed where the session ended under it.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
         execute("UPDATE trap SET on_off = false")
         outcome = fetch(workspace, "orders")
         assert outcome.version is not None
