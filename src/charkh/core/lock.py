@@ -227,6 +227,8 @@ def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
             into = None
         elif into is not None and line.strip():
             into.append(line)
+    if into is not None:
+        yield block
 
 
 def _listed(lines: Sequence[str]) -> str:

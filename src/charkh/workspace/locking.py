@@ -1,7 +1,7 @@
 """`charkh.lock` of a workspace: read, written, added to, brought up to date, and asked by code what a name means."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,16 +12,12 @@ from charkh.core.ids import ID_PATTERN, new_id
 from charkh.core.lock import Lock, Pin, format_lock, parse_lock
 from charkh.core.refs import parse_path, parse_version_ref
 from charkh.datasets.dataset import DatasetVersion
-from charkh.datasets.find import find as find_dataset
 from charkh.datasets.index import DatasetById
-from charkh.lineage.index import EdgesFrom
-from charkh.models.find import find as find_model
 from charkh.models.index import ModelById
 from charkh.models.model import ModelVersion
-from charkh.pipelines.index import ExecutionByRun, Executions, StepById
+from charkh.pipelines.index import StepById
 from charkh.ports.store import Store
-from charkh.runs.find import find as find_run
-from charkh.workspace.resolving import resolve
+from charkh.workspace.pinning import newest, pins_of
 from charkh.workspace.workspace import Workspace
 
 FILE = "charkh.lock"
@@ -85,7 +81,7 @@ def add(workspace: Workspace, refs: Sequence[str], *, path: str = "") -> tuple[C
 
     Args:
         workspace: whose lock.
-        refs: `flights@3`, `delay@champion`, `dataset:ID`, `model:ID`; `run:ID` for everything that a run used;
+        refs: `flights@3`, `delay@champion`, `dataset:ID`, `model:delay@3`; `run:ID` for everything that a run used;
             `pipeline:NAME` for everything that its newest finished execution used and made.
         path: where a dataset is put by `charkh lock checkout`, relative to the workspace; what is pinned stays where
             it was without it.
@@ -97,7 +93,7 @@ def add(workspace: Workspace, refs: Sequence[str], *, path: str = "") -> tuple[C
     """
     where = parse_path(path.rstrip("/")) if path else ""
     lock = read_lock(workspace.folder)
-    pins = [pin for ref in refs for pin in _pins(workspace, ref)]
+    pins = [pin for ref in refs for pin in pins_of(workspace.store, ref)]
     if where and [pin.kind for pin in pins] != ["dataset"]:
         raise Invalid(
             "a folder is that of one dataset", code="lock.path", hint="Name one dataset: charkh lock add flights --to …"
@@ -119,9 +115,9 @@ def update(workspace: Workspace, names: Sequence[str] = ()) -> tuple[Change, ...
             f"{FILE} pins no {unknown[0]}", code="lock.not_pinned", hint=f"Pin it: charkh lock add {unknown[0]}"
         )
     chosen = [pin for pin in lock.pins if not names or pin.name in names]
-    versions = [_newest(workspace.store, pin) for pin in chosen if pin.kind != "step"]
+    versions = [newest(workspace.store, pin) for pin in chosen if pin.kind != "step"]
     pipelines = sorted({pin.name.partition("/")[0] for pin in chosen if pin.kind == "step"})
-    steps = [pin for name in pipelines for pin in _pins(workspace, f"pipeline:{name}") if pin.kind == "step"]
+    steps = [pin for name in pipelines for pin in pins_of(workspace.store, f"pipeline:{name}") if pin.kind == "step"]
     kept = {pin.key for pin in chosen}
     return _write(workspace, lock, [_placed(lock, pin, "") for pin in (*versions, *steps) if pin.key in kept])
 
@@ -196,123 +192,3 @@ def _write(workspace: Workspace, lock: Lock, pins: Sequence[Pin]) -> tuple[Chang
 def _placed(lock: Lock, pin: Pin, path: str) -> Pin:
     old = next((each for each in lock.pins if each.key == pin.key), None)
     return msgspec.structs.replace(pin, path=path or (old.path if old else ""))
-
-
-def _pins(workspace: Workspace, ref: str) -> Iterable[Pin]:
-    store = workspace.store
-    if ref.startswith("pipeline:"):
-        return _pins_of_pipeline(store, ref.removeprefix("pipeline:"))
-    if ref.startswith("run:"):
-        return _pins_of_run(store, find_run(store, ref).id)
-    subject = resolve(store, ref)
-    pin = _pin_of_subject(store, subject, _alias(ref))
-    if pin is None:
-        raise Invalid(
-            f"{ref} is neither a dataset nor a model",
-            code="lock.cannot_pin",
-            hint="Pin a version such as flights@3, or what run:ID or pipeline:NAME used.",
-        )
-    return [pin]
-
-
-def _alias(ref: str) -> str:
-    selector = ref.partition("@")[2].partition("~")[0]
-    return "" if selector in {"", "latest"} or selector.isdecimal() else selector
-
-
-def _pin_of_subject(store: Store, subject: str, follows: str = "") -> Pin | None:
-    noun = subject.partition(":")[0]
-    if noun == "dataset":
-        return dataset_pin(find_dataset(store, subject))
-    return _model_pin(find_model(store, subject), follows) if noun == "model" else None
-
-
-def _pins_of_run(store: Store, run: str) -> list[Pin]:
-    """What a run was made from."""
-    edges = store.queries.ask(EdgesFrom(subject=f"run:{run}"))
-    pins, several = pins_of_subjects(store, [edge.target for edge in edges])
-    if several:
-        raise Invalid(
-            f"run:{run} used several versions of {several[0]}, and a lock pins one of a name",
-            code="lock.two_versions",
-            hint=f"Pin the one that the code names without a number: charkh lock add {several[0]}@…",
-        )
-    return list(pins)
-
-
-def pins_of_subjects(store: Store, subjects: Sequence[str]) -> tuple[tuple[Pin, ...], tuple[str, ...]]:
-    """The pins of the datasets and models among some subjects, and the names that have several versions there.
-
-    Raises:
-        NotFound: a version has been deleted.
-    """
-    by_key: dict[tuple[str, str, int], set[Pin]] = {}
-    for subject in subjects:
-        pin = _pin_of_subject(store, subject)
-        if pin is not None:
-            by_key.setdefault(pin.key, set()).add(pin)
-    alone = tuple(min(pins) for pins in by_key.values() if len(pins) == 1)
-    return alone, tuple(sorted(key[1] for key, pins in by_key.items() if len(pins) > 1))
-
-
-def _pins_of_pipeline(store: Store, name: str) -> list[Pin]:
-    """What the newest finished execution used, and what its cached steps gave."""
-    found = store.queries.ask(Executions(pipeline=name))
-    newest = next((each for each in found if each.status == "finished" and each.ended is not None), None)
-    if newest is None or store.queries.ask(ExecutionByRun(run=newest.run)) is None or newest.ended is None:
-        raise NotFound(
-            f"the pipeline {name} has not been run to its end here",
-            code="lock.no_execution",
-            hint=f"Run it: charkh pipeline run {name}",
-        )
-    steps: list[Pin] = []
-    calls: dict[str, int] = {}
-    for report in newest.ended.steps:
-        calls[report.name] = calls.get(report.name, 0) + 1
-        record = store.queries.ask(StepById(step=report.step)) if report.step else None
-        if record is not None:
-            output = record.done.output
-            steps.append(
-                Pin(
-                    kind="step",
-                    name=f"{name}/{report.name}",
-                    number=calls[report.name],
-                    id=report.step,
-                    root=output.root,
-                    size=output.size,
-                )
-            )
-    return [*_pins_of_run(store, newest.run), *steps]
-
-
-def _newest(store: Store, pin: Pin) -> Pin:
-    if pin.kind == "model":
-        return _model_pin(find_model(store, f"{pin.name}@{pin.follows or 'latest'}"), pin.follows)
-    return dataset_pin(find_dataset(store, f"{pin.name}@latest"))
-
-
-def dataset_pin(version: DatasetVersion, path: str = "") -> Pin:
-    """The pin of a dataset's version."""
-    made = version.made
-    return Pin(
-        kind="dataset",
-        name=made.name,
-        number=made.number,
-        id=made.version,
-        root=made.tree.root,
-        size=made.tree.size,
-        path=path,
-    )
-
-
-def _model_pin(version: ModelVersion, follows: str) -> Pin:
-    made = version.made
-    return Pin(
-        kind="model",
-        name=made.name,
-        number=made.number,
-        id=made.version,
-        root=made.tree.root,
-        size=made.tree.size,
-        follows=follows,
-    )

@@ -25,7 +25,8 @@ from charkh.runs.membership import shared_id
 from charkh.runs.replayed import Difference, compare_outcomes, differing
 from charkh.runs.run import LINKED_KIND, Run, RunLinked, RunProvenance
 from charkh.workspace.lock_checkout import check_out
-from charkh.workspace.locking import pins_of_subjects, read_lock
+from charkh.workspace.locking import read_lock
+from charkh.workspace.pinning import pins_of_subjects
 from charkh.workspace.replay_code import Code, build_code, read_bytes
 from charkh.workspace.replay_command import execute, here, recorded_command, with_secrets, without_secrets
 from charkh.workspace.replay_environment import (

@@ -83,6 +83,12 @@ def test_the_marks_of_a_merge_are_refused_with_both_pins(opening: str, base: str
     assert opening[8:] in caught.value.message
 
 
+def test_marks_that_were_half_removed_are_refused_with_what_is_left() -> None:
+    line = format_lock(Lock((pin("flights", 2),))).split("\n")[-2]
+    with pytest.raises(Conflict, match="flights@2 aaaaaaaa"):
+        parse_lock(f"charkh.lock 1\n<<<<<<< HEAD\n{line}\n")
+
+
 def test_two_lines_for_one_name_are_refused_with_both() -> None:
     text = format_lock(Lock((pin("flights", 2),))) + format_lock(Lock((pin("flights", 3, "b"),))).split("\n")[-2]
     with pytest.raises(Conflict, match=r"flights@2 \(aaaaaaaa\) in line 5, flights@3 \(bbbbbbbb\) in line 6"):

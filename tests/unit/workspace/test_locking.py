@@ -113,6 +113,21 @@ def test_verify_says_what_does_not_hold(workspace: Workspace) -> None:
     assert problems == ["different", "deleted", "missing"]
 
 
+def test_a_reference_that_means_nothing_or_two_things(workspace: Workspace) -> None:
+    make(workspace, "flights", 1)
+    add(workspace, ["dataset:flights@1"])
+    assert [pin.ref for pin in read_lock(workspace.folder).pins] == ["flights@1"]
+    delete(workspace.store, "flights@1")
+    for ref, error, code in (
+        ("nothing", NotFound, "lock.not_found"),
+        ("flights@1", NotFound, "dataset.deleted"),
+        ("study:1f3a", Invalid, "lock.cannot_pin"),
+    ):
+        with pytest.raises(error) as caught:
+            add(workspace, [ref])
+        assert caught.value.code == code
+
+
 def test_what_a_run_used_is_pinned_once(workspace: Workspace) -> None:
     make(workspace, "flights", 1)
     make(workspace, "flights", 2)
