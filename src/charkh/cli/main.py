@@ -108,10 +108,10 @@ def command_line(arguments: Sequence[str], *, whole: bool = False) -> typer.Type
 
 
 def _noun_of(arguments: Sequence[str]) -> str:
-    """The first word that is no option; `-C FOLDER` and `--workspace FOLDER` take the next one with them."""
+    """The first word that is no option; `-C FOLDER`, `--workspace FOLDER` and `--wait SECONDS` take the next one along."""
     words = iter(arguments)
     for word in words:
-        if word in {"-C", "--workspace"}:
+        if word in {"-C", "--workspace", "--wait"}:
             next(words, None)
         elif not word.startswith("-"):
             return word
