@@ -108,7 +108,7 @@ def command_line(arguments: Sequence[str], *, whole: bool = False) -> typer.Type
 
 
 def _noun_of(arguments: Sequence[str]) -> str:
-    """The first word that is no option; `-C FOLDER`, `--workspace FOLDER` and `--wait SECONDS` take the next one along."""
+    """The first word that is no option; `-C FOLDER` and `--wait SECONDS` take the next one along."""
     words = iter(arguments)
     for word in words:
         if word in {"-C", "--workspace", "--wait"}:
