@@ -4,7 +4,7 @@ Adopting reads a file once, stores its chunk list and none of its bytes. Erased 
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,12 +87,18 @@ def adopt(vault: PackVault, files: Iterable[ForeignFile]) -> None:
     vault.shelf.foreign.add(files)
 
 
-def take_in(vault: PackVault, below: Path | None = None, progress: Callable[[int], None] | None = None) -> Taken:
+def take_in(
+    vault: PackVault,
+    below: Path | None = None,
+    contents: Collection[str] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Taken:
     """Copy what registered files serve into packs, and forget the files that went whole.
 
     Args:
         vault: the store's bytes.
         below: only files in this folder.
+        contents: only files with one of these digests.
         progress: called with the bytes taken since the last call.
     """
     done: list[str] = []
@@ -100,6 +106,8 @@ def take_in(vault: PackVault, below: Path | None = None, progress: Callable[[int
     size = 0
     for file in list(vault.shelf.foreign.files()):
         if below is not None and not Path(file.path).is_relative_to(below.resolve()):
+            continue
+        if contents is not None and file.ref.digest not in contents:
             continue
         try:
             # The cut follows from the name, which is not known here: the chunks themselves are put.

@@ -27,10 +27,11 @@ class Bridge(NamedTuple):
 BRIDGES: tuple[Bridge, ...] = (
     Bridge(
         "dvc",
-        "Versions of files and folders, with their history, to and from DVC's cache and remotes.",
-        ("import dvc", "export dvc"),
+        "Versions of files and folders, with their history, to and from DVC's cache and remotes; its stages.",
+        ("import dvc", "export dvc", "dvc repro", "dvc list"),
         "dvc",
     ),
+    Bridge("git-lfs", "Versions of files with their history, from the pointers in Git.", ("import git-lfs",)),
     Bridge(
         "croissant",
         "What a dataset version is, as Croissant 1.1, with its files where they are wanted.",

@@ -3,13 +3,16 @@
 # ruff: noqa: N999 - the file is named after the noun
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, shown_size, write_json, write_line, write_note, write_table
 from charkh.core.errors import Incomplete
+
+if TYPE_CHECKING:
+    from charkh.bridges.histories import ImportReport
 
 app = typer.Typer(no_args_is_help=True, help="Bring in what another tool keeps.")
 
@@ -54,6 +57,34 @@ def import_dvc(
             as_files=files,
             progress=advance,
         )
+    _write_report(report, json=json, fetch="`dvc fetch --all-commits` or --pull")
+
+
+@app.command("git-lfs")
+def import_git_lfs(
+    path: Place = Path(),
+    name: Annotated[str, typer.Option(help="Of the dataset; that of the folder by default.")] = "",
+    only: Annotated[str, typer.Option(help="Only this folder or file of the repository.")] = "",
+    revision: Annotated[str, typer.Option(help="The Git revision up to which the history counts.")] = "HEAD",
+    copy: Copy = False,
+    files: Files = False,
+    json: AsJson = False,
+) -> None:
+    """Make versions of the files that git-lfs keeps, one for each commit that changed any.
+
+    The bytes stay in the repository's LFS storage, unless --copy.
+    """
+    # A bridge is imported by the command that crosses it.
+    from charkh.bridges.git_lfs import import_repository
+
+    with open_workspace() as workspace, progress(f"importing {path}", unit="bytes") as advance:
+        report = import_repository(
+            workspace, path, name=name, only=only, revision=revision, copy=copy, as_files=files, progress=advance
+        )
+    _write_report(report, json=json, fetch="`git lfs fetch --all`")
+
+
+def _write_report(report: "ImportReport", *, json: bool, fetch: str) -> None:
     if json:
         write_json(report)
     else:
@@ -78,5 +109,5 @@ def import_dvc(
         raise Incomplete(
             f"{shown_count(len(report.failed), 'state')} gave no version; the rest is done",
             code="import.incomplete",
-            hint="Bring the objects with `dvc fetch --all-commits` or with --pull, and import again.",
+            hint=f"Bring what is missing with {fetch}, and import again.",
         )

@@ -1,23 +1,17 @@
 """From what DVC says of an output to its files in the vault: by the cache, or by a remote where that is asked for."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from charkh.bridges.contents import Contents
 from charkh.bridges.dvc.hashes import DIRECTORY, DirectoryEntry, hasher, is_directory, oid_of, parse_directory
 from charkh.bridges.dvc.remote import Objects, no_object, open_remote
 from charkh.bridges.dvc.repository import DvcRepository, Tracked
+from charkh.bridges.histories import Brought, MissingObjects
 from charkh.core.errors import Corrupt, NotFound
 from charkh.core.files import TreeEntry
 from charkh.core.refs import parse_path
 
-
-class MissingObjects(Exception):
-    """Objects that neither the cache nor, where it was asked, the remote has."""
-
-    def __init__(self, oids: Sequence[str]) -> None:
-        super().__init__(f"{len(oids)} objects are missing")
-        self.oids = oids
+HOW = "`dvc fetch` or --pull gets them"
 
 
 class OutputContents:
@@ -35,7 +29,7 @@ class OutputContents:
         self._pull, self._remote = pull, remote
         self._remotes: dict[str, Objects] = {}
 
-    def entries(self, tracked: Tracked, folder: Path) -> tuple[list[TreeEntry], dict[str, Path]]:
+    def bring(self, tracked: Tracked, folder: Path) -> Brought:
         """The files of an output and where they lie on disk.
 
         Args:
@@ -73,8 +67,9 @@ class OutputContents:
             entries.append(TreeEntry(parse_path(path), ref, output.executable and not output.is_folder))
             places[entries[-1].path] = place
         if missing:
-            raise MissingObjects(missing)
-        return entries, places
+            raise MissingObjects(missing, HOW)
+        self._contents.settle()
+        return Brought(entries, places)
 
     def _directory(self, oid: str, remote: str, *, legacy: bool) -> tuple[DirectoryEntry, ...]:
         place = self._place(oid, legacy=legacy)
@@ -84,9 +79,9 @@ class OutputContents:
             try:
                 data = b"".join(self._objects(remote).read(oid, legacy=legacy))
             except NotFound as error:
-                raise MissingObjects([oid]) from error
+                raise MissingObjects([oid], HOW) from error
         else:
-            raise MissingObjects([oid])
+            raise MissingObjects([oid], HOW)
         if oid_of(data) + DIRECTORY != oid:
             raise Corrupt(
                 f"the folder list {oid} is not what its name says",
