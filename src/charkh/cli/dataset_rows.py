@@ -10,6 +10,8 @@ from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_count, shown_time, write_json, write_line, write_note, write_table
 from charkh.datasets.find import find
 
+SHOWN = 50
+"""Runs of rows that are listed."""
 Where = Annotated[
     str, typer.Option("--where", help="Only rows that meet a condition, such as: delay > 60 and origin == 'JFK'.")
 ]
@@ -161,8 +163,10 @@ def write_batch(dataset: str, batch: str, head: int, *, json: bool) -> None:
     write_line(f"{shown_count(count, 'row')} of {version.ref} came with {meant.ref}, added by {meant.actor}")
     write_table(
         ["file", "first row", "last row", "rows"],
-        [[each.path, each.first + 1, each.past, each.past - each.first] for each in parts],
+        [[each.path, each.first + 1, each.past, each.past - each.first] for each in parts[:SHOWN]],
     )
+    if len(parts) > SHOWN:
+        write_note(f"the first {SHOWN} of {len(parts):,} runs of rows; --json lists all")
     if shown:
         write_line()
         write_table(list(shown[0]), [list(row.values()) for row in shown])

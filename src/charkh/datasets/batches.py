@@ -1,7 +1,8 @@
 """Which addition brought a row: every version that brought something is a batch, and each row of a table has one.
 
-A file belongs to the batch that brought its content to its path; where a text file only grew, its old rows stay with
-the batch that brought them. A row that somebody edited inside a file came with the version that has the edited file.
+A row came with the first version, back from the one that is looked at, since which it has stood in its file with all
+its cells as they are: who edits a row brings it. Of a file that changed, rows are told by their cells, and of equal
+rows the first came first; a file that did not change is not read, nor the old rows of a text file that only grew.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,9 @@ import polars as pl
 
 from charkh.core.authors import distinct_refs
 from charkh.core.errors import NotFound
-from charkh.core.files import FileRef, TreeEntry
 from charkh.datasets.dataset import DatasetVersion
-from charkh.datasets.grown import growth_of
-from charkh.datasets.index import DatasetById
-from charkh.datasets.read import Cache, chosen_entries, require_table, scan_entries, scan_entry, scan_table
+from charkh.datasets.file_history import FileHistory
+from charkh.datasets.read import Cache, chosen_entries, require_table, scan_entries, scan_table
 from charkh.datasets.rows import file_rows
 from charkh.ports.store import Store
 
@@ -59,18 +58,14 @@ def batch_rows(store: Store, version: DatasetVersion, *, cache: Cache | None = N
         NotFound: the bytes of its files are not here.
     """
     require_table(version)
-    found: list[BatchRows] = []
     counts = {rows.path: rows.past - rows.first for rows in file_rows(store, version, cache=cache)}
-    brought = _brought(store, version)
-    for path, steps in brought.items():
-        past = counts[path]
-        # The newest part of a file first: each older content says where the rows that came later begin.
-        parts: list[BatchRows] = []
-        for place, (maker, _) in enumerate(steps):
-            first = _rows_of(store, *steps[place + 1], path, cache) if place + 1 < len(steps) else 0
-            parts.append(BatchRows(path, first, past, maker))
-            past = first
-        found.extend(reversed(parts))
+    history = FileHistory(store, cache)
+    found: list[BatchRows] = []
+    for entry in chosen_entries(store, version, None):
+        first = 0
+        for rows, maker in history.runs(version, entry.path, counts[entry.path]):
+            found.append(BatchRows(entry.path, first, first + rows, maker))
+            first += rows
     return tuple(found)
 
 
@@ -136,68 +131,28 @@ def scan_batches(store: Store, version: DatasetVersion, *, batch: str = "", cach
     found = batch_rows(store, version, cache=cache)
     refs = batch_refs(_distinct([rows.version for rows in found]))
     meant = find_batch(version, found, batch) if batch else None
-    wanted = [rows for rows in found if meant is None or rows.version.id == meant.id]
-    if not wanted:
+    runs: dict[str, list[BatchRows]] = {}
+    for rows in found:
+        runs.setdefault(rows.path, []).append(rows)
+    frames: list[pl.LazyFrame] = []
+    for entry in chosen_entries(store, version, None):
+        told = runs.get(entry.path, [])
+        if any(meant is None or rows.version.id == meant.id for rows in told):
+            frame = _marked(scan_entries(store, version, [entry], cache), told, refs)
+            frames.append(frame if meant is None else frame.filter(pl.col(BATCH) == refs[meant.id]))
+    if not frames:
         return scan_table(store, version, cache=cache).with_columns(pl.lit(None, pl.String).alias(BATCH))
-    # Of each file one scan for each of its batches: which rows are whose is known by their place.
-    entries = {entry.path: entry for entry in chosen_entries(store, version, None)}
-    frames = [
-        scan_entries(store, version, [entries[rows.path]], cache)
-        .slice(rows.first, rows.past - rows.first)
-        .with_columns(pl.lit(refs[rows.version.id]).alias(BATCH))
-        for rows in wanted
-    ]
     return pl.concat(frames, how="vertical_relaxed")
 
 
-def _brought(store: Store, version: DatasetVersion) -> dict[str, list[tuple[DatasetVersion, FileRef]]]:
-    """By path, the versions that brought rows of the file, newest first, and the file as each left it."""
-    entries = chosen_entries(store, version, None)
-    found: dict[str, list[tuple[DatasetVersion, FileRef]]] = {entry.path: [] for entry in entries}
-    waiting = [(version, {entry.path: entry.file for entry in entries})]
-    while waiting:
-        now, held = waiting.pop()
-        before = _parents(store, now)
-        passed: dict[str, dict[str, FileRef]] = {}
-        for path, file in held.items():
-            there = next((parent.id for parent, files in before if _digest(files.get(path)) == file.digest), None)
-            if there is not None:
-                passed.setdefault(there, {})[path] = file
-                continue
-            found[path].append((now, file))
-            grown = next(
-                (
-                    (parent.id, old)
-                    for parent, files in before
-                    if (old := files.get(path)) is not None and growth_of(store.vault, path, old, file) is not None
-                ),
-                None,
-            )
-            if grown is not None:
-                passed.setdefault(grown[0], {})[path] = grown[1]
-        waiting.extend((parent, passed[parent.id]) for parent, _ in before if parent.id in passed)
-    return found
-
-
-def _parents(store: Store, version: DatasetVersion) -> list[tuple[DatasetVersion, dict[str, FileRef]]]:
-    """The versions that it was made from, with their files; those whose files are gone are left out."""
-    known: list[tuple[DatasetVersion, dict[str, FileRef]]] = []
-    for identifier in version.made.all_parents:
-        parent = store.queries.ask(DatasetById(version=identifier))
-        if parent is None or parent.made.kind != "table":
-            continue
-        try:
-            known.append((parent, {e.path: e.file for e in store.vault.entries(parent.made.tree.root)}))
-        except NotFound:
-            continue
-    return known
-
-
-def _rows_of(store: Store, version: DatasetVersion, file: FileRef, path: str, cache: Cache | None) -> int:
-    if version.made.tree.files == 1 and version.made.rows is not None:
-        return version.made.rows
-    lazy = scan_entry(store, version, TreeEntry(path, file), cache)
-    return int(lazy.select(pl.len()).collect(engine="streaming").item())
+def _marked(rows: pl.LazyFrame, told: Sequence[BatchRows], refs: dict[str, str]) -> pl.LazyFrame:
+    """The rows of a file, each with the reference of its batch."""
+    if len(told) == 1:
+        return rows.with_columns(pl.lit(refs[told[0].version.id]).alias(BATCH))
+    names = pl.Series(BATCH, [refs[each.version.id] for each in told], dtype=pl.String)
+    counts = pl.Series([each.past - each.first for each in told])
+    column = pl.LazyFrame({BATCH: names, "rows": counts}).select(pl.col(BATCH).repeat_by("rows").explode())
+    return pl.concat([rows, column], how="horizontal")
 
 
 def _distinct(versions: Sequence[DatasetVersion]) -> list[DatasetVersion]:
@@ -215,7 +170,3 @@ def _no_batch(version: DatasetVersion, batch: str, refs: Sequence[str]) -> NotFo
         code="dataset.no_batch",
         hint=f"Its rows came with: {', '.join(refs[:20])}; `charkh dataset log --batches` says how many each.",
     )
-
-
-def _digest(file: FileRef | None) -> str:
-    return "" if file is None else file.digest

@@ -1,5 +1,6 @@
 """Where single rows came from: their file and their batch."""
 
+import bisect
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def blame(
 
 
 def _blamed(row: int, cells: dict[str, str | None], placed: Sequence[_Placed], refs: dict[str, str]) -> BlamedRow:
-    there = next(each for each in reversed(placed) if each.first <= row)
+    there = placed[bisect.bisect_right(placed, row, key=lambda each: each.first) - 1]
     made = there.version.made
     return BlamedRow(
         row=row + 1,

@@ -12,13 +12,14 @@ from charkh.datasets.blame import blame, rows_where
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.find import find
 from charkh.datasets.index import PROJECTION
+from charkh.datasets.merge import merge
 from charkh.datasets.read import scan_table
 from charkh.ports.store import Store
 from charkh.testing.stores import memory_store
 
 
 def flights(tmp_path: Path) -> Store:
-    """Version 1: a.csv of 2 rows; 2: b.csv comes; 3: a.csv grows by 2 rows; 4: b.csv is edited, c.csv comes."""
+    """Version 1: a.csv of 2 rows; 2: b.csv comes; 3: a.csv grows by 2; 4: b.csv is edited, c.csv comes."""
     store = memory_store(PROJECTION)
     a, b, c = (tmp_path / f"{name}.csv" for name in "abc")
     a.write_text("id,v\n1,x\n2,y\n")
@@ -71,6 +72,37 @@ def test_every_row_says_its_batch(tmp_path: Path) -> None:
     assert scan_batches(store, newest(store), batch=identifier).collect()["id"].to_list() == [3, 6]
     with pytest.raises(NotFound, match="no row of flights@4 came with the batch 2"):
         scan_batches(store, newest(store), batch="2")
+
+
+def test_rows_of_a_file_that_was_edited_keep_their_batches(tmp_path: Path) -> None:
+    store, file = memory_store(PROJECTION), tmp_path / "a.csv"
+    for rows in ("1,x\n2,y\n", "1,x\n3,z\n2,y\n", "0,w\n1,x\n3,z\n2,Y\n2,y\n", "1,x\n3,z\n2,Y\n2,y\n1,x\n1.5,v\n"):
+        file.write_text(f"id,v\n{rows}")
+        add_files(store, "flights", [file])
+    table = scan_batches(store, newest(store)).collect()
+    assert table.rows() == [
+        (1.0, "x", "flights@1"),
+        (3.0, "z", "flights@2"),
+        (2.0, "Y", "flights@3"),
+        (2.0, "y", "flights@1"),
+        (1.0, "x", "flights@4"),
+        (1.5, "v", "flights@4"),
+    ]
+    file.write_text("id,v,more\n1,x,\n")
+    add_files(store, "flights", [file])
+    assert told(store, "flights") == [("a.csv", 0, 1, "flights@5")]
+
+
+def test_rows_of_a_merge_came_with_either_side(tmp_path: Path) -> None:
+    store, file = memory_store(PROJECTION), tmp_path / "a.csv"
+    versions = []
+    for name, rows in (("flights", "1,x\n2,y\n"), ("flights", "1,x\n2,y\n3,z\n"), ("bob", "2,Y\n4,p\n1,x\n")):
+        file.write_text(f"id,v\n{rows}")
+        versions.append(add_files(store, name, [file]))
+    merged = merge(store, versions[1], versions[2], base=versions[0], key=["id"]).version
+    assert merged is not None
+    rows = {row: batch for row, _, batch in scan_batches(store, merged).collect().iter_rows()}
+    assert rows == {1: "flights@1", 2: "bob@1", 3: "flights@2", 4: "bob@1"}
 
 
 def test_files_of_other_batches_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
