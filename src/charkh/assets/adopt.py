@@ -16,6 +16,7 @@ from charkh.assets.foreign import ForeignFile
 from charkh.assets.hashing import hash_threads
 from charkh.assets.nodes import ChunkSpan, put_list
 from charkh.assets.vault import PackVault
+from charkh.assets.verify import Problem
 from charkh.core.errors import CharkhError, Conflict, NotFound, Unavailable
 from charkh.core.files import FileRef
 
@@ -124,6 +125,40 @@ def take_in(
     gone = {path for path, _reason in failed}
     vault.shelf.foreign.drop([path for path in done if path not in gone])
     return Taken(len(done), size, tuple(failed))
+
+
+def adopted_problems(vault: PackVault, *, read: bool = False) -> list[Problem]:
+    """Registered files that no longer serve what no pack has: gone, of another size, or with `read`, of other bytes."""
+    found: list[Problem] = []
+    for file in vault.shelf.foreign.files():
+        trouble = _trouble(file, read=read)
+        if trouble and any(not vault.shelf.index.find([span.digest]) for span in _chunks(vault, file)):
+            detail = f"{file.path} {trouble}; let its program bring it back, or get the bytes with `charkh sync`"
+            found.append(Problem(what="adopted", detail=detail, digest=file.ref.digest))
+    return found
+
+
+def _trouble(file: ForeignFile, *, read: bool) -> str:
+    path = Path(file.path)
+    try:
+        if path.stat().st_size != file.size:
+            return "has another size than when it was registered"
+        if read:
+            hasher = blake3()
+            with path.open("rb") as opened:
+                while data := opened.read(BLOCK):
+                    hasher.update(data)
+            if hasher.hexdigest() != file.ref.digest:
+                return "holds other bytes than when it was registered"
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return ""
+
+
+def _chunks(vault: PackVault, file: ForeignFile) -> list[ChunkSpan]:
+    return [ChunkSpan(bytes.fromhex(digest), length) for digest, length in vault.chunks(file.ref)]
 
 
 def _take_chunk(vault: PackVault, digest: bytes, length: int) -> None:

@@ -43,7 +43,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         what: `pack` (damaged), `newer` (of a later charkh; never touched), `index` (differs from a pack), `foreign`
-            (no pack of charkh), `missing` (held, and in no pack).
+            (no pack of charkh), `missing` (held, and in no pack), `adopted` (a file outside the store no longer serves
+            what no pack has).
         detail: in words.
         pack: name of the pack, where there is one.
         digest: of the chunk or node, where it is one.

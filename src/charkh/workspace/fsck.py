@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from charkh.assets.adopt import adopted_problems
 from charkh.assets.contents import check_contents
 from charkh.assets.verify import Level, Problem, VerifyReport, verify
 from charkh.core.errors import CharkhError
@@ -102,6 +103,7 @@ def check_store(
         found = verify(workspace.vault, level=level, roots=roots)
         found.quarantined, found.saved, found.lost = before.quarantined, before.saved, before.lost
         mended = tuple(_told(workspace, each) for each in before.problems if each not in found.problems)
+    found.problems += adopted_problems(workspace.vault, read=level == "everything")
     caches = 0
     if level == "everything":
         found.problems += check_contents(workspace.vault, roots)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charkh.assets.adopt import adopt, survey_file, take_in
+from charkh.assets.adopt import adopt, adopted_problems, survey_file, take_in
 from charkh.assets.foreign import FOREIGN, ForeignFiles, is_foreign
 from charkh.assets.vault import PackVault
 from charkh.core.errors import Conflict, Corrupt, Denied, NotFound, Unavailable
@@ -156,3 +156,23 @@ def test_a_place_says_its_path(tmp_path: Path) -> None:
     ref = adopted(vault, tmp_path / "a", b"small")
     (place,) = vault.shelf.foreign.places(bytes.fromhex(ref.digest))
     assert place.pack == f"{FOREIGN}{tmp_path / 'a'}"
+
+
+def test_what_is_lost_is_listed(tmp_path: Path) -> None:
+    vault = PackVault(MemoryBlobs())
+    for name, data in (("gone", DATA), ("short", DATA[::-1]), ("other", DATA[1:]), ("sound", DATA[2:])):
+        adopted(vault, tmp_path / name, data)
+    assert adopted_problems(vault, read=True) == []
+    (tmp_path / "gone").unlink()
+    (tmp_path / "short").write_bytes(b"cut")
+    (tmp_path / "other").write_bytes(DATA[1:-1] + b"x")
+    assert [each.detail.partition(";")[0] for each in adopted_problems(vault)] == [
+        f"{tmp_path / 'gone'} is gone",
+        f"{tmp_path / 'short'} has another size than when it was registered",
+    ]
+    assert len(adopted_problems(vault, read=True)) == 3
+    (tmp_path / "gone").write_bytes(DATA)
+    vault.put_file(tmp_path / "gone")
+    vault.flush()
+    (tmp_path / "gone").unlink()
+    assert not any("gone" in each.detail for each in adopted_problems(vault))
