@@ -78,12 +78,23 @@ def format_suite(suite: CheckSuite, comments: Mapping[str, str] | None = None) -
     if suite.description:
         document.add("description", tomlkit.item(suite.description))
     document.add("at_most", tomlkit.item(suite.at_most))
-    rules: AoT = tomlkit.aot()
-    for name, rule in zip(rule_ids(suite.rules), suite.rules, strict=True):
-        rules.append(_rule_table(rule, (comments or {}).get(name, "")))
     if suite.rules:
-        document.add("rule", rules)
+        document.add("rule", _rule_tables(suite.rules, comments or {}))
     return tomlkit.dumps(document)
+
+
+def format_rules(rules: tuple[Rule, ...], comments: Mapping[str, str] | None = None) -> str:
+    """Rules alone, as they stand in a suite's document, with comments by rule id."""
+    document = tomlkit.document()
+    document.add("rule", _rule_tables(rules, comments or {}))
+    return tomlkit.dumps(document)
+
+
+def _rule_tables(rules: tuple[Rule, ...], comments: Mapping[str, str]) -> AoT:
+    tables: AoT = tomlkit.aot()
+    for name, rule in zip(rule_ids(rules), rules, strict=True):
+        tables.append(_rule_table(rule, comments.get(name, "")))
+    return tables
 
 
 def _rule_table(rule: Rule, comment: str) -> Table:

@@ -58,9 +58,13 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reason(self) -> str:
-        """Why it drifted, in a sentence; empty when it did not."""
+        """What says most clearly that it drifted; empty when it did not."""
         found = [test for test in self.tests if test.drifted]
-        return "; ".join(f"{test.name} {test.effect:.3g} (from {test.floor:.3g} on it matters)" for test in found)
+        if not found:
+            return ""
+        test = max(found, key=lambda each: each.effect / max(each.floor, 1e-9))
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        return f"{test.name} {test.effect:.3g} (from {test.floor:.3g} on it matters){more}"
 
 
 class DriftReport(msgspec.Struct, frozen=True, kw_only=True):

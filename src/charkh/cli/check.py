@@ -11,10 +11,21 @@ from charkh.checks.document import format_suite, parse_suite
 from charkh.checks.find import find, load_suite
 from charkh.checks.index import Checks
 from charkh.checks.suite import CheckSuite
+from charkh.cli.check_drift import drift
+from charkh.cli.check_history import history
 from charkh.cli.check_trouble import batches, trouble
 from charkh.cli.documents import begin_document, read_document
 from charkh.cli.opening import open_workspace
-from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
+from charkh.cli.output import (
+    AsJson,
+    shown_count,
+    shown_time,
+    write_json,
+    write_line,
+    write_note,
+    write_pairs,
+    write_table,
+)
 from charkh.cli.titles import titles_of
 from charkh.datasets.find import find as find_dataset
 from charkh.ports.store import Store
@@ -24,6 +35,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="What a dataset must satisfy; failing rows go to quarantine.")
 
+STREAMED = 256 * 1024 * 1024
+"""Bytes from which a table is checked streaming; a smaller one is faster in memory."""
+_FIRST = "`charkh check infer DATASET --out FILE` writes a first one."
+
 Dataset = Annotated[str, typer.Argument(help="A version of a table: flights@3, flights (the latest) or dataset:ID.")]
 
 
@@ -31,16 +46,32 @@ Dataset = Annotated[str, typer.Argument(help="A version of a table: flights@3, f
 def infer_suite(
     dataset: Dataset,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the suite there; never over one.")] = None,
+    update: Annotated[
+        Path | None,
+        typer.Option("--update", help="Add what is new to this suite; what stands in it, and was taken out, stays so."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Read rules off a table, each with its reason: a first suite to be mended by hand."""
     # Polars is loaded by the verbs that read tables alone: the others start in half the time.
     from charkh.checks.infer import infer
+    from charkh.checks.update import update_suite
     from charkh.datasets.read import read_table
 
     with open_workspace() as workspace:
         version = find_dataset(workspace.store, dataset)
-        inferred = infer(read_table(workspace.store, version), description=f"Inferred from {version.ref}")
+        table = read_table(workspace.store, version, cache=workspace.table_cache)
+        inferred = infer(table, description=f"Inferred from {version.ref}")
+    if update is not None:
+        updated = update_suite(read_document(update, code="check.no_file", hint=_FIRST), inferred, str(update))
+        update.write_text(updated.text, encoding="utf-8")
+        if json:
+            write_json({"added": updated.added})
+        else:
+            write_line(f"{update}: {shown_count(len(updated.added), 'rule')} added")
+            for name in updated.added:
+                write_line(f"  {name}")
+        return
     if out is not None:
         begin_document(out, inferred.toml)
         write_note(f"written to {out}: read it, mend it, then `charkh check run {out} {dataset}`")
@@ -65,13 +96,16 @@ def run_suite(
     from charkh.checks.record import record
     from charkh.checks.run import run
     from charkh.datasets.add import add_table
-    from charkh.datasets.read import read_table
+    from charkh.datasets.read import read_table, scan_table
+    from charkh.workspace.check_context import context_for
 
-    rules = _read(suite)
+    rules = read_suite(suite)
     with open_workspace() as workspace:
-        store = workspace.store
+        store, cache = workspace.store, workspace.table_cache
         version = find_dataset(store, dataset)
-        result = run(rules, read_table(store, version))
+        context = context_for(store, rules, version, cache=cache)
+        read = scan_table if version.made.tree.size > STREAMED else read_table
+        result = run(rules, read(store, version, cache=cache), context=context)
         check = record(store, suite.stem, result, about=version.subject)
         titles = _titles(store, check)
         kept = None
@@ -142,9 +176,9 @@ def show(
     write_line(format_suite(suite).rstrip())
 
 
-def _read(path: Path) -> CheckSuite:
-    hint = "`charkh check infer DATASET --out FILE` writes a first one."
-    return parse_suite(read_document(path, code="check.no_file", hint=hint), str(path))
+def read_suite(path: Path) -> CheckSuite:
+    """The suite in a file."""
+    return parse_suite(read_document(path, code="check.no_file", hint=_FIRST), str(path))
 
 
 def _titles(store: Store, check: Check) -> dict[str, str]:
@@ -190,3 +224,5 @@ def _write_check(check: Check, titles: Mapping[str, str]) -> None:
 
 app.command("trouble")(trouble)
 app.command("batches")(batches)
+app.command("drift")(drift)
+app.command("history")(history)

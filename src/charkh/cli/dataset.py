@@ -10,8 +10,9 @@ import typer
 
 from charkh.cli.dataset_arguments import Ref
 from charkh.cli.dataset_diff import diff
-from charkh.cli.dataset_forget import forget
+from charkh.cli.dataset_forget import erased_lines, forget
 from charkh.cli.dataset_merge import merge
+from charkh.cli.dataset_profile import profile
 from charkh.cli.dataset_rows import blame, rows, write_batch, write_batches
 from charkh.cli.dataset_status import status
 from charkh.cli.exact import require_version
@@ -262,9 +263,14 @@ def _origins(store: Store, version: DatasetVersion) -> list[tuple[str, str]]:
     """What the version was made from, and the version before it, as a person calls them."""
     links = store.queries.ask(EdgesFrom(subject=version.subject))
     made = version.made
-    found = [(edge.relation.replace("_", " "), edge.target) for edge in links if edge.relation != "produced_by"]
+    found = [
+        (edge.relation.replace("_", " "), edge.target)
+        for edge in links
+        if edge.relation not in {"produced_by", "erased_by"}
+    ]
     before = [("appended to" if made.appended else "after", f"dataset:{made.parent}")] if made.parent else []
-    return list(dict.fromkeys((relation, title_of(store, subject)) for relation, subject in [*found, *before]))
+    origins = [(relation, title_of(store, subject)) for relation, subject in [*found, *before]]
+    return list(dict.fromkeys([*origins, *erased_lines(store, version)]))
 
 
 def _write_version(version: DatasetVersion, origins: Sequence[tuple[str, str]]) -> None:
@@ -302,3 +308,4 @@ app.command("rows")(rows)
 app.command("blame")(blame)
 app.command("merge")(merge)
 app.command("forget")(forget)
+app.command("profile")(profile)

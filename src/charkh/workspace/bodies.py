@@ -14,6 +14,7 @@ from charkh.cards.card import CardMade
 from charkh.checks.check import RAN_KIND, CheckRan
 from charkh.checks.trouble.searched import SEARCHED_KIND, Searched
 from charkh.datasets import dataset, forgotten
+from charkh.datasets.profile.profiled import PROFILED_KIND, DatasetProfiled
 from charkh.endpoints import deployment
 from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
 from charkh.evaluations.evaluation import EvaluationMade
@@ -31,6 +32,7 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     dataset.VERSION_KIND: dataset.VersionMade,
     dataset.AGAIN_KIND: dataset.VersionMadeAgain,
     dataset.DELETED_KIND: dataset.VersionDeleted,
+    PROFILED_KIND: DatasetProfiled,
     forgotten.ROWS_ERASED_KIND: forgotten.RowsErased,
     forgotten.FORGOTTEN_KIND: forgotten.Forgotten,
     run.STARTED_KIND: run.RunStarted,

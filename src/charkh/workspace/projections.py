@@ -5,6 +5,7 @@ from charkh.cards.index import PROJECTION as CARDS
 from charkh.checks.index import PROJECTION as CHECKS
 from charkh.datasets.forgotten_index import PROJECTION as FORGETTING
 from charkh.datasets.index import PROJECTION as DATASETS
+from charkh.datasets.profile.index import PROJECTION as PROFILES
 from charkh.endpoints.index import PROJECTION as ENDPOINTS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
 from charkh.lineage.index import PROJECTION as LINEAGE
@@ -22,6 +23,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     LINEAGE,
     ASSETS,
     DATASETS,
+    PROFILES,
     SOURCES,
     FORGETTING,
     RUNS,

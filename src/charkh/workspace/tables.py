@@ -25,6 +25,7 @@ from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.runs.active import current
 from charkh.workspace.ambient import workspace
+from charkh.workspace.check_context import context_for
 from charkh.workspace.dataset import Dataset
 from charkh.workspace.expecting import TABLE, expect
 from charkh.workspace.locking import locked_ref
@@ -127,7 +128,12 @@ def check(source: str | Path) -> FromTable:
     @effect
     def run_checks(table: Table) -> Table:
         expect(table, "having", "check(…)", "a charkh.Table", TABLE)
-        result = run_check(suite, table.frame)
+        store = opened.store
+        # A table that is a version's, as it is, has earlier ones; what a recipe made of it has not.
+        alone = len(table.origins) == 1 and table.origins[0].startswith("dataset:")
+        version = find_dataset(store, table.origins[0]) if alone else None
+        context = context_for(store, suite, version)
+        result = run_check(suite, table.frame, context=context)
         about = next((origin for origin in table.origins if origin.startswith("dataset:")), "")
         active = current()
         made_by = active.id if active is not None else ""
