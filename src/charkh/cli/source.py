@@ -90,7 +90,7 @@ def show(name: Name, json: AsJson = False) -> None:
         dataset = (settings.dataset if settings else "") or (
             known.latest.made.dataset if known and known.latest else name
         )
-        begun = start(workspace.store, name, dataset, "mirror", full=False)
+        begun = start(workspace.store, name, dataset, "replace", full=False)
     said = _said(settings) if settings else {}
     if json:
         state = {
@@ -100,8 +100,7 @@ def show(name: Name, json: AsJson = False) -> None:
         }
         write_json({"name": name, "settings": said, "known": known, "state": state})
         return
-    given = {key: value for key, value in said.items() if value not in ("", [], {}, False)}
-    write_pairs([("source", name), *((key, value) for key, value in given.items())])
+    write_pairs([("source", name), *((key, value) for key, value in said.items())])
     write_line()
     latest = known.latest if known else None
     write_pairs(
@@ -236,8 +235,16 @@ def _write_outcome(outcome: "FetchOutcome") -> None:
 
 
 def _said(settings: AnySource) -> dict[str, object]:
-    """The settings as they may be shown."""
-    return cast(dict[str, object], redact_value(msgspec.to_builtins(settings)))
+    """What the settings say, as it may be shown; what they leave to the default is left out."""
+    written = cast(dict[str, object], msgspec.to_builtins(settings))
+    own = {each.encode_name for each in msgspec.structs.fields(settings) if each.required}
+    defaults = {each.encode_name: each.default for each in msgspec.structs.fields(settings)}
+    said = {
+        key: value
+        for key, value in written.items()
+        if key in {"kind", *own} or (value != defaults[key] and value not in ([], {}, ()))
+    }
+    return cast(dict[str, object], redact_value(said))
 
 
 def _brought(fetch: Fetch) -> str:

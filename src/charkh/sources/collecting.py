@@ -97,7 +97,9 @@ def sort_out(found: Iterable[Arrival | Item], before: State, *, missed: Iterable
             kept.append(each)
     there = {arrival.item.key for arrival in arrivals} | {item.key for item in kept} | set(missed)
     gone = tuple(item for key, item in sorted(before.items.items()) if key not in there)
-    return Collected(arrivals=tuple(arrivals), kept=tuple(kept), gone=gone, state=State(columns=before.columns, extra=before.extra))
+    return Collected(
+        arrivals=tuple(arrivals), kept=tuple(kept), gone=gone, state=State(columns=before.columns, extra=before.extra)
+    )
 
 
 def refuse_same_path(items: Iterable[tuple[str, str]]) -> None:

@@ -261,7 +261,10 @@ def _made(
     if table is not None:
         known = (parent.made.rows or 0 if parent else 0) if appended else sum(item.rows or 0 for item in kept)
         rows = known + ((new_rows if appended else came) or 0)
-    shown = [shown_address(arrival.item.key) for arrival in collected.arrivals]
+    # Parts of a query's result have no address of their own.
+    shown = (
+        [] if collected.whole else [shown_address(each.item.key) for each in collected.arrivals if not each.numbered]
+    )
     return VersionMade(
         name=fetching.dataset,
         version="",

@@ -234,7 +234,7 @@ def _cast(part: _Part, types: Mapping[str, pl.DataType]) -> Path:
 
 def _item(number: int, place: Path, rows: int) -> Item:
     path = f"part-{number + 1:05}.parquet"
-    return Item(key=f"rows-{number}", path=path, size=place.stat().st_size, digest=digest_of(place), rows=rows)
+    return Item(key=f"rows-{number:05}", path=path, size=place.stat().st_size, digest=digest_of(place), rows=rows)
 
 
 def _numbered(items: Sequence[Item], parts: Sequence[_Part]) -> list[Arrival]:

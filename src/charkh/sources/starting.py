@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from charkh.core.errors import NotFound
 from charkh.core.refs import VersionRef
 from charkh.core.source_settings import Mode
 from charkh.datasets.dataset import DatasetVersion
@@ -54,7 +55,7 @@ def start(store: Store, source: str, dataset: str, mode: Mode, *, full: bool) ->
     told = () if full or parent is None else _told(store, source, parent)
     if not told:
         return Start(parent, State(), None, since)
-    state = joined([decode_state(b"".join(store.vault.read(each.state))) for each in told])
+    state = joined([_read(store, each, source) for each in told])
     if mode == "mirror" and parent is not None:
         state = _still_there(store, state, parent)
     return Start(parent, state, told[-1], since)
@@ -76,6 +77,17 @@ def _told(store: Store, source: str, version: DatasetVersion) -> tuple[Told, ...
             if before is not None:
                 waiting.append(before)
     return tuple(sorted(found, key=lambda told: told.at))
+
+
+def _read(store: Store, told: Told, source: str) -> State:
+    try:
+        return decode_state(b"".join(store.vault.read(told.state)))
+    except NotFound as error:
+        raise NotFound(
+            f"what {source!r} had said when fetch {told.fetch[:8]} was made is not on this machine",
+            code="source.no_state",
+            hint="Bring it with `charkh sync`, or fetch everything anew with --full.",
+        ) from error
 
 
 def _still_there(store: Store, state: State, parent: DatasetVersion) -> State:

@@ -117,7 +117,7 @@ def test_a_snapshot_says_which_parts_changed(tmp_path: Path, staging: Staging, d
     database("DELETE FROM visits WHERE id >= 9")
     third = collect(tmp_path, staging, known, **said)
     assert [(arrival.item.rows, arrival.changed) for arrival in third.arrivals] == [(9, True)]
-    assert [item.key for item in third.gone] == ["rows-1"]
+    assert [item.key for item in third.gone] == ["rows-00001"]
 
 
 def test_a_snapshot_that_is_appended_comes_whole_when_it_changed(

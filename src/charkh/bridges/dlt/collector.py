@@ -179,7 +179,7 @@ def _taken(staging: Staging, number: int, place: Path, *, whole: bool) -> tuple[
     target = staging.new_file(f"rows-{number:05}.parquet")
     pl.scan_parquet(place, glob=False).drop(OWN_COLUMNS, strict=False).sink_parquet(target)
     path = f"part-{number + 1:05}.parquet" if whole else "part.parquet"
-    item = Item(key=f"rows-{number}", path=path, size=target.stat().st_size, digest=digest_of(target))
+    item = Item(key=f"rows-{number:05}", path=path, size=target.stat().st_size, digest=digest_of(target))
     return item, target
 
 
