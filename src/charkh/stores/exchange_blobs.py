@@ -227,9 +227,10 @@ def identify(blobs: Blobs, *, create: bool) -> str:
         Invalid: a later charkh laid it out.
         Corrupt: what says so cannot be read.
     """
-    if create:
-        blobs.put(IDENTITY, [msgspec.json.encode(Identity(format=FORMAT, remote=new_id()))])
     try:
+        # Read first: whoever only takes may not be allowed to write.
+        if create and not blobs.has(IDENTITY):
+            blobs.put(IDENTITY, [msgspec.json.encode(Identity(format=FORMAT, remote=new_id()))])
         known = msgspec.json.decode(blobs.get(IDENTITY), type=Identity)
     except NotFound:
         return ""

@@ -129,7 +129,7 @@ def sync(
     if push and not dry_run:
         _seal(workspace)
     workspace.vault.flush()
-    opened = open_remote(workspace, remote, create=not dry_run)
+    opened = open_remote(workspace, remote, create=push and not dry_run)
     for attempt in range(1, ATTEMPTS + 1):
         incoming = Incoming()
         try:

@@ -1,6 +1,6 @@
 """Facts as objects on a medium: the suite over media, overlapping pushes, garbage, damage and merging."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charkh.core.errors import Corrupt, Invalid, NotFound
+from charkh.core.errors import Corrupt, Denied, Invalid, NotFound
 from charkh.core.ids import new_id
 from charkh.ports.blobs import BlobInfo, Blobs
 from charkh.ports.exchange import Exchange, Part, pull
@@ -264,6 +264,26 @@ def test_a_remote_has_an_identity() -> None:
         blobs.put(IDENTITY, [content])
         with pytest.raises(error):
             identify(blobs, create=True)
+
+
+class ReadOnly(MemoryBlobs):
+    """A medium that somebody may read and not write."""
+
+    locked = False
+
+    def put(self, key: str, parts: Iterable[bytes | memoryview]) -> None:
+        if self.locked:
+            raise Denied("read only", code="blobs.denied")
+        super().put(key, parts)
+
+
+def test_whoever_only_reads_a_remote_writes_nothing_to_it() -> None:
+    blobs = ReadOnly()
+    made = identify(blobs, create=True)
+    BlobsExchange(blobs).take([Part("a" * 32, 0, [b"fact"])])
+    blobs.locked = True
+    assert identify(blobs, create=True) == made
+    assert facts(BlobsExchange(blobs)) == {"a" * 32: [b"fact"]}
 
 
 def test_pull_from_a_remote_into_another() -> None:
