@@ -1,12 +1,13 @@
 """The trash: what collections took out, when each pack may go for good, and how the last collection is undone."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
 from charkh.assets.pack import Entry
 from charkh.assets.shelf import TRASH
 from charkh.assets.vault import PackVault
+from charkh.assets.verify import QUARANTINE
 from charkh.core.digests import DIGEST_PATTERN
 from charkh.core.errors import Corrupt, NotFound
 from charkh.ports.blobs import Blobs
@@ -73,9 +74,24 @@ def undo(vault: PackVault) -> tuple[str, ...]:
     return restored
 
 
-def _entries(vault: PackVault, name: str) -> list[Entry]:
+def clear_quarantine(vault: PackVault, erased: Container[bytes]) -> tuple[str, ...]:
+    """Delete packs that were set aside and have something that was erased since; those of which nobody can say.
+
+    What was sound in them was written anew when they were set aside, and an erasure outweighs keeping the rest.
+    """
+    unknown: list[str] = []
+    for info in list(vault.shelf.blobs.list(QUARANTINE)):
+        entries = _entries(vault, info.key.removeprefix(QUARANTINE), QUARANTINE)
+        if any(entry.digest in erased for entry in entries):
+            vault.shelf.blobs.delete(info.key)
+        elif not entries:
+            unknown.append(info.key)
+    return tuple(unknown)
+
+
+def _entries(vault: PackVault, name: str, folder: str = TRASH) -> list[Entry]:
     try:
-        return vault.shelf.footer(name, TRASH)
+        return vault.shelf.footer(name, folder)
     except (Corrupt, NotFound):
         return []
 

@@ -18,6 +18,7 @@ from charkh.assets.grep import find_in_records, pattern_of
 from charkh.assets.lease import medium_now, only_collector
 from charkh.assets.replace import chunks_in_use, replace
 from charkh.assets.transfer import expunge
+from charkh.assets.trash import clear_quarantine
 from charkh.core.errors import Locked, NotFound
 from charkh.core.events import Draft, Edge, Fact
 from charkh.core.ids import new_id
@@ -137,6 +138,8 @@ class _Forgetting:
             return set()
         found = {each.digest for each in find_in_records(self._workspace.vault, self._pattern) if each.digest}
         found -= self._workspace.vault.erased.now().keys()
+        for hit in self._hits.values():
+            found -= {bytes.fromhex(digest) for digest, _length in self._workspace.vault.chunks(hit.held.file)}
         roots = self._store.queries.ask(HeldDigests())
         return found - chunks_in_use(self._workspace.vault, roots, found, frozenset())
 
@@ -186,7 +189,9 @@ class _Forgetting:
         empty_caches(workspace, [digest.hex() for digest in vault.erased.now()])
         try:
             with only_collector(workspace.blobs, medium_now(workspace.blobs)):
-                return expunge(vault, vault.erased.now()), ()
+                unknown = clear_quarantine(vault, vault.erased.now())
+                why = "it is damaged, so nobody can say what is in it; delete it when you need it no more"
+                return expunge(vault, vault.erased.now()), tuple(Unreached(what=key, why=why) for key in unknown)
         except Locked:
             return 0, (Unreached(what="packs", why="a collection is under way: the bytes leave with the next one"),)
 
