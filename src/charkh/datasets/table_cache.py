@@ -7,6 +7,7 @@ left of it is deleted at the next look. What was damaged is made anew.
 
 import os
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from charkh.core.errors import Unavailable
 from charkh.core.files import FileRef, TreeEntry
 from charkh.core.ids import new_id
 from charkh.datasets.dataset import DatasetVersion
-from charkh.datasets.file_cache import FileCache
+from charkh.datasets.file_cache import ABANDONED_SECONDS, FileCache
 from charkh.datasets.formats import format_of
 from charkh.ports.store import Store
 from charkh.ports.vault import Vault
@@ -124,6 +125,10 @@ class TableCache:
         return found
 
     def _make_room(self, coming: int) -> None:
+        for left in self._folder.glob(".*"):
+            # What a process that was killed left behind while it wrote.
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                left.unlink(missing_ok=True)
         kept: list[tuple[float, int, Path]] = []
         with self._lock:
             given = {path.name for path in self._given.values()}

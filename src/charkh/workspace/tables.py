@@ -34,8 +34,8 @@ from charkh.workspace.workspace import Workspace
 FromTable = Callable[[Table], Table]
 
 
-def dataset(ref: str) -> Table:
-    """A dataset's table; the current run records that it used it.
+def dataset(ref: str) -> Dataset:
+    """A dataset's version, read when it is asked for rows; the current run records that it used it.
 
     Args:
         ref: such as `flights@3`; `flights` for the version that `charkh.lock` pins, or else the newest;
@@ -43,7 +43,7 @@ def dataset(ref: str) -> Table:
 
     Raises:
         NotFound: there is no such version, or the pinned one is not known here.
-        Invalid: it is no table, or a cached step asks for what a name happens to mean now.
+        Invalid: a cached step asks for what a name happens to mean now.
     """
     expect(ref, "removeprefix", "dataset", "a reference such as 'flights@3'", "Name the dataset.")
     if inside_step() and "@" not in ref and not ref.startswith("dataset:"):
@@ -53,8 +53,7 @@ def dataset(ref: str) -> Table:
             hint=f"Read it in the pipeline and pass it to the step, or name a version such as {ref}@3.",
         )
     opened = workspace()
-    store = opened.store
-    version = find_dataset(store, locked_ref(opened, "dataset", ref))
+    version = find_dataset(opened.store, locked_ref(opened, "dataset", ref))
     active = current()
     if active is not None:
         active.use(version.subject)

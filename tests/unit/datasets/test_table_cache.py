@@ -126,3 +126,20 @@ def test_a_small_text_is_parsed_each_time(tmp_path: Path) -> None:
     version = add_files(store, "x", [tmp_path / "b.csv"])
     assert scan_table(store, version, cache=cache_in(tmp_path)).collect().rows() == [(1,)]
     assert not (tmp_path / "tables").exists()
+
+
+def test_damaged_copies_and_what_was_left_behind_are_deleted(tmp_path: Path) -> None:
+    store = memory_store(PROJECTION)
+    version = version_of(store, tmp_path)
+    cache = cache_in(tmp_path)
+    scan_table(store, version, cache=cache)
+    (entry,) = store.vault.entries(version.made.tree.root)
+    assert cache.verify() == []
+    copies(tmp_path)[0].write_bytes(b"something else")
+    assert cache.verify() == [entry.file.digest]
+    assert not copies(tmp_path)
+    left = tmp_path / "tables" / ".left"
+    left.write_text("half a file")
+    os.utime(left, (1, 1))
+    assert scan_table(store, version, cache=cache).collect().height == ROWS
+    assert not left.exists()
