@@ -9,9 +9,9 @@ import charkh
 from charkh.cli.main import NOUNS
 
 IMPORTS = """
-import json, sys
+import importlib, json, sys
 before = set(sys.modules)
-import {module}
+for name in "{module}".split(", "): importlib.import_module(name)
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
