@@ -1,8 +1,10 @@
 """Two colleagues changed a dataset apart: their versions are merged, and what both changed is decided by a person."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+from tests.functional.conftest import Charkh
 
 BASE = "id,name,price\n1,pen,1.50\n2,cup,4\n3,bag,20.0\n"
 
@@ -67,3 +69,28 @@ def test_a_side_decides_everything(charkh: Any) -> None:
     charkh.fails(2, "dataset", "merge", "stock", "bob", "--take", "mine")
     assert charkh.json("dataset", "merge", "stock", "bob", "--base", "stock@1", "--take", "ours")["outcome"] == "merged"
     assert charkh.json("dataset", "rows", "stock@3", "--where", "id == 1")[0]["price"] == "2.0"
+
+
+def test_two_workspaces_meet(charkh: Any, tmp_path: Path) -> None:
+    people = {}
+    for name, edit in (("ann", ("1,pen,", "1,pencil,")), ("bob", ("2,cup,4", "2,cup,5"))):
+        person = people[name] = Charkh(tmp_path / name)
+        person.folder.mkdir()
+        person("init")
+        if name == "ann":
+            person.write("stock.csv", BASE)
+            person("dataset", "add", "stock", "stock.csv", CHARKH_ACTOR="ann@laptop")
+        person("sync", tmp_path / "share")
+        person.write("stock.csv", BASE.replace(*edit))
+    for name, person in people.items():
+        person("dataset", "add", "stock", "stock.csv", CHARKH_ACTOR=f"{name}@somewhere")
+        person("sync", tmp_path / "share")
+    ann, bob = people["ann"], people["bob"]
+    ann("sync", tmp_path / "share")
+    trees = {
+        ann.json("dataset", "merge", "stock@2~ann", "stock@2~bob")["version"]["made"]["tree"][0],
+        bob.json("dataset", "merge", "stock@2~bob", "stock@2~ann")["version"]["made"]["tree"][0],
+    }
+    assert len(trees) == 1, "who merges makes no difference"
+    batches = ann.json("dataset", "log", "stock", "--batches")
+    assert [(each["ref"], each["rows"]) for each in batches] == [("stock@2~bob", 1), ("stock@2~ann", 1), ("stock@1", 1)]
