@@ -151,11 +151,12 @@ def test_a_cache_of_dvc_2_is_read(dvc: Repository, charkh: Charkh) -> None:
 
 
 def test_a_stage_s_outputs_come_from_the_lock(dvc: Repository, charkh: Charkh) -> None:
-    dvc.write("params.yaml", "n: 3\n")
+    dvc.write("params.yaml", "places: [work]\n")
     dvc.write(
         "sub/dvc.yaml",
-        "stages:\n  make:\n    wdir: work\n    cmd: mkdir -p o && echo one > o/a.txt && echo 3 > m.json\n"
-        "    outs: [o]\n    metrics:\n    - m.json: {cache: false}\n",
+        "vars: [../params.yaml]\nstages:\n  make:\n    foreach: ${places}\n    do:\n      wdir: ${item}\n"
+        "      cmd: mkdir -p o && echo one > o/a.txt && echo 3 > m-${item}.json\n"
+        "      outs: [o]\n      metrics:\n      - m-${item}.json: {cache: false}\n",
     )
     (dvc.root / "sub/work").mkdir()
     dvc("repro", "-q", "sub/dvc.yaml")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from charkh.bridges.dvc.repository import is_dvc_file
+from charkh.bridges.dvc.repository import is_dvc_file, is_read
 from charkh.core.errors import NotFound, Unavailable
 
 _PATHS = (":(top,glob)**/*.dvc", ":(top,glob)**/dvc.yaml", ":(top,glob)**/dvc.lock")
@@ -26,7 +26,7 @@ class State(NamedTuple):
 
     Attributes:
         commit: it.
-        texts: the files that name outputs, by path.
+        texts: the files that name outputs, and params, by path.
         paths: every path that Git itself keeps.
     """
 
@@ -69,7 +69,7 @@ def states(root: Path, found: tuple[Commit, ...]) -> Iterator[State]:
             mode, kind, blob = about.split()
             inside = path.removeprefix(prefix)
             paths.add(inside)
-            if kind == "blob" and mode != "120000" and is_dvc_file(inside):
+            if kind == "blob" and mode != "120000" and is_read(inside):
                 blobs[inside] = blob
         for blob in set(blobs.values()) - known.keys():
             known[blob] = _git(root, "cat-file", "blob", blob)

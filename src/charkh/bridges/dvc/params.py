@@ -42,7 +42,7 @@ def select_params(values: Any, keys: Sequence[str], path: str) -> dict[str, Any]
     for key in keys:
         try:
             found[key] = _plain(_select(values, key))
-        except (LookupError, ValueError, TypeError):
+        except (LookupError, ValueError, TypeError, AttributeError):
             raise Invalid(f"{path} has no {key!r}", code="dvc.no_param", hint="Look at params of the stage.") from None
     return found
 
@@ -67,7 +67,7 @@ def _select(values: Any, key: str) -> Any:
         elif part in values:
             values = values[part]
         else:
-            values = next(value for each, value in values.items() if str(each) == part)
+            values = {str(each): value for each, value in values.items()}[part]
     return values
 
 

@@ -1,20 +1,22 @@
 """A DVC repository on disk: its root, its settings, its cache, and the outputs that its files name."""
 
+import contextlib
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 
 from charkh.bridges.dvc.config import DvcRemote, cache_folder, read_config, which_remote
 from charkh.bridges.dvc.pointers import LOCK, PIPELINE, SUFFIX, Output, parse_lock, parse_pointer
 from charkh.bridges.dvc.remote import FolderObjects
-from charkh.bridges.dvc.yaml_text import load_yaml
-from charkh.core.errors import Invalid, NotFound
+from charkh.bridges.dvc.stages import Stage, read_stages
+from charkh.core.errors import CharkhError, Invalid, NotFound
 from charkh.core.refs import parse_name
 
+_PARAMS = {"params.yaml", "params.json", "params.toml", "params.py"}
 _SKIPPED = {".git", ".hg", ".svn", ".dvc", ".charkh", "node_modules", "__pycache__"}
 
 
@@ -74,15 +76,20 @@ def is_dvc_file(path: str) -> bool:
     return name in {LOCK, PIPELINE} or (name.endswith(SUFFIX) and name != SUFFIX)
 
 
+def is_read(path: str) -> bool:
+    """Whether a file says what the outputs are: one that names them, or the usual params that it may be made of."""
+    return is_dvc_file(path) or posixpath.basename(path) in _PARAMS
+
+
 def files_on_disk(root: Path) -> dict[str, str]:
-    """The `.dvc` files, `dvc.yaml` and `dvc.lock` of the working copy: path and text."""
+    """The `.dvc` files, `dvc.yaml`, `dvc.lock` and params of the working copy: path and text."""
     found: dict[str, str] = {}
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(each for each in folders if each not in _SKIPPED)
         for name in sorted(names):
             path = Path(folder) / name
             inside = path.relative_to(root).as_posix()
-            if is_dvc_file(inside) and path.is_file():
+            if is_read(inside) and path.is_file():
                 found[inside] = path.read_text(encoding="utf-8")
     return found
 
@@ -91,19 +98,16 @@ def tracked_outputs(texts: Mapping[str, str]) -> tuple[list[Tracked], list[tuple
     """The outputs that DVC keeps in its cache, by path, and what could not be read: (file, reason).
 
     Args:
-        texts: the `.dvc` files, `dvc.yaml` and `dvc.lock` of one state, by path.
+        texts: the `.dvc` files, `dvc.yaml`, `dvc.lock` and params of one state, by path.
     """
     found: dict[str, Tracked] = {}
     failed: list[tuple[str, str]] = []
     for path, text in sorted(texts.items()):
         name = posixpath.basename(path)
-        if name == PIPELINE:
+        if name == PIPELINE or not is_dvc_file(path):
             continue
         try:
-            if name == LOCK:
-                outputs = _locked(path, text, texts.get(path.removesuffix(LOCK) + PIPELINE, ""))
-            else:
-                outputs = parse_pointer(text, path)
+            outputs = _locked(path, text, texts) if name == LOCK else parse_pointer(text, path)
             for output in outputs:
                 if output.cached and (output.oid or output.files):
                     place = _inside(posixpath.dirname(path), output)
@@ -156,33 +160,19 @@ def _inside(folder: str, output: Output) -> str:
     return place
 
 
-def _locked(path: str, text: str, pipeline: str) -> Iterator[Output]:
+def _locked(path: str, text: str, texts: Mapping[str, str]) -> Iterator[Output]:
     """The outputs of a lock file with the folders that its stages work in; what is not cached is left out."""
-    stages = _stages(pipeline, path.removesuffix(LOCK) + PIPELINE)
+    pipeline = path.removesuffix(LOCK) + PIPELINE
+    folder = posixpath.dirname(path)
+    stages: dict[str, Stage] = {}
+    # A lock may be older than its pipeline: what cannot be read there takes nothing from what was made.
+    with contextlib.suppress(CharkhError):
+        given = {each: said for each, said in texts.items() if posixpath.basename(each) != PIPELINE or each == pipeline}
+        stages = {stage.name: stage for stage in read_stages(given)}
     for output in parse_lock(text, path):
-        stage = stages.get(output.stage) or stages.get(output.stage.partition("@")[0]) or {}
-        body = cast(Mapping[str, Any], stage.get("do") or stage)
-        if output.path in _uncached(body):
+        stage = stages.get(output.stage)
+        if stage is None:
+            yield output
             continue
-        yield msgspec.structs.replace(output, wdir=str(body.get("wdir") or ""))
-
-
-def _stages(pipeline: str, where: str) -> dict[str, Mapping[str, Any]]:
-    document = load_yaml(pipeline, where) if pipeline.strip() else None
-    stages = cast(Mapping[str, Any], document).get("stages") if isinstance(document, Mapping) else None
-    if not isinstance(stages, Mapping):
-        return {}
-    listed = cast(Mapping[str, Any], stages)
-    return {str(name): cast(Mapping[str, Any], each) for name, each in listed.items() if isinstance(each, Mapping)}
-
-
-def _uncached(stage: Mapping[str, Any]) -> set[str]:
-    """The paths of a stage that are kept in Git instead of the cache."""
-    found: set[str] = set()
-    for key in ("outs", "metrics", "plots"):
-        for each in cast(list[Any], stage.get(key) or []):
-            if isinstance(each, Mapping):
-                for path, flags in cast(Mapping[str, Any], each).items():
-                    if isinstance(flags, Mapping) and cast(Mapping[str, Any], flags).get("cache") is False:
-                        found.add(path)
-    return found
+        if not any(each.path == output.path and not each.cached for each in stage.outputs):
+            yield msgspec.structs.replace(output, wdir=posixpath.relpath(stage.folder or ".", folder or "."))
