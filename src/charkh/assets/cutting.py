@@ -43,14 +43,15 @@ MEDIA = Cut(BLOCK, BLOCK, BLOCK)
 _TABLES = frozenset(
     {
         "csv", "tsv", "psv", "tab", "jsonl", "ndjson", "json", "parquet", "arrow", "feather", "ipc", "orc",
-        "avro", "sqlite", "sqlite3", "db", "duckdb", "sql", "xml"
+        "avro", "sqlite", "sqlite3", "db", "duckdb", "sql", "xml", "geojson", "gpkg", "arrows"
     }
 )
 _MEDIA = frozenset(
     {
         "jpg", "jpeg", "png", "gif", "webp", "avif", "heic", "mp3", "m4a", "aac", "ogg", "opus", "flac", "mp4",
         "m4v", "mkv", "mov", "avi", "webm", "chunk", "zip", "gz", "tgz", "bz2", "xz", "zst", "lz4", "7z", "rar", "br",
-        "whl", "jar", "docx", "xlsx", "pptx", "pdf", "npz"
+        "whl", "jar", "docx", "xlsx", "pptx", "pdf", "heif", "jxl", "mpg", "mpeg", "wmv", "flv", "3gp", "oga", "ogv", "m4b",
+        "wma", "tbz2", "txz", "tzst", "lzma", "deb", "rpm", "apk", "epub", "odt", "ods", "odp", "woff2", "egg", "war"
     }
 )
 # fmt: on

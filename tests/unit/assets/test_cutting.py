@@ -77,7 +77,11 @@ def test_a_row_in_the_middle_changes_its_neighbourhood() -> None:
         ("a.parquet", "parquet", TABLE),
         ("a.tar.gz", "gz", MEDIA),
         ("photo.JPG", "jpg", MEDIA),
+        ("places.geojson", "geojson", TABLE),
+        ("film.mpeg", "mpeg", MEDIA),
         ("weights.safetensors", "safetensors", GENERAL),
+        # NumPy's own archive is not compressed unless somebody asks for it.
+        ("arrays.npz", "npz", GENERAL),
         ("dir.csv/README", "", GENERAL),
         (".csv", "", GENERAL),
         ("a.", "", GENERAL),
