@@ -50,8 +50,9 @@ _MEDIA = frozenset(
     {
         "jpg", "jpeg", "png", "gif", "webp", "avif", "heic", "mp3", "m4a", "aac", "ogg", "opus", "flac", "mp4",
         "m4v", "mkv", "mov", "avi", "webm", "chunk", "zip", "gz", "tgz", "bz2", "xz", "zst", "lz4", "7z", "rar", "br",
-        "whl", "jar", "docx", "xlsx", "pptx", "pdf", "heif", "jxl", "mpg", "mpeg", "wmv", "flv", "3gp", "oga", "ogv", "m4b",
-        "wma", "tbz2", "txz", "tzst", "lzma", "deb", "rpm", "apk", "epub", "odt", "ods", "odp", "woff2", "egg", "war"
+        "whl", "jar", "docx", "xlsx", "pptx", "pdf", "heif", "jxl", "mpg", "mpeg", "wmv", "flv", "3gp", "oga", "ogv",
+        "m4b", "wma", "tbz2", "txz", "tzst", "lzma", "deb", "rpm", "apk", "epub", "odt", "ods", "odp", "woff2", "egg",
+        "war"
     }
 )
 # fmt: on
