@@ -1,5 +1,6 @@
 """Data is collected from where it is made: only what is new, as versions that know where they came from."""
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -117,12 +118,10 @@ def test_an_appending_source_keeps_what_came(charkh: Charkh) -> None:
     fetch(charkh, "rows")
     charkh.write("in/day.csv", "a\n2\n3\n")
     outcome = fetch(charkh, "rows")
-    assert outcome["version"]["made"]["appended"]
-    assert rows(charkh, "rows") == 3
+    assert (outcome["version"]["made"]["appended"], total(outcome)) == (True, 3)
     (charkh.folder / "in/day.csv").unlink()
     charkh.write("in/next.csv", "a\n4\n")
-    fetch(charkh, "rows")
-    assert rows(charkh, "rows") == 4
+    assert total(fetch(charkh, "rows")) == 4
 
 
 def test_a_replacing_source_is_its_last_delivery(charkh: Charkh) -> None:
@@ -130,26 +129,24 @@ def test_a_replacing_source_is_its_last_delivery(charkh: Charkh) -> None:
     charkh.write("in/one.csv", "a\n1\n2\n")
     fetch(charkh, "rows")
     charkh.write("in/two.csv", "a\n3\n")
-    fetch(charkh, "rows")
-    assert rows(charkh, "rows") == 1
+    assert total(fetch(charkh, "rows")) == 1
     assert rows(charkh, "rows@1") == 2
 
 
 def test_state_follows_the_version_that_is_there(charkh: Charkh) -> None:
-    with sqlite3.connect(charkh.folder / "shop.db") as database:
+    with contextlib.closing(sqlite3.connect(charkh.folder / "shop.db")) as database, database:
         database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, price REAL)")
         database.executemany("INSERT INTO orders VALUES (?, ?)", [(1, 1.5), (2, 2.5)])
     configure(charkh, "orders", kind="sql", url="sqlite:///shop.db", query="SELECT * FROM orders", cursor="id")
     fetch(charkh, "orders")
-    with sqlite3.connect(charkh.folder / "shop.db") as database:
+    with contextlib.closing(sqlite3.connect(charkh.folder / "shop.db")) as database, database:
         database.execute("INSERT INTO orders VALUES (3, 3.5)")
-    assert fetch(charkh, "orders")["version"]["made"]["batch"]["rows"] == 1
-    assert rows(charkh, "orders") == 3
+    second = fetch(charkh, "orders")
+    assert (rows_of(second), total(second)) == (1, 3)
     # The newest version goes; what it had brought is fetched again, and nothing twice.
     charkh("dataset", "delete", "orders@2")
     again = fetch(charkh, "orders")
-    assert (again["version"]["made"]["number"], again["version"]["made"]["batch"]["rows"]) == (3, 1)
-    assert rows(charkh, "orders") == 3
+    assert (again["version"]["made"]["number"], rows_of(again), total(again)) == (3, 1, 3)
     assert fetch(charkh, "orders")["status"] == "nothing new"
     # Rows added by hand do not move the cursor.
     charkh("dataset", "checkout", "orders", "out")
@@ -159,8 +156,27 @@ def test_state_follows_the_version_that_is_there(charkh: Charkh) -> None:
     assert fetch(charkh, "orders")["status"] == "nothing new"
     assert charkh.json("source", "show", "orders")["state"]["cursor"] == "3"
     # All anew: what the source has now, and nothing else.
-    fetch(charkh, "orders", "--full")
-    assert rows(charkh, "orders") == 3
+    assert total(fetch(charkh, "orders", "--full")) == 3
+
+
+def test_what_a_colleague_fetched_is_not_fetched_again(
+    charkh: Charkh, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shop = tmp_path_factory.mktemp("shop") / "shop.db"
+    with contextlib.closing(sqlite3.connect(shop)) as database, database:
+        database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+        database.executemany("INSERT INTO orders VALUES (?)", [(1,), (2,)])
+    colleague = Charkh(tmp_path_factory.mktemp("colleague"))
+    colleague("init")
+    for each in (charkh, colleague):
+        configure(each, "orders", kind="sql", url=f"sqlite:///{shop}", query="SELECT * FROM orders", cursor="id")
+    fetch(colleague, "orders")
+    charkh("sync", colleague.folder)
+    assert fetch(charkh, "orders")["status"] == "nothing new"
+    with contextlib.closing(sqlite3.connect(shop)) as database, database:
+        database.execute("INSERT INTO orders VALUES (3)")
+    mine = fetch(charkh, "orders")
+    assert (mine["version"]["made"]["number"], rows_of(mine), total(mine)) == (2, 1, 3)
 
 
 @pytest.mark.needs("postgresql")
@@ -210,11 +226,14 @@ def test_objects_of_a_bucket(charkh: Charkh, s3_config: dict[str, str]) -> None:
     assert fetch(charkh, "drop")["status"] == "nothing new"
     store.put("2013/feb.csv", b"a\n3\n")
     outcome = fetch(charkh, "drop")
-    assert (outcome["new"], outcome["changed"]) == (1, 0)
-    assert rows(charkh, "drop") == 3
+    assert (outcome["new"], outcome["changed"], total(outcome)) == (1, 0, 3)
     store.put("2013/feb.csv", b"a\n3\n4\n")
-    assert fetch(charkh, "drop")["changed"] == 1
-    assert rows(charkh, "drop") == 5
+    outcome = fetch(charkh, "drop")
+    assert (outcome["changed"], total(outcome)) == (1, 5)
+
+
+def total(outcome: dict[str, Any]) -> int:
+    return outcome["version"]["made"]["rows"]
 
 
 def rows_of(outcome: dict[str, Any]) -> int:
@@ -233,8 +252,8 @@ def test_a_dataset_of_another_store(charkh: Charkh, tmp_path_factory: pytest.Tem
     other.write("feb.csv", "a\n3\n")
     other("dataset", "add", "flights", "feb.csv", "--append")
     theirs = made(other, "flights")["version"]
-    assert fetch(charkh, "flights")["new"] == 1
-    assert rows(charkh, "flights") == 3
+    second = fetch(charkh, "flights")
+    assert (second["new"], total(second)) == (1, 3)
     assert f"dataset:{theirs}" in charkh("trace", "flights")
     assert "no dataset nothing" in charkh_fails_with(charkh, other)
 
@@ -250,13 +269,12 @@ def test_checks_look_at_the_new_rows_alone(charkh: Charkh) -> None:
     charkh.write("in/jan.csv", "a,b\n1,x\n2,\n3,y\n")
     charkh.write("in/feb.csv", "a,b\n4,z\n")
     first = fetch(charkh, "rows")
-    assert first["check"]["ran"]["failed_rows"] == 1
-    assert rows(charkh, "rows") == 3
+    assert (first["check"]["ran"]["failed_rows"], total(first)) == (1, 3)
     assert rows(charkh, "rows.quarantine") == 1
     # A text stays one, although all of the new ones look like numbers.
     charkh.write("in/mar.csv", "a,b\n5,7\n")
-    assert fetch(charkh, "rows")["check"]["ran"]["rows"] == 1
-    assert rows(charkh, "rows") == 4
+    third = fetch(charkh, "rows")
+    assert (third["check"]["ran"]["rows"], total(third)) == (1, 4)
     charkh.write("in/apr.csv", "a,b\n6,\n7,\n")
     assert "not_null" in charkh.fails(4, "source", "fetch", "rows")
     assert rows(charkh, "rows") == 4
