@@ -29,7 +29,7 @@ PORT_WIDTHS = {
     "journal.Journal": 8,
     "executors.Executor": 4,
     "runtimes.ModelRuntime": 4,
-    "vault.Vault": 9,
+    "vault.Vault": 11,
 }
 
 MODULES = sorted(SOURCE.rglob("*.py"))
