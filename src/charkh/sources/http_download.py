@@ -5,21 +5,20 @@ that the parts of two contents never meet in one file.
 """
 
 import contextlib
-import ipaddress
 import random
-import socket
 import time
 from collections.abc import Callable, Generator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 import msgspec
 
 from charkh.core.errors import CharkhError, Denied, Invalid, NotFound, Unavailable
 from charkh.ports.vault import Progress
+from charkh.sources.http_redirects import origin, refuse_detour
 from charkh.sources.source import Item
 from charkh.sources.staging import Note, Staging, digest_of
 
@@ -246,8 +245,8 @@ class Downloads:
             except httpx.TransportError as error:
                 raise _Again(_broken(target, _said(error))) from error
             following = urljoin(url if params is None else str(response.request.url), location)
-            _refuse_detour(target, url, following)
-            if _origin(following) != _origin(url):
+            refuse_detour(target.key, url, following)
+            if origin(following) != origin(url):
                 headers = dict(extra)
             url, params = following, None
         raise Unavailable(
@@ -300,42 +299,6 @@ def _continues(response: httpx.Response, note: Note | None, fresh: Note, begin: 
         return False
     same_mark = not fresh.etag or fresh.etag == note.etag
     return same_mark and (note.total < 0 or fresh.total < 0 or note.total == fresh.total)
-
-
-def _refuse_detour(target: Target, before: str, following: str) -> None:
-    """Refuse a redirect that leaves HTTP, its encryption, or the public network.
-
-    Raises:
-        Denied: it does.
-    """
-    old, new = urlsplit(before), urlsplit(following)
-    why = ""
-    if new.scheme not in {"http", "https"} or not new.hostname:
-        why = f"to {new.scheme or 'nothing'}:, which is not HTTP"
-    elif old.scheme == "https" and new.scheme == "http":
-        why = "from https to http"
-    elif new.hostname != old.hostname and _is_private(new.hostname) and not _is_private(old.hostname or ""):
-        why = "from a public host to one of a private network"
-    if why:
-        raise Denied(
-            f"{target.key} redirects {why}",
-            code="source.redirect",
-            hint="Name the address that it should be fetched from, if you trust it.",
-        )
-
-
-def _is_private(host: str) -> bool:
-    try:
-        found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
-    except OSError:
-        # A proxy may know the name; if nobody does, the request itself fails.
-        return False
-    return any(not ipaddress.ip_address(str(each[4][0]).partition("%")[0]).is_global for each in found)
-
-
-def _origin(url: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443}.get(parts.scheme, 80)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -225,7 +225,7 @@ def test_a_redirect_from_a_public_host_into_a_private_network_is_refused(
     def resolve(host: str, *_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (addresses[host], 0))]
 
-    monkeypatch.setattr("charkh.sources.http_download.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("charkh.sources.http_redirects.socket.getaddrinfo", resolve)
 
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.url.host == "public.example"
