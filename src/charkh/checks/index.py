@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Column, Connection, Float, LargeBinary, MetaData, Select, String, Table, select
 
 from charkh.checks.check import RAN_KIND, Check, CheckRan
-from charkh.checks.trouble.searched import SEARCHED_KIND, Search, Searched
+from charkh.checks.searched import SEARCHED_KIND, Search, Searched
 from charkh.core.clock import seconds
 from charkh.core.events import Event, body_of
 from charkh.ports.folding import add_rows

@@ -12,7 +12,7 @@ from charkh.assets.index import ERASED_KIND, Erased
 from charkh.cards.card import MADE_KIND as CARD_KIND
 from charkh.cards.card import CardMade
 from charkh.checks.check import RAN_KIND, CheckRan
-from charkh.checks.trouble.searched import SEARCHED_KIND, Searched
+from charkh.checks.searched import SEARCHED_KIND, Searched
 from charkh.datasets import dataset, forgotten
 from charkh.datasets.profile.profiled import PROFILED_KIND, DatasetProfiled
 from charkh.endpoints import deployment

@@ -6,8 +6,8 @@ import msgspec
 import polars as pl
 
 from charkh.checks.record import QUARANTINE
+from charkh.checks.searched import MAX_FINDINGS, SEARCHED_KIND, Found, Searched
 from charkh.checks.trouble.search import part
-from charkh.checks.trouble.searched import MAX_FINDINGS, SEARCHED_KIND, Found, Searched
 from charkh.checks.trouble.trouble import KINDS, Trouble
 from charkh.core.events import Draft, Edge
 from charkh.core.ids import new_id
