@@ -68,7 +68,9 @@ def report(story: Story) -> str:
         _decisions(story.decisions),
         _data(story),
         _first(story),
+        _batches(story),
         _trace(story),
+        _colleague(story),
         _reading(story),
     ]
     return (
@@ -187,6 +189,28 @@ def _first(story: Story) -> str:
     rows = [(name, f"{count:,}", _score(score)) for name, count, score in story.slices]
     return f"<h2>The first champion, on held-out March</h2><p>AUC {_score(story.first)}. By slice:</p>" + _table(
         ("slice", "#flights", "#AUC [95 %]"), rows
+    )
+
+
+def _batches(story: Story) -> str:
+    rows = [
+        (line.batch, line.column, line.what, line.before, line.after, f"{line.effect:.2f}") for line in story.batches
+    ]
+    return (
+        "<h2>Which month changed what</h2><p>Each month of recorded flights against all months before it; the greatest "
+        "effects first (means in standard deviations, distributions as PSI, shares as Cohen's h). "
+        "<code>charkh check batches flights</code> tells all of them.</p>"
+        + _table(("version that brought it", "column", "what", "#before", "#after", "#effect"), rows)
+    )
+
+
+def _colleague(story: Story) -> str:
+    line = story.colleague
+    same = "reads the same there" if line.same_trace else "reads otherwise there"
+    return (
+        "<h2>The same on a colleague's machine</h2><p>Everything went through a shared folder "
+        f"(<code>charkh sync</code>): {line.facts:,} facts and {_size(line.size)} were taken, a second sync moved "
+        f"{line.again or 'nothing'}, and the prediction's trace {same}.</p>"
     )
 
 

@@ -6,6 +6,7 @@ read where they lie.
 
 import importlib.util
 import io
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -50,24 +51,37 @@ def packaged_data() -> Path:
     )
 
 
-def write_months(folder: Path) -> dict[int, tuple[Path, Path]]:
-    """Write each month's schedule and each month's full record as CSV files.
+WAITING = "later"
+"""The folder, inside of the one that the sources look into, for what has not arrived yet."""
+
+
+def write_months(folder: Path) -> dict[int, tuple[str, str]]:
+    """Write each month's schedule and each month's full record as CSV files that wait for their arrival.
 
     Args:
-        folder: where they go.
+        folder: that the sources look into.
 
     Returns:
-        By month, the schedule file and the record file; rows are in the package's order.
+        By month, the names of the schedule and of the record; rows are in the package's order.
     """
-    with zipfile.ZipFile(packaged_data() / "flights.csv.zip") as archive:
+    data = packaged_data()
+    with zipfile.ZipFile(data / "flights.csv.zip") as archive:
         # Every cell stays the text that it was: the bytes that came in are the truth.
         year = pl.read_csv(io.BytesIO(archive.read("flights.csv")), infer_schema=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    written: dict[int, tuple[Path, Path]] = {}
+    waiting = folder / WAITING
+    waiting.mkdir(parents=True, exist_ok=True)
+    for name in ("planes.csv", "weather.csv"):
+        shutil.copyfile(data / name, folder / name)
+    written: dict[int, tuple[str, str]] = {}
     for month in range(1, 13):
         rows = year.filter(pl.col("month") == str(month))
-        schedule, record = folder / f"schedule-2013-{month:02d}.csv", folder / f"flights-2013-{month:02d}.csv"
-        rows.select(KNOWN_BEFORE).write_csv(schedule)
-        rows.write_csv(record)
+        schedule, record = f"schedule-2013-{month:02d}.csv", f"flights-2013-{month:02d}.csv"
+        rows.select(KNOWN_BEFORE).write_csv(waiting / schedule)
+        rows.write_csv(waiting / record)
         written[month] = (schedule, record)
     return written
+
+
+def arrive(folder: Path, name: str) -> None:
+    """Let a file that waits arrive where the sources look."""
+    (folder / WAITING / name).rename(folder / name)

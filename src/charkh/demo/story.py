@@ -29,6 +29,33 @@ class QuarantineLine(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What one month changed in the data, against all months before it."""
+
+    batch: str
+    column: str
+    what: str
+    before: str
+    after: str
+    effect: float
+
+
+class ColleagueLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a colleague got through the shared folder.
+
+    Attributes:
+        facts: that were taken.
+        size: bytes of the packs that were taken.
+        again: facts and packs that a second sync moved.
+        same_trace: the prediction's trace reads there as it does here.
+    """
+
+    facts: int
+    size: int
+    again: int
+    same_trace: bool
+
+
 class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
     """One turn of the loop, as it was written down."""
 
@@ -85,6 +112,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         slices: the newest judged candidate's AUC by slice.
         traced: id of the traced prediction.
         trace: its trace, as `charkh trace` prints it.
+        batches: the greatest changes that a month brought to the recorded flights.
+        colleague: what the shared folder gave to somebody else.
         card: the champion's card, as Markdown.
         seconds: how long each part of the demo took.
     """
@@ -98,5 +127,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[tuple[str, int, Score], ...]
     traced: str
     trace: str
+    batches: tuple[BatchLine, ...]
+    colleague: ColleagueLine
     card: str
     seconds: dict[str, float]

@@ -15,16 +15,26 @@ import polars as pl
 from charkh.cards.index import CardOf
 from charkh.cards.record import read_markdown
 from charkh.checks.index import Checks
-from charkh.core.errors import Conflict
+from charkh.checks.trouble.batches import batch_changes
+from charkh.core.errors import Bug, Conflict
 from charkh.core.metrics import block_bootstrap, interval, roc_auc
-from charkh.datasets.add import add_files, add_table
-from charkh.datasets.dataset import DatasetVersion, Reading
+from charkh.datasets.add import add_table
+from charkh.datasets.batches import BATCH, batches, scan_batches
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
 from charkh.datasets.table import Table
 from charkh.demo.client import InferenceClient, served
-from charkh.demo.source import packaged_data, write_months
-from charkh.demo.story import DecisionLine, MonthLine, QuarantineLine, Score, Story, VersionLine
+from charkh.demo.source import arrive, write_months
+from charkh.demo.story import (
+    BatchLine,
+    ColleagueLine,
+    DecisionLine,
+    MonthLine,
+    QuarantineLine,
+    Score,
+    Story,
+    VersionLine,
+)
 from charkh.endpoints.read import predictions
 from charkh.evaluations.details import read_details
 from charkh.evaluations.evaluation import Score as MetricScore
@@ -34,7 +44,9 @@ from charkh.models.find import find as find_model
 from charkh.models.index import ModelById
 from charkh.monitors.collect import Report
 from charkh.workspace.ambient import use
+from charkh.workspace.fetching import fetch
 from charkh.workspace.serving import Prepare, preparing
+from charkh.workspace.syncing import sync
 from charkh.workspace.tables import recipe
 from charkh.workspace.token import token_of
 from charkh.workspace.tracing import render, trace_in
@@ -46,7 +58,8 @@ from charkh.workspace.workspace import Workspace, open_workspace
 MODEL = ENDPOINT = MONITOR = LOOP = "delay"
 FIRST = range(1, 4)
 DECEMBER = 12
-NULLS = Reading(nulls=("NA",))
+WATCHED = ("carrier", "origin", "dest", "hour", "distance", "dep_delay", "arr_delay", "air_time")
+"""Columns of the recorded flights whose changes from month to month are told."""
 ROUNDS = 500
 MARK = ".charkh-demo"
 """A folder with this file was made by the demo, and is made anew by the next."""
@@ -81,6 +94,7 @@ class Year:
         self._decisions: list[DecisionLine] = []
         self._candidates: list[Candidate] = []
         self._reports: dict[int, Report] = {}
+        self._incoming = incoming
         with self._timed("splitting the year into months"):
             self._months = write_months(incoming)
 
@@ -96,23 +110,23 @@ class Year:
 
     def _begin(self) -> None:
         """January to March, whose truth is known, and the first champion."""
-        data = packaged_data()
-        with self._timed("versioning"):
-            self._add("planes", [data / "planes.csv"])
-            self._add("weather", [data / "weather.csv"])
-            self._add("schedule", [self._months[month][0] for month in FIRST])
-            self._add("flights", [self._months[month][1] for month in FIRST])
+        with self._timed("collecting and versioning"):
+            for month in FIRST:
+                self._arrive(*self._months[month])
+            for source in ("planes", "weather", "schedule", "flights"):
+                self._fetch(source)
             for month in FIRST:
                 self._learn(month)
         self._turn(3, by_hand=True)
 
     def _month(self, month: int, client: InferenceClient) -> None:
         """One month arrives, is predicted, and the truth of the month before is learnt."""
-        with self._timed("versioning"):
-            self._add("schedule", [self._months[month][0]], append=True)
+        with self._timed("collecting and versioning"):
+            self._arrive(self._months[month][0])
+            self._fetch("schedule")
         with self._timed("predicting over HTTP"):
             client.wait_for(str(find_model(self._store, f"{MODEL}@champion").made.number))
-            rows = read_table(self._store, find_dataset(self._store, "schedule"), file=self._months[month][0].name)
+            rows = read_table(self._store, find_dataset(self._store, "schedule"), file=self._months[month][0])
             ids = client.infer(rows)
             self._say(f"  {name_of(month)}: {len(ids):,} flights predicted over HTTP")
         with self._timed("learning the truth"):
@@ -124,13 +138,14 @@ class Year:
 
     def _truth(self, month: int) -> None:
         """A month's full records arrive."""
-        self._add("flights", [self._months[month][1]], append=True)
+        self._arrive(self._months[month][1])
+        self._fetch("flights")
         self._learn(month)
 
     def _learn(self, month: int) -> None:
         """From one month's records, which flights were late."""
         version = find_dataset(self._store, "flights")
-        rows = read_table(self._store, version, file=self._months[month][1].name)
+        rows = read_table(self._store, version, file=self._months[month][1])
         tidy = recipe("recipes/flights.json")(Table(rows, (version.subject,)))
         known = tidy.frame.filter(pl.col("late").is_not_null()).select(
             "flight_id", "late", pl.col("scheduled_at").dt.date().alias("day")
@@ -174,18 +189,22 @@ class Year:
             verdicts=decided.verdicts,
         )
 
-    def _add(self, name: str, paths: Sequence[Path], *, append: bool = False) -> DatasetVersion:
+    def _arrive(self, *names: str) -> None:
+        for name in names:
+            arrive(self._incoming, name)
+
+    def _fetch(self, source: str) -> None:
+        """What is new in a source becomes a version of its dataset."""
         before = stored_bytes(self._workspace)
-        version = add_files(
-            self._store, name, list(paths), append=append, reading=NULLS, sources=[path.name for path in paths]
-        )
+        version = fetch(self._workspace, source).version
+        if version is None:
+            raise Bug(f"the source {source} had nothing new")
         stored = stored_bytes(self._workspace) - before
         made = version.made
         self._versions.append(VersionLine(ref=version.ref, rows=made.rows or 0, size=made.tree.size, stored=stored))
         self._say(
             f"  {version.ref}: {made.rows or 0:,} rows, {made.tree.size / 1e6:.1f} MB, {stored / 1e6:.2f} MB stored"
         )
-        return version
 
     @contextlib.contextmanager
     def _timed(self, part: str) -> Generator[None]:
@@ -205,6 +224,11 @@ class Year:
             champion = find_model(self._store, f"{MODEL}@champion")
             card = self._store.queries.ask(CardOf(about=champion.subject))
             newest = self._store.queries.ask(Checks())[0]
+            trace = "\n".join(render(trace_in(self._store, last)))
+        with self._timed("asking which month changed what"):
+            batches = self._batches()
+        with self._timed("sharing with a colleague"):
+            colleague = self._shared(last, trace)
         return Story(
             versions=tuple(self._versions),
             quarantine=tuple(
@@ -222,9 +246,48 @@ class Year:
                 if part.published
             ),
             traced=last,
-            trace="\n".join(render(trace_in(self._store, last))),
+            trace=trace,
+            batches=batches,
+            colleague=colleague,
             card=read_markdown(self._store, card) if card is not None else "",
             seconds=dict(self._seconds),
+        )
+
+    def _batches(self) -> tuple[BatchLine, ...]:
+        """The greatest changes that a month brought, one for each column and month."""
+        version = find_dataset(self._store, "flights")
+        rows = scan_batches(self._store, version).select(*WATCHED, BATCH).collect()
+        order = [each.ref for each in reversed(batches(self._store, version))]
+        found: dict[tuple[str, str], BatchLine] = {}
+        for each in batch_changes(rows, batch=BATCH, order=order):
+            before, after = ("", "") if each.measure == "distribution" else (f"{each.before:.3g}", f"{each.after:.3g}")
+            line = BatchLine(
+                batch=each.batch,
+                column=each.column or "(rows)",
+                what=each.measure,
+                before=before,
+                after=after,
+                effect=each.effect,
+            )
+            found.setdefault((each.batch, each.column), line)
+        return tuple(found.values())[:8]
+
+    def _shared(self, prediction: str, trace: str) -> ColleagueLine:
+        """Everything goes to the shared folder, a colleague takes it, and walks the same prediction back."""
+        sync(self._workspace)
+        folder = self._workspace.folder
+        with open_workspace(folder / "colleague", create=True) as other:
+            taken = sync(other, str(folder / "shared"))
+            again = sync(other, str(folder / "shared"))
+            same = "\n".join(render(trace_in(other.store, prediction))) == trace
+        self._say(
+            f"  a colleague took {taken.facts_taken:,} facts and {taken.bytes_taken / 1e6:.1f} MB through a folder"
+        )
+        return ColleagueLine(
+            facts=taken.facts_taken,
+            size=taken.bytes_taken,
+            again=again.facts_taken + again.facts_sent + again.packs_taken + again.packs_sent,
+            same_trace=same,
         )
 
     def _scored_months(self) -> list[MonthLine]:
@@ -311,7 +374,9 @@ def _commit(folder: Path) -> None:
     git = shutil.which("git")
     if git is None:
         return
-    (folder / ".gitignore").write_text(".charkh/\nincoming/\nserve.log\nreport.html\n__pycache__/\n", encoding="utf-8")
+    (folder / ".gitignore").write_text(
+        ".charkh/\nincoming/\nshared/\ncolleague/\nserve.log\nreport.html\n__pycache__/\n", encoding="utf-8"
+    )
     who = ["-c", "user.name=The flights year", "-c", "user.email=demo@charkh.invalid", "-c", "commit.gpgsign=false"]
     for arguments in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "-m", "The flights year"]):
         subprocess.run([git, "-C", str(folder), *arguments], check=True, capture_output=True)
