@@ -13,7 +13,7 @@ from charkh.core.ids import new_id
 from charkh.datasets.dataset import Batch, Column, DatasetVersion, VersionMade, bounded_message, bounded_schema
 from charkh.datasets.find import find
 from charkh.datasets.index import AddVersion, NewestVersion
-from charkh.datasets.merge_base import ancestors, common_ancestor
+from charkh.datasets.merge_ancestor import ancestors, common_ancestor
 from charkh.datasets.merge_conflicts import Resolutions, no_conflicts, swap_sides
 from charkh.datasets.merge_files import Entries, merge_files
 from charkh.datasets.merge_tables import MergedTable, merge_tables
