@@ -171,8 +171,9 @@ def _repeated(rule: Unique, schema: Schema, only: pl.Expr | None) -> pl.Expr:
     if only is not None:
         # Rows that are not looked at must not be the first of their key either.
         key.append(only.alias("\0"))
-    first = (key[0] if len(key) == 1 else pl.struct(key)).is_first_distinct()
-    return ~first & ~nothing
+    whole = key[0] if len(key) == 1 else pl.struct(key)
+    repeated = whole.is_duplicated() if rule.alone else ~whole.is_first_distinct()
+    return repeated & ~nothing
 
 
 def _outside(rule: Range, dtype: pl.DataType) -> pl.Expr:

@@ -15,9 +15,13 @@ class NotNull(RuleBase, frozen=True, kw_only=True, tag="not_null"):
 
 
 class Unique(RuleBase, frozen=True, kw_only=True, tag="unique"):
-    """No earlier row has the same values in all of the columns; rows with a missing one are not compared."""
+    """No earlier row has the same values in all of the columns; rows with a missing one are not compared.
+
+    With `alone`, no other row has, so that of equal rows the first fails too.
+    """
 
     columns: tuple[str, ...]
+    alone: bool = False
 
 
 class Range(RuleBase, frozen=True, kw_only=True, tag="range"):

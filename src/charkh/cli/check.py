@@ -13,6 +13,7 @@ from charkh.checks.index import Checks
 from charkh.checks.suite import CheckSuite
 from charkh.cli.check_drift import drift
 from charkh.cli.check_history import history
+from charkh.cli.check_import import import_suite
 from charkh.cli.check_trouble import batches, trouble
 from charkh.cli.documents import begin_document, read_document
 from charkh.cli.opening import open_workspace
@@ -226,3 +227,4 @@ app.command("trouble")(trouble)
 app.command("batches")(batches)
 app.command("drift")(drift)
 app.command("history")(history)
+app.command("import")(import_suite)
