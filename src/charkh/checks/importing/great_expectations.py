@@ -46,6 +46,7 @@ _STATISTICS: dict[str, Statistic] = {
     "expect_column_unique_value_count_to_be_between": "distinct",
     "expect_column_proportion_of_unique_values_to_be_between": "distinct_share",
 }
+_GAPS = "here a missing value passes"
 _NEIGHBOURS = "there the neighbour alone is compared, here every value before"
 
 
@@ -209,18 +210,26 @@ def _ordered(kwargs: Given, *, decreasing: bool) -> Translated:
 def _pair(kwargs: Given, sign: str) -> Iterator[Rule]:
     sign = ">=" if sign == ">" and kwargs.get("or_equal") else sign
     first, second = in_expression(kwargs["column_A"]), in_expression(kwargs["column_B"])
-    yield Condition(that=f"{first} {sign} {second}")
+    compared = f"{first} {sign} {second}"
+    both = f"{first} is not null and {second} is not null and {compared}"
+    # A missing value passes here; there it fails, but for the rows that are said to be left out.
+    yield Condition(
+        that={
+            "either_value_is_missing": compared,
+            "neither": both,
+        }.get(str(kwargs.get("ignore_row_if")), f"({first} is null and {second} is null) or ({both})")
+    )
 
 
-def _within_row(kwargs: Given) -> Iterator[Rule]:
+def _within_row(kwargs: Given) -> Translated:
     names = [in_expression(name) for name in kwargs["column_list"]]
     pairs = [f"{one} != {other}" for place, one in enumerate(names) for other in names[place + 1 :]]
-    yield Condition(that=" and ".join(pairs))
+    return Translated([Condition(that=" and ".join(pairs))], _GAPS)
 
 
-def _row_sum(kwargs: Given) -> Iterator[Rule]:
+def _row_sum(kwargs: Given) -> Translated:
     names = " + ".join(in_expression(name) for name in kwargs["column_list"])
-    yield Condition(that=f"{names} == {kwargs['sum_total']}")
+    return Translated([Condition(that=f"{names} == {kwargs['sum_total']}")], _GAPS)
 
 
 def _quantiles(kwargs: Given) -> Iterator[Rule]:
@@ -280,7 +289,9 @@ _HANDLERS: dict[str, Callable[[Given], Iterator[Rule] | list[Rule] | Translated]
     "column_values_to_not_be_null": lambda given: [NotNull(columns=(given["column"],))],
     "column_values_to_be_null": lambda given: [Condition(that=f"{in_expression(given['column'])} is null")],
     "column_values_to_be_unique": lambda given: [Unique(columns=(given["column"],), alone=True)],
-    "compound_columns_to_be_unique": lambda given: [Unique(columns=tuple(given["column_list"]), alone=True)],
+    "compound_columns_to_be_unique": lambda given: Translated(
+        [Unique(columns=tuple(given["column_list"]), alone=True)], "here rows with a missing value are not compared"
+    ),
     "select_column_values_to_be_unique_within_record": _within_row,
     "column_values_to_be_between": _between,
     "column_values_to_be_in_set": lambda given: _listed(given, OneOf),

@@ -108,7 +108,7 @@ def gx(*expectations: tuple[str, dict[str, Any]], **more: Any) -> Imported:
         ),
         (
             "column_pair_values_a_to_be_greater_than_b",
-            {"column_A": "a", "column_B": "b", "or_equal": True},
+            {"column_A": "a", "column_B": "b", "or_equal": True, "ignore_row_if": "either_value_is_missing"},
             [Condition(that="a >= b")],
         ),
         ("multicolumn_sum_to_equal", {"column_list": ["a", "b"], "sum_total": 3}, [Condition(that="a + b == 3")]),
@@ -251,7 +251,7 @@ feature { name: "pay" type: BYTES domain: "pay" presence { min_fraction: 0.95 mi
   drift_comparator { infinity_norm { threshold: 0.01 } } distribution_constraints { min_domain_mass: 0.9 } }
 feature { name: "n" type: INT int_domain { min: 1 max: 9 } presence { min_count: 5 } unique_constraints
   { min: 2 max: 9 }
-  drift_comparator { jensen_shannon_divergence { threshold: 0.04 } } 
+  drift_comparator { jensen_shannon_divergence { threshold: 0.04 } }
   skew_comparator { infinity_norm { threshold: 0.1 } } }
 feature { name: "x" type: FLOAT float_domain { max: 1.5 } }
 feature { name: "many" type: BYTES string_domain { value: "a" } value_count { min: 0 max: 9 }
