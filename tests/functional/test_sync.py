@@ -43,6 +43,10 @@ def test_a_day_of_two_colleagues(charkh: Charkh, bob: Charkh, team: Path) -> Non
     assert (bob.folder / "out" / "rows.csv").read_text() == ROWS
     charkh("sync")
     charkh.fails(14, "dataset", "show", "rows@1")
+    shown = [line.split("\t")[0] for line in charkh("dataset", "log", "rows").splitlines()[1:]]
+    assert sorted(shown) == ["rows@1~ann", "rows@1~bob"]
+    assert charkh("dataset", "show", "rows@1~bob").startswith("dataset  rows@1~bob\n")
+    assert "rows@1~ann → rows@1~bob" in charkh("dataset", "diff", "rows@1~ann", "rows@1~bob", "--rows")
     assert {each["actor"] for each in charkh.json("dataset", "log", "rows")} == {"ann@laptop", "bob@desk"}
     shown = charkh.json("remote", "show")
     assert (shown["facts"], shown["facts_lacking_here"], shown["facts_lacking_there"]) == (2, 0, 0)

@@ -29,6 +29,7 @@ from charkh.cli.output import (
     write_table,
 )
 from charkh.cli.titles import title_of
+from charkh.core.authors import refs_of
 from charkh.core.refs import parse_name
 from charkh.datasets.checkout import checkout as check_out
 from charkh.datasets.dataset import DatasetVersion, Reading
@@ -103,7 +104,7 @@ def list_datasets(
         [
             [
                 each.name,
-                newest.made.number if len(each.latest) == 1 else f"{newest.made.number}~{newest.author}",
+                ref.removeprefix(f"{each.name}@"),
                 each.versions,
                 newest.made.kind,
                 newest.made.rows,
@@ -112,7 +113,7 @@ def list_datasets(
                 shown_time(newest.created),
             ]
             for each in found
-            for newest in each.latest
+            for newest, ref in zip(each.latest, refs_of(each.latest).values(), strict=True)
         ],
         empty="nothing was added yet: charkh dataset add NAME FILE…",
     )
@@ -136,12 +137,12 @@ def show(
         store = workspace.store
         version = find(store, dataset)
         entries = list(store.vault.entries(version.made.tree.root)) if files else []
-        origins = _origins(store, version)
+        title, origins = title_of(store, version.subject), _origins(store, version)
         rows = _first_rows(store, version, head) if head else []
     if json:
         write_json({"version": version, "files": entries if files else None, "rows": rows if head else None})
         return
-    _write_version(version, origins)
+    _write_version(version, title, origins)
     if version.made.schema and not (files or head):
         write_line()
         write_table(["column", "type"], [[column.name, column.dtype] for column in version.made.schema])
@@ -177,11 +178,12 @@ def log(
         write_json(found)
         return
     where = [] if kept is None else ["kept at"]
+    refs = refs_of(found)
     write_table(
         ["version", "way", "files", "rows", "new files", "new rows", "added by", "added", *where, "message"],
         [
             [
-                f"{each.ref}{' (deleted)' if each.deleted is not None else ''}",
+                f"{refs[each.id]}{' (deleted)' if each.deleted is not None else ''}",
                 "append" if each.made.appended else "replace" if each.made.parent else "first",
                 each.made.tree.files,
                 each.made.rows,
@@ -273,11 +275,11 @@ def _origins(store: Store, version: DatasetVersion) -> list[tuple[str, str]]:
     return list(dict.fromkeys([*origins, *erased_lines(store, version)]))
 
 
-def _write_version(version: DatasetVersion, origins: Sequence[tuple[str, str]]) -> None:
+def _write_version(version: DatasetVersion, title: str, origins: Sequence[tuple[str, str]]) -> None:
     made = version.made
     write_pairs(
         [
-            ("dataset", version.ref),
+            ("dataset", title),
             ("id", version.id),
             ("content", _content(version)),
             ("added", f"{shown_time(version.created)} by {version.actor}"),

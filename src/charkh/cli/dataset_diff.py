@@ -17,6 +17,7 @@ from charkh.cli.output import (
     write_pairs,
     write_table,
 )
+from charkh.cli.titles import title_of
 from charkh.core.errors import Invalid
 from charkh.datasets.diff import FilesDiff, diff_files
 from charkh.datasets.find import find
@@ -76,6 +77,7 @@ def diff(
             scratch=workspace.scratch,
         )
         summary = found.summary(limit)
+        titles = [title_of(store, each.subject) for each in (before, after)]
         if output is not None:
             write_rows(found.added if added else found.removed if removed else found.changed_cells(), output)
             count = summary.added if added else summary.removed if removed else sum(summary.cells.values())
@@ -83,7 +85,7 @@ def diff(
     if json:
         write_json({**to_builtins(summary), "append_only": summary.append_only})
         return
-    _write_row_diff(summary, f"{before.ref} → {after.ref}")
+    _write_row_diff(summary, " → ".join(titles))
 
 
 def _write_files_diff(diff: FilesDiff) -> None:

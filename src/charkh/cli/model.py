@@ -9,6 +9,7 @@ from charkh.cli.exact import require_version
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_size, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import title_of
+from charkh.core.authors import refs_of
 from charkh.core.errors import Invalid
 from charkh.models.alias import move_alias, remove_alias
 from charkh.models.delete import delete as delete_version
@@ -71,7 +72,7 @@ def show(model: Ref, json: AsJson = False) -> None:
     if json:
         write_json({"version": version, "versions": versions, "aliases": holders, "history": history})
         return
-    _write_version(version, trained_on)
+    _write_version(version, refs_of(versions)[version.id], trained_on)
     write_line()
     made = version.made
     specs = [("input", spec) for spec in made.signature.inputs] + [("output", spec) for spec in made.signature.outputs]
@@ -146,10 +147,10 @@ def delete(
     write_line(f"deleted {version.ref}; `charkh gc` frees its bytes")
 
 
-def _write_version(version: ModelVersion, trained_on: Sequence[str]) -> None:
+def _write_version(version: ModelVersion, title: str, trained_on: Sequence[str]) -> None:
     made = version.made
     pairs: list[tuple[str, object]] = [
-        ("model", version.ref),
+        ("model", title),
         ("id", version.subject),
         ("aliases", version.aliases),
         ("runtime", f"{made.runtime} ({', '.join(f'{name} {number}' for name, number in made.libraries.items())})"),
@@ -165,11 +166,12 @@ def _write_version(version: ModelVersion, trained_on: Sequence[str]) -> None:
 
 
 def _write_versions(versions: tuple[ModelVersion, ...]) -> None:
+    refs = refs_of(versions)
     write_table(
         ["version", "registered", "by", "aliases", "state"],
         [
             [
-                each.ref,
+                refs[each.id],
                 shown_time(each.created),
                 each.actor,
                 each.aliases,

@@ -1,6 +1,6 @@
 """Versions of one name and number that were made apart: told apart by who made them (`flights@3~ann`)."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
@@ -36,6 +36,18 @@ def distinct_refs(versions: Sequence[Authored]) -> tuple[str, ...]:
     users = Counter(_user(version) for version in versions)
     actors = Counter(version.actor for version in versions)
     return tuple(f"{version.ref}~{_author(version, users, actors)}" for version in versions)
+
+
+def refs_of(versions: Sequence[Authored]) -> dict[str, str]:
+    """By id, a reference that tells each of these versions from the others: `flights@3`, or `flights@3~ann`."""
+    by_ref: dict[str, list[Authored]] = defaultdict(list)
+    for version in versions:
+        by_ref[version.ref].append(version)
+    return {
+        version.id: ref
+        for ref, same in by_ref.items()
+        for version, ref in zip(same, distinct_refs(same) if len(same) > 1 else [ref], strict=True)
+    }
 
 
 def is_authored_by(version: Authored, author: str) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
-from charkh.core.authors import distinct_refs
+from charkh.core.authors import refs_of
 from charkh.core.errors import NotFound
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.file_history import FileHistory
@@ -77,7 +77,7 @@ def batches(store: Store, version: DatasetVersion, *, cache: Cache | None = None
     """
     found = batch_rows(store, version, cache=cache)
     versions = _distinct([rows.version for rows in found])
-    refs = batch_refs(versions)
+    refs = refs_of(versions)
     summaries = [
         BatchSummary(
             ref=refs[each.id],
@@ -90,16 +90,6 @@ def batches(store: Store, version: DatasetVersion, *, cache: Cache | None = None
     return tuple(sorted(summaries, key=lambda each: (each.version.created, each.version.stamp), reverse=True))
 
 
-def batch_refs(versions: Sequence[DatasetVersion]) -> dict[str, str]:
-    """By id, a reference that tells each of these versions from the others: `flights@3`, or `flights@3~ann`."""
-    refs: dict[str, str] = {}
-    for version in versions:
-        same = [each for each in versions if each.ref == version.ref]
-        names = distinct_refs(same) if len(same) > 1 else (version.ref,)
-        refs[version.id] = names[same.index(version)]
-    return refs
-
-
 def find_batch(version: DatasetVersion, found: Sequence[BatchRows], batch: str) -> DatasetVersion:
     """The version that a person means with a number, a reference or an id, of those that brought rows.
 
@@ -107,7 +97,7 @@ def find_batch(version: DatasetVersion, found: Sequence[BatchRows], batch: str) 
         NotFound: no row came with it.
     """
     versions = _distinct([rows.version for rows in found])
-    refs = batch_refs(versions)
+    refs = refs_of(versions)
     meant = next((each for each in versions if _is_meant(batch, each, refs)), None)
     if meant is None:
         raise _no_batch(version, batch, list(refs.values()))
@@ -129,7 +119,7 @@ def scan_batches(store: Store, version: DatasetVersion, *, batch: str = "", cach
         NotFound: no row came with that batch.
     """
     found = batch_rows(store, version, cache=cache)
-    refs = batch_refs(_distinct([rows.version for rows in found]))
+    refs = refs_of(_distinct([rows.version for rows in found]))
     meant = find_batch(version, found, batch) if batch else None
     runs: dict[str, list[BatchRows]] = {}
     for rows in found:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from charkh.core.authors import is_authored_by, the_one
+from charkh.core.authors import is_authored_by, refs_of, the_one
 from charkh.core.clock import seconds
 from charkh.core.errors import Conflict, NotFound
 from charkh.core.events import Draft, Edge, Event, Fact, body_of
@@ -278,17 +278,25 @@ def portray(connection: Connection, identifier: str) -> Description | None:
         return None
     made = version.made
     parent = dataset_by_id(connection, DatasetById(version=made.parent)) if made.parent else None
+    refs = {each.id: _told_apart(connection, each) for each in (version, parent) if each is not None}
     content = f"{made.tree.files} files, {made.tree.size} bytes"
     lines = [
         ("content", f"{made.rows} rows of {made.columns} columns, {content}" if made.rows is not None else content),
         ("tree", made.tree.root),
         ("added by", version.actor),
         *((("sources", ", ".join(made.sources)),) if made.sources else ()),
-        *((("appended to" if made.appended else "after", parent.ref),) if parent else ()),
+        *((("appended to" if made.appended else "after", refs[parent.id]),) if parent else ()),
         *((("message", made.message),) if made.message else ()),
         *((("deleted", "its bytes may be gone"),) if version.deleted is not None else ()),
     ]
-    return Description(title=version.ref, lines=tuple(lines))
+    return Description(title=refs[version.id], lines=tuple(lines))
+
+
+def _told_apart(connection: Connection, version: DatasetVersion) -> str:
+    """What a person calls the version: with its author where another one has its name and number."""
+    made = version.made
+    same = _versions_where(connection, _versions.c.name == made.name, _versions.c.number == made.number)
+    return refs_of(same)[version.id]
 
 
 def _versions_where(connection: Connection, *conditions: Any, limit: int | None = None) -> list[DatasetVersion]:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from charkh.core.authors import the_one
+from charkh.core.authors import refs_of, the_one
 from charkh.core.clock import seconds
 from charkh.core.errors import Conflict, NotFound
 from charkh.core.events import Draft, Edge, Event, Fact, body_of
@@ -395,6 +395,7 @@ def portray(connection: Connection, identifier: str) -> Description | None:
     if version is None:
         return None
     made = version.made
+    same = _versions_where(connection, _versions.c.name == made.name, _versions.c.number == made.number)
     lines = [
         ("runtime", made.runtime),
         ("safety", made.safety.level),
@@ -404,7 +405,7 @@ def portray(connection: Connection, identifier: str) -> Description | None:
         *((name, str(value)) for name, value in version.metrics.items()),
         *((("deleted", "its bytes may be gone"),) if version.deleted is not None else ()),
     ]
-    return Description(title=version.ref, lines=tuple(lines))
+    return Description(title=refs_of(same)[version.id], lines=tuple(lines))
 
 
 def _versions_where(connection: Connection, *conditions: Any) -> list[ModelVersion]:

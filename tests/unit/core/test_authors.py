@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charkh.core.authors import distinct_refs, is_authored_by, the_one
+from charkh.core.authors import distinct_refs, is_authored_by, refs_of, the_one
 from charkh.core.errors import Conflict
 from charkh.core.refs import parse_version_ref
 
@@ -49,3 +49,9 @@ def test_several_are_a_conflict_that_lists_them() -> None:
 def test_nobody_else_is_meant() -> None:
     assert the_one(parse_version_ref("flights@3~eve"), [Version("1", "ann@a")], "dataset") is None
     assert not is_authored_by(Version("1", "ann@a"), "an")
+
+
+def test_only_those_that_share_a_number_are_told_apart() -> None:
+    first, ann, bob = Version("1", "ann@a"), Version("2", "ann@a"), Version("3", "bob@a")
+    first.ref = "flights@2"
+    assert refs_of([bob, first, ann]) == {"3": "flights@3~bob", "1": "flights@2", "2": "flights@3~ann"}

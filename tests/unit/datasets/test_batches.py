@@ -7,7 +7,7 @@ import pytest
 
 from charkh.core.errors import Invalid, NotFound
 from charkh.datasets.add import add_files, add_table
-from charkh.datasets.batches import BATCH, batch_refs, batch_rows, batches, scan_batches
+from charkh.datasets.batches import BATCH, batch_rows, batches, scan_batches
 from charkh.datasets.blame import blame, rows_where
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.find import find
@@ -135,4 +135,3 @@ def test_an_empty_table_has_no_batch_rows(tmp_path: Path) -> None:
     store = memory_store(PROJECTION)
     version = add_table(store, "x", pl.DataFrame({"a": pl.Series([], dtype=pl.Int64)}))
     assert scan_batches(store, version).collect().schema == {"a": pl.Int64, BATCH: pl.String}
-    assert batch_refs([version]) == {version.id: "x@1"}
