@@ -67,16 +67,6 @@ def applies(rule: RuleBase, schema: Schema) -> pl.Expr | None:
     return compile_condition(rule.when, schema).fill_null(False) if rule.when else None
 
 
-def repeats(rule: Unique, schema: Schema) -> pl.Expr:
-    """How many rows repeat an earlier one: much faster to count than to find."""
-    columns = _key_columns(rule)
-    key = pl.col(columns[0]) if len(columns) == 1 else pl.struct(columns)
-    counted = ~pl.any_horizontal(missing(name, schema[name]) for name in rule.columns)
-    only = applies(rule, schema)
-    counted = counted if only is None else counted & only
-    return counted.sum() - key.filter(counted).n_unique()
-
-
 def dtype_fits(dtype: pl.DataType, wanted: str) -> bool:
     """Whether a column's type is the one that a rule names, by Polars' name or by kind."""
     if str(dtype) == wanted or str(dtype).partition("(")[0] == wanted:
@@ -161,13 +151,9 @@ def _failing(rule: RowRule, schema: Schema, lookups: Lookups, only: pl.Expr | No
             return _far(rule, schema[rule.column], only)
 
 
-def _key_columns(rule: Unique) -> list[str]:
-    return list(dict.fromkeys((*rule.by, *rule.columns)))
-
-
 def _repeated(rule: Unique, schema: Schema, only: pl.Expr | None) -> pl.Expr:
     nothing = pl.any_horizontal(missing(name, schema[name]) for name in rule.columns)
-    key = [pl.col(name) for name in _key_columns(rule)]
+    key = [pl.col(name) for name in dict.fromkeys((*rule.by, *rule.columns))]
     if only is not None:
         # Rows that are not looked at must not be the first of their key either.
         key.append(only.alias("\0"))

@@ -1,8 +1,7 @@
 """Evaluate a plan in one scan: masks and aggregates of all rules together, in memory or streaming.
 
-In memory a mask is a column of its own, so that counts, groups and bad rows come out of it without another pass; only
-rows that repeat another are looked for in a second, when the first has counted any. Streaming, the counts, the groups
-and the bad rows are queries that Polars runs together over one reading of the source.
+In memory a mask is a column of its own, so that counts and bad rows come out of it without another pass. Streaming, the
+counts, the groups and the bad rows are queries that Polars runs together over one reading of the source.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from charkh.checks.masks import repeats
 from charkh.checks.plan import Plan, RowPlan, segments_of
 from charkh.checks.result import REASONS, ROW
-from charkh.checks.row_rules import Unique
 from charkh.checks.suite import rule_columns
 from charkh.core.errors import Invalid
 from charkh.datasets.expression_functions import reason_of
@@ -63,21 +60,16 @@ def scan_frame(plan: Plan, frame: pl.DataFrame) -> Scanned:
     Raises:
         Invalid: Polars cannot apply the rules to it.
     """
-    queries: dict[str, pl.Expr] = {}
-    for name, row in plan.rows.items():
-        rule = row.named.rule
-        queries[f"m{name}"] = repeats(rule, frame.schema) if isinstance(rule, Unique) else row.mask.implode()
-        if row.looked_at is not None:
-            queries[f"w{name}"] = row.looked_at.sum()
-    queries |= _aggregates(plan)
-    found = _row(queries, frame)
-    again = {
-        f"m{name}": row.mask.implode()
-        for name, row in plan.rows.items()
-        if isinstance(row.named.rule, Unique) and found[f"m{name}"]
-    }
-    found |= _row(again, frame)
-    masks = {name: _whole(found[f"m{name}"], frame.height) for name in plan.rows}
+    counts = {f"w{name}": row.looked_at.sum() for name, row in plan.rows.items() if row.looked_at is not None}
+    counts |= _aggregates(plan)
+    # Masks as columns: as lists in the row of the aggregates they would be copied once more.
+    marks = _select({name: row.mask for name, row in plan.rows.items()}, frame.lazy())
+    try:
+        marked, counted = pl.collect_all([marks, _select(counts, frame.lazy())])
+    except pl.exceptions.PolarsError as error:
+        raise _unfit(error) from error
+    found = counted.row(0, named=True) if counts else {}
+    masks = {name: _whole(marked[name], frame.height) for name in plan.rows}
     scanned = Scanned(rows=frame.height, measured=_measured(plan, found))
     for name, row in plan.rows.items():
         scanned.failed[name] = int(masks[name].sum())
@@ -156,17 +148,6 @@ def _select(queries: Mapping[str, pl.Expr], lazy: pl.LazyFrame) -> pl.LazyFrame:
     return lazy.select(query.alias(name) for name, query in queries.items())
 
 
-def _row(queries: Mapping[str, pl.Expr], frame: pl.DataFrame) -> dict[str, Any]:
-    """One row of lists and numbers: masks and aggregates of all rules come out of one pass over the table."""
-    if not queries:
-        return {}
-    try:
-        row = _select(queries, frame.lazy()).collect()
-    except pl.exceptions.PolarsError as error:
-        raise _unfit(error) from error
-    return {name: row[name][0] for name in queries}
-
-
 def _unfit(error: pl.exceptions.PolarsError) -> Invalid:
     return Invalid(
         f"the rules cannot be applied to this table: {reason_of(error)}",
@@ -175,12 +156,11 @@ def _unfit(error: pl.exceptions.PolarsError) -> Invalid:
     )
 
 
-def _whole(mask: pl.Series | int, rows: int) -> pl.Series:
-    """A mask for each row, also where a rule gave one value for all of them."""
-    if isinstance(mask, pl.Series) and len(mask) == rows:
+def _whole(mask: pl.Series, rows: int) -> pl.Series:
+    """A mask for each row, also where every rule gave one value for all of them."""
+    if len(mask) == rows:
         return mask
-    same = bool(mask[0]) if isinstance(mask, pl.Series) and len(mask) else False
-    return pl.repeat(same, rows, dtype=pl.Boolean, eager=True)
+    return pl.repeat(bool(mask[0]) if len(mask) else False, rows, dtype=pl.Boolean, eager=True)
 
 
 def _in_groups(plan: Plan, by: tuple[str, ...]) -> tuple[dict[str, RowPlan], dict[str, pl.Expr]]:
@@ -236,7 +216,8 @@ def _part(frame: pl.DataFrame, masks: Mapping[str, pl.Series]) -> tuple[pl.LazyF
         failed = failed | mask
     reasons = pl.DataFrame({f"\0{name}": mask.filter(failed) for name, mask in masks.items()})
     bad = frame.filter(failed).with_columns(failed.arg_true().cast(pl.Int64).alias(ROW), *reasons.get_columns())
-    return frame.filter(~failed).lazy(), _told(bad, list(masks))
+    # The good rows are taken when somebody wants them: a check that only judges need not copy the table.
+    return frame.lazy().filter(~failed), _told(bad, list(masks))
 
 
 def _told(bad: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
