@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.functional.conftest import Charkh
 
 STORY = """
 import sys
@@ -90,3 +91,17 @@ def test_a_card_is_rendered_and_a_dataset_has_one_too(model: Any) -> None:
 
     model.write("bad.md", b"\xff\xfe")
     model.fails(2, "card", "record", "delay@1", "bad.md")
+
+
+def test_the_card_of_a_table_says_what_it_holds_and_how_it_grew(charkh: Charkh) -> None:
+    charkh("dataset", "add", "flights", charkh.write("jan.csv", "carrier,late,day\nUA,12,2013-01-02\nAA,,2013-01-05\n"))
+    charkh("dataset", "add", "flights", charkh.write("feb.csv", "carrier,late,day\nDL,7,2013-02-01\n"), "--append")
+    charkh("card", "make", "flights", "--license", "mit")
+    card = charkh("card", "show", "flights")
+    assert "| late | Int64 | 33.33% | 2 | 7 to 12 |" in card
+    assert "| day | Date |  | 3 | 2013-01-02 to 2013-02-01 |" in card
+    assert "| carrier | String |  | 3 |  |" in card
+    assert "| flights@2 |" in card
+    assert '- "n<1K"' in card
+    charkh("card", "make", "flights@1", "--license", "mit")
+    assert "flights@2" not in charkh("card", "show", "flights@1")

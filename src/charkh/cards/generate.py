@@ -60,7 +60,8 @@ def _front(known: Known, wording: Wording, noun: str) -> str:
     own: dict[str, Yaml] = {"license": wording.license, "tags": ["charkh", *wording.tags]}
     made: dict[str, Yaml]
     if noun == "dataset":
-        made = {"pretty_name": known.title}
+        size = known.content.size if known.content else ""
+        made = {"pretty_name": known.title, **({"size_categories": [size]} if size else {})}
     else:
         made = {"model_name": known.title, **({"library_name": wording.library} if wording.library else {})}
         results = [result for scores in known.scores if (result := _result(scores))]
@@ -118,6 +119,8 @@ def _dataset_body(known: Known, wording: Wording) -> str:
             body_region("summary", _summary(known)),
             intended,
             collection,
+            body_region("columns", _columns(known)),
+            body_region("growth", _growth(known)),
             body_region("use", _use(known)),
             body_region("checks", _checks(known)),
             limits,
@@ -125,6 +128,20 @@ def _dataset_body(known: Known, wording: Wording) -> str:
             contact,
         ]
     )
+
+
+def _columns(known: Known) -> str:
+    columns = known.content.columns if known.content else ()
+    if not columns:
+        return "## Columns\n\nIt is no table."
+    rows = [(each.name, each.dtype, each.missing, each.distinct, each.span) for each in columns]
+    return f"## Columns\n\n{listed(('column', 'type', 'missing', 'different values', 'span'), rows)}"
+
+
+def _growth(known: Known) -> str:
+    versions = known.content.versions if known.content else ()
+    rows = [(each.ref, each.made, each.rows, each.what) for each in versions]
+    return f"## Versions\n\n{listed(('version', 'made', 'rows', 'what it brought'), rows)}"
 
 
 def _written(section: Section, wording: Wording) -> str:

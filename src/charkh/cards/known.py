@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from charkh.cards.content import Content, content_of
 from charkh.core.events import Fact
 from charkh.core.refs import parse_subject
 from charkh.lineage.index import EdgesFrom, FactsAbout, FactsBehind, KnownFact
@@ -50,6 +51,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         trace: what it was made from.
         scores: by evaluation, the newest first.
         checks: facts of checks about it or behind it, with the title of what each is about.
+        content: what a dataset holds; None for a model.
     """
 
     subject: str
@@ -58,6 +60,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace
     scores: tuple[Scores, ...]
     checks: tuple[tuple[str, KnownFact], ...]
+    content: Content | None = None
 
 
 def known_about(store: Store, subject: str) -> Known:
@@ -65,13 +68,14 @@ def known_about(store: Store, subject: str) -> Known:
 
     Raises:
         Invalid: the text is no subject.
+        NotFound: the bytes of a dataset are not here.
     """
     start = str(parse_subject(subject))
     walked = trace(store, start, max_nodes=MAX_STOPS)
     top = walked.nodes[0]
     titles = {node.subject: node.title for node in walked.nodes}
     behind = store.queries.ask(FactsBehind(subject=start))
-    checks = [fact for fact in behind if fact.name.startswith("checks.")]
+    checks = [fact for fact in behind if fact.name.startswith(("checks.", "trouble."))]
     return Known(
         subject=start,
         title=top.title,
@@ -79,6 +83,7 @@ def known_about(store: Store, subject: str) -> Known:
         trace=walked,
         scores=_scores(store, start),
         checks=tuple((titles.get(fact.about, fact.about), fact) for fact in checks),
+        content=content_of(store, start) if start.startswith("dataset:") else None,
     )
 
 

@@ -24,6 +24,7 @@ from charkh.cards.tables import cell
 from charkh.cards.wording import Wording, signature_lines, wording_from
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.events import Draft, Edge
+from charkh.datasets.index import DatasetById
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesFrom, FactsAbout, HeldDigests
 from charkh.ports.projections import Describe, Description, Projection
@@ -64,6 +65,7 @@ NOUNS = Projection(
     kinds=frozenset({"thing.said/1"}),
     fold=lambda _connection, _events: None,
     portraits={noun: _portrait(noun) for noun in ("model", "dataset", "run", "recipe", "evaluation")},
+    answers={DatasetById: lambda _connection, _query: None},
 )
 
 
