@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from charkh.cards.content import Content, content_of
+from charkh.cards.content import Content
 from charkh.core.events import Fact
 from charkh.core.refs import parse_subject
 from charkh.lineage.index import EdgesFrom, FactsAbout, FactsBehind, KnownFact
@@ -83,8 +83,15 @@ def known_about(store: Store, subject: str) -> Known:
         trace=walked,
         scores=_scores(store, start),
         checks=tuple((titles.get(fact.about, fact.about), fact) for fact in checks),
-        content=content_of(store, start) if start.startswith("dataset:") else None,
+        content=_content(store, start) if start.startswith("dataset:") else None,
     )
+
+
+def _content(store: Store, subject: str) -> Content | None:
+    # Here, because what shows and lints cards should not wait for the table library.
+    from charkh.cards.describe_content import content_of
+
+    return content_of(store, subject)
 
 
 def _scores(store: Store, subject: str) -> tuple[Scores, ...]:
