@@ -111,6 +111,8 @@ def test_mistakes_are_answered(charkh: Charkh, tmp_path_factory: pytest.TempPath
     assert "charkh remote add" in charkh.fails(13, "sync")
     assert "no remote 'tema'" in charkh.fails(13, "sync", "tema")
     assert "carries credentials" in charkh.fails(2, "sync", "s3://key:secret@bucket/x")
+    assert "CHARKH_TOKEN" in charkh.fails(2, "sync", "http://127.0.0.1:1/?token=x")
+    assert "the remote's table of charkh.toml" in charkh.fails(16, "sync", "http://127.0.0.1:1/")
     nowhere = tmp_path_factory.mktemp("x") / "no" / "such" / "place"
     assert "no folder" in charkh.fails(16, "sync", nowhere)
     charkh.fails(2, "remote", "add", "team", charkh.write("a file.txt", "x"))

@@ -58,7 +58,7 @@ def fsck(
             )
     if not report.sound:
         raise Corrupt(
-            f"{len(report.problems)} things are not as they were written; nothing was deleted",
+            f"{shown_count(len(report.problems), 'thing')} not as written; nothing was deleted",
             code="store.corrupt",
             hint="`charkh fsck --refetch` brings them from remotes and working copies; restore the rest from a copy.",
         )

@@ -148,7 +148,7 @@ def refuse_bad(found: "Sequence[Verified]") -> None:
     bad = [each for each in found if each.problem]
     if bad:
         raise GateRefused(
-            f"{len(bad)} of {len(found)} pins in {FILE} do not hold: "
+            f"{len(bad)} of {shown_count(len(found), 'pin')} in {FILE} not as pinned: "
             f"{', '.join(f'{each.pin.ref} ({each.problem})' for each in bad[:10])}",
             code="lock.not_verified",
             hint="Whoever has these versions runs `charkh sync`; or let the lock name others: `charkh lock update`.",

@@ -26,7 +26,11 @@ Name = Annotated[str, typer.Argument(help="The remote's name in charkh.toml.")]
 def add(
     name: Name,
     address: Annotated[
-        str, typer.Argument(help="A folder, a file that ends in .bundle, or s3://bucket/prefix, gs://…, az://….")
+        str,
+        typer.Argument(
+            help="A folder, a file that ends in .bundle, s3://bucket/prefix, gs://…, az://…, ssh://host/folder, or the "
+            "address of a `charkh up`."
+        ),
     ],
     key: Annotated[str, typer.Option(help="File of the key that encrypts everything there, or env:NAME.")] = "",
     default: Annotated[bool, typer.Option("--default", help="`charkh sync` without a name means this one.")] = False,

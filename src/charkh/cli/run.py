@@ -21,6 +21,7 @@ from charkh.cli.output import (
     write_table,
 )
 from charkh.cli.run_replay import replay
+from charkh.cli.titles import titles_of
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.files import FileRef
 from charkh.ports.store import Store
@@ -88,6 +89,7 @@ def show(
         conflicts = store.queries.ask(ParamConflicts(run=found.id))
         children = store.queries.ask(ChildRuns(parent=found.id))
         command = _command(store, found)
+        titles = titles_of(store, [each.target if each.source == found.subject else each.source for each in links])
     if json:
         more = {"artifacts": artifacts, "links": links, "conflicts": conflicts, "children": children}
         write_json({"run": found, "command": command, **more})
@@ -100,7 +102,7 @@ def show(
     _write_block("artifacts", [(each.path, shown_size(each.file.size)) for each in artifacts])
     _write_block(
         "links",
-        [(each.relation, each.target if each.source == found.subject else each.source) for each in links]
+        [(each.relation, titles[each.target if each.source == found.subject else each.source]) for each in links]
         + [("child", f"run:{child}") for child in children],
     )
 
@@ -260,9 +262,9 @@ def _write_run(run: Run, command: Sequence[str]) -> None:
     ]
     if known is not None:
         system = known.system if known.commit or known.branch else ""
-        dirty = {True: " with uncommitted changes", False: "", None: ""}[known.dirty]
+        dirty = {True: "with uncommitted changes", False: "", None: ""}[known.dirty]
         pairs += [
-            ("code", f"{system} {known.commit[:12]} {known.branch}{dirty}".strip()),
+            ("code", " ".join(filter(None, [system, known.commit[:12], known.branch, dirty]))),
             ("remote", known.remote),
             ("command", " ".join(command)),
             ("machine", f"{run.started.host}: {known.cpus} CPUs, {shown_size(known.memory)}, {known.platform}"),

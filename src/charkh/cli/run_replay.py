@@ -62,7 +62,7 @@ def replay(
         _write(found)
     if not found.equal:
         raise GateRefused(
-            f"run:{found.second} differs from run:{found.first} in {len(found.differences)} things",
+            f"run:{found.second} differs from run:{found.first} in {shown_count(len(found.differences), 'thing')}",
             code="replay.different",
             hint=f"`charkh run compare {found.first[:SHORT]} {found.second[:SHORT]}` shows more.",
         )

@@ -168,7 +168,7 @@ def fetch(
         write_json({"done": done, "failed": told})
     if failed:
         raise Incomplete(
-            f"{len(failed)} of {len(failed) + len(done)} sources could not be fetched: "
+            f"of {shown_count(len(failed) + len(done), 'source')}, {len(failed)} could not be fetched: "
             + ", ".join(name for name, _ in failed),
             code="source.some_failed",
             hint="Those that were fetched are recorded; run it again for the others.",

@@ -66,12 +66,20 @@ def sync(
         _write_report(report)
     if not report.complete:
         raise Incomplete(
-            f"{len(report.missing)} pieces are missing on both sides, {len(report.problems)} could not be read",
+            " and ".join(_lacking(report)),
             code="sync.incomplete",
             hint="Everything else was exchanged. Ask whoever made them to sync, or run `charkh sync --verify` there; "
             "`charkh fsck` names what holds them.",
             facts={"missing": list(report.missing), "problems": list(report.problems)},
         )
+
+
+def _lacking(report: "SyncReport") -> list[str]:
+    missing, broken = len(report.missing), len(report.problems)
+    return [
+        *([f"{shown_count(missing, 'piece')} {'is' if missing == 1 else 'are'} on neither side"] if missing else []),
+        *([f"{shown_count(broken, 'thing')} could not be read"] if broken else []),
+    ]
 
 
 def _write_report(report: "SyncReport") -> None:

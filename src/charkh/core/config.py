@@ -259,7 +259,9 @@ def refuse_credentials(address: str, where: str) -> None:
         raise Invalid(
             f"{where} carries credentials",
             code="config.credentials",
-            hint="Take them out and set the medium's own variables, such as AWS_ACCESS_KEY_ID and "
+            hint="Take them out and export CHARKH_TOKEN, which holds the token of a `charkh up`."
+            if address.startswith("http")
+            else "Take them out and set the medium's own variables, such as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or let ssh-agent hold the key.",
         )
 

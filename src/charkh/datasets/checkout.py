@@ -238,9 +238,9 @@ def _refuse_changed(store: Store, version: DatasetVersion, folder: Path, taken: 
     known = _known_contents(store, version, set(taken))
     changed = [path for path in taken if not _is_known(folder / path, known.get(path, set()))]
     if changed:
-        shown = ", ".join(changed[:_SHOWN]) + (" …" if len(changed) > _SHOWN else "")
+        shown = ", ".join(changed[:_SHOWN]) + (f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else "")
         raise Conflict(
-            f"{len(changed)} files in {folder} are not what any version of {version.made.name} has: {shown}",
+            f"files in {folder} are not what any version of {version.made.name} has: {shown}",
             code="dataset.changed_files",
             hint="Add them as a version, move them away, or replace them with --force.",
             facts={"paths": changed},

@@ -189,7 +189,8 @@ def _encrypted(blobs: Blobs, key: str, base: Path, *, create: bool) -> Blobs:
             raise Invalid(
                 "this remote is encrypted and its settings name no key",
                 code="remote.needs_key",
-                hint='Say key = "path of the key file" or key = "env:NAME" in its [remote.NAME].',
+                hint="Name the key: charkh remote add NAME ADDRESS --key FILE; or in its [remote.NAME] of charkh.toml: "
+                'key = "FILE" or key = "env:NAME".',
             )
         return blobs
     if not is_encrypted(blobs) and blobs.has(IDENTITY):
@@ -299,6 +300,10 @@ def _server(place: Place) -> Remote:
     return Remote(place.name, place.address, HttpBlobs(connection), HttpExchange(connection))
 
 
+def _table_of(name: str) -> str:
+    return "the remote's table of charkh.toml" if name.startswith(UNNAMED) else f"[remote.{name}] of charkh.toml"
+
+
 def _token(place: Place) -> str:
     if not place.token or place.token.startswith("env:"):
         variable = place.token.removeprefix("env:") or BEARER_VARIABLE
@@ -307,7 +312,7 @@ def _token(place: Place) -> str:
         raise Unavailable(
             f"{place.address} asks for a token, and {variable} is not set",
             code="remote.no_token",
-            hint=f'Export {variable}, or say in [remote.{place.name}] which file has it: token = "path".',
+            hint=f'Export {variable}, or say which file has it: token = "path" in {_table_of(place.name)}.',
         )
     path = (place.base / Path(place.token).expanduser()).resolve()
     try:

@@ -61,7 +61,7 @@ def trace_in(store: Store, what: str) -> Origins:
     start = f"deployment:{found.deployment}" if found is not None else resolve(store, what)
     walked = walk(store, start)
     sources = [
-        Source(dataset=version.ref, subject=version.subject, files=file_rows(store, version))
+        Source(dataset=node.title, subject=version.subject, files=file_rows(store, version))
         for node in walked.of("dataset")
         if not any(_leads_to_data(walked, node.subject))
         for version in [store.queries.ask(DatasetById(version=node.subject.partition(":")[2]))]
