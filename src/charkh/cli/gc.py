@@ -100,9 +100,8 @@ def gc(
 def _write(report: "GcReport") -> None:
     done = report.collected
     verb = "would free" if done.dry_run else "freed"
-    write_line(
-        f"{verb} {shown_size(done.freed_bytes)} in {shown_count(len(done.freed), 'record')}; held: {shown_count(done.live, 'record')}"
-    )
+    freed, held = shown_count(len(done.freed), "record"), shown_count(done.live, "record")
+    write_line(f"{verb} {shown_size(done.freed_bytes)} in {freed}; held: {held}")
     if report.deleted:
         named = ", ".join(each.title for each in report.deleted[:10])
         more = f" and {len(report.deleted) - 10} more" if len(report.deleted) > 10 else ""

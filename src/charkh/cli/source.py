@@ -9,6 +9,7 @@ from charkh.cli.opening import open_workspace
 from charkh.cli.output import (
     AsJson,
     progress,
+    shown_count,
     shown_size,
     shown_time,
     write_json,
