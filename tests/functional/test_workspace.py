@@ -24,7 +24,7 @@ def test_from_init_to_a_damaged_pack(charkh: Any) -> None:
     assert audit["head"] in charkh("audit", "verify", "--head", audit["head"])
     assert "is not a chain head" in charkh.fails(2, "audit", "verify", "--head", "x")
 
-    told = charkh.json("gc", "--dry-run")
+    told = charkh.json("gc", "--dry-run")["collected"]
     assert (told["dry_run"], told["freed"]) == (True, [])
     assert "was not told to" in charkh.fails(2, "gc")
     assert "freed 0 B" in charkh("gc", "--yes")

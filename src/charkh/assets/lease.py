@@ -164,7 +164,11 @@ def _take(blobs: Blobs, now: float) -> list[str] | None:
     key = f"{LOCKS}{number:012}"
     told = msgspec.json.encode(this_process())
     blobs.put(key, [told])
-    return [*(info.key for info in held), key] if blobs.get(key) == told else None
+    try:
+        # Somebody else may have been first, and done by now.
+        return [*(info.key for info in held), key] if blobs.get(key) == told else None
+    except NotFound:
+        return None
 
 
 def _holder(blobs: Blobs) -> LockOwner | None:
