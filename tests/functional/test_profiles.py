@@ -126,3 +126,22 @@ def test_rules_that_compare_with_other_data_find_it(charkh: Charkh) -> None:
     assert "rows" in charkh("check", "history", "fl")
     charkh.write("bad.toml", '[[rule]]\ncheck = "foreign"\ncolumns = "carrier"\nto = "nowhere"')
     assert "nowhere" in charkh.fails(13, "check", "run", "bad.toml", "fl")
+
+
+def test_a_forgotten_person_leaves_the_profiles_too(charkh: Charkh) -> None:
+    rows = "".join(f"person{place},{place}\n" for place in range(30))
+    charkh.write("people.csv", f"name,age\n{rows}aa-zarathustra,44\n")
+    charkh.write("more.csv", "name,age\nbob,3\n")
+    charkh("dataset", "add", "people", "people.csv")
+    charkh("dataset", "profile", "people")
+    charkh("dataset", "add", "people", "more.csv", "--append")
+    assert "aa-zarathustra" in charkh("dataset", "profile", "people")
+    charkh("dataset", "forget", "--where", "name == 'aa-zarathustra'", "--all", "--yes")
+    assert "nothing of it is left" in charkh(
+        "dataset", "forget", "--where", "name == 'aa-zarathustra'", "--all", "--verify"
+    )
+    (charkh.folder / "people.csv").unlink()
+    profile = charkh.json("dataset", "profile", "people@1")
+    assert (profile["rows"], profile["columns"][1]["greatest"]) == (30, 29)
+    assert charkh.json("dataset", "profile", "people@2")["rows"] == 31
+    assert charkh.json("check", "history", "people", "-m", "rows")["metrics"][0]["values"] == [30, 31]

@@ -16,7 +16,7 @@ import msgspec
 from charkh.assets.erase import bounded_reason
 from charkh.assets.grep import find_in_records, pattern_of
 from charkh.assets.lease import medium_now, only_collector
-from charkh.assets.replace import chunks_in_use, replace
+from charkh.assets.replace import Change, chunks_in_use, replace
 from charkh.assets.transfer import expunge
 from charkh.assets.trash import clear_quarantine
 from charkh.core.errors import Locked, NotFound
@@ -25,6 +25,7 @@ from charkh.core.ids import new_id
 from charkh.datasets.forgotten import FORGOTTEN_KIND, ROWS_ERASED_KIND, Forgotten, RowsErased
 from charkh.datasets.forgotten_index import ErasedFrom
 from charkh.datasets.index import DatasetById, DatasetVersions
+from charkh.datasets.profile.index import EveryProfile
 from charkh.datasets.selection import Selection
 from charkh.lineage.index import HeldDigests, Walk
 from charkh.ports.projections import Describe
@@ -39,6 +40,7 @@ from charkh.workspace.workspace import Workspace
 
 FOLDER = "forget"
 KEY_BYTES = 32
+PROFILE_GONE = b"the profile was erased with rows of its table"
 REASON = "A person asked to be forgotten."
 NO_UNLEARNING = frozenset({"run", "model", "dataset", "evaluation", "deployment", "study", "recipe", "monitor", "card"})
 """Nouns that are told when something was made from erased rows."""
@@ -111,6 +113,8 @@ class _Forgetting:
         if not self._dry_run:
             seal_all(workspace)
         self._holdings = Holdings(workspace, self._names)
+        profiles = self._store.queries.ask(EveryProfile())
+        self._sketches = {file.held for each in profiles for file in each.made.files}
         self._look(self._holdings.contents)
         while new := self._holdings.look():
             self._look(new)
@@ -124,6 +128,9 @@ class _Forgetting:
 
     def _look(self, contents: Iterable[str]) -> None:
         for held in list(contents):
+            if held in self._sketches:
+                # Sketches have hashes of values too: they go with the rows, whether a value is found in them or not.
+                continue
             found = self._scanner.look(self._holdings.contents[held])
             if isinstance(found, Hit):
                 self._hits[held] = found
@@ -151,6 +158,7 @@ class _Forgetting:
             if new := self._holdings.look():
                 self._look(new)
             changes = [hit.change for hit in self._hits.values() if hit.change is not None]
+            changes += self._profiles()
             roots = store.queries.ask(HeldDigests())
             drafts = replace(self._workspace.vault, changes, roots, self._reason, strays)
             report = self._report(forgetting, strays)
@@ -170,6 +178,17 @@ class _Forgetting:
             store.record(*drafts, durable=True)
         self._workspace.vault.erased.forget()
         return report
+
+    def _profiles(self) -> list[Change]:
+        """The profiles of the versions that lose rows, whole: they are made anew when somebody asks."""
+        rows = {held: hit.rows for held, hit in self._hits.items() if hit.kind != "text"}
+        everything = Holdings(self._workspace) if self._names else self._holdings
+        lost = {subject.partition(":")[2] for subject in rows_by_version(everything.users(self._hits), rows)}
+        vault, instead = self._workspace.vault, self._workspace.vault.put_bytes(PROFILE_GONE)
+        vault.flush()
+        made = [each.made for each in self._store.queries.ask(EveryProfile()) if each.made.version in lost]
+        files = {file.digest: file for each in made for file in each.files if vault.has(file.held)}
+        return [Change(file, instead) for file in files.values() if vault.erased.current(file) == file]
 
     def _lost(self, forgetting: str, loss: VersionLoss) -> Draft:
         identifier = loss.subject.partition(":")[2]

@@ -38,6 +38,10 @@ class ProfilesOfName(Query[tuple[Profiled, ...]], frozen=True, kw_only=True):
     name: str
 
 
+class EveryProfile(Query[tuple[Profiled, ...]], frozen=True, kw_only=True):
+    """The profiles of all versions, newest first, those of deleted ones among them."""
+
+
 def fold(connection: Connection, events: Sequence[Event]) -> None:
     """Add the profiles; nothing is computed from them here."""
     add_rows(connection, _profiles, [_row(event) for event in events])
@@ -63,6 +67,10 @@ def profiles_of_name(connection: Connection, query: ProfilesOfName) -> tuple[Pro
     return _found(connection, select(_profiles).where(_profiles.c.name == query.name))
 
 
+def every_profile(connection: Connection, _query: EveryProfile) -> tuple[Profiled, ...]:
+    return _found(connection, select(_profiles))
+
+
 def _found(connection: Connection, statement: Select[Any]) -> tuple[Profiled, ...]:
     rows = connection.execute(statement.order_by(_profiles.c.stamp.desc()))
     return tuple(Profiled(made=_decode(row.body), at=row.at) for row in rows)
@@ -74,5 +82,5 @@ PROJECTION = Projection(
     tables=_metadata,
     kinds=frozenset({PROFILED_KIND}),
     fold=fold,
-    answers={ProfilesOf: profiles_of, ProfilesOfName: profiles_of_name},
+    answers={ProfilesOf: profiles_of, ProfilesOfName: profiles_of_name, EveryProfile: every_profile},
 )

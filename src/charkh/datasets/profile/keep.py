@@ -5,6 +5,7 @@ from functools import reduce
 
 import msgspec
 
+from charkh.assets.cutting import BLOCK, ONE_CHUNK
 from charkh.core.errors import NotFound
 from charkh.core.events import Draft
 from charkh.core.files import FileRef, TreeEntry
@@ -156,10 +157,11 @@ def _read(store: Store, ref: FileRef) -> TableProfile:
 
 def _record(store: Store, version: DatasetVersion, profile: TableProfile, parts: Mapping[str, TableProfile]) -> None:
     vault = store.vault
-    whole = vault.put_bytes(encode_profile(profile), "profile.msgpack")
-    metrics = vault.put_bytes(msgspec.json.encode(metrics_of(profile)), "metrics.json")
-    kept = {digest: encode_profile(part) for digest, part in parts.items()}
-    single = vault.put_bytes(msgspec.msgpack.encode(kept), "parts.msgpack") if kept else None
+    # One chunk each: a chunk that was erased with an earlier profile may not come back, and a whole one does not.
+    whole = vault.put_bytes(encode_profile(profile), ONE_CHUNK)
+    metrics = vault.put_bytes(msgspec.json.encode(metrics_of(profile)), ONE_CHUNK)
+    kept = msgspec.msgpack.encode({digest: encode_profile(part) for digest, part in parts.items()}) if parts else b""
+    single = vault.put_bytes(kept, ONE_CHUNK) if 0 < len(kept) <= BLOCK else None
     vault.flush()
     body = DatasetProfiled(
         name=version.made.name,
@@ -170,7 +172,6 @@ def _record(store: Store, version: DatasetVersion, profile: TableProfile, parts:
         metrics=metrics,
         parts=single,
     )
-    holds = [whole.held, metrics.held, *([single.held] if single is not None else [])]
     greatest = max((column.missing_share for column in profile.columns), default=0.0)
     store.record(
         Draft(
@@ -178,6 +179,6 @@ def _record(store: Store, version: DatasetVersion, profile: TableProfile, parts:
             subject=version.subject,
             body=body,
             facts={"profile.null_share": greatest},
-            holds=tuple(dict.fromkeys(holds)),
+            holds=tuple(dict.fromkeys(file.held for file in body.files)),
         )
     )

@@ -28,6 +28,11 @@ class DatasetProfiled(msgspec.Struct, frozen=True, kw_only=True):
     metrics: FileRef
     parts: FileRef | None = None
 
+    @property
+    def files(self) -> tuple[FileRef, ...]:
+        """Everything that holds what rows held."""
+        return (self.profile, self.metrics, *((self.parts,) if self.parts is not None else ()))
+
 
 class Profiled(msgspec.Struct, frozen=True, kw_only=True):
     """A profile as the catalog answers it: what its event says, and when, in seconds since the epoch."""
