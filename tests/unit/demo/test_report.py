@@ -10,7 +10,16 @@ import pytest
 from charkh.core.gates import Verdict
 from charkh.demo.chart import auc_chart
 from charkh.demo.report import report
-from charkh.demo.story import DecisionLine, MonthLine, QuarantineLine, Score, Story, VersionLine
+from charkh.demo.story import (
+    BatchLine,
+    ColleagueLine,
+    DecisionLine,
+    MonthLine,
+    QuarantineLine,
+    Score,
+    Story,
+    VersionLine,
+)
 
 
 def score(auc: float) -> Score:
@@ -56,6 +65,8 @@ STORY = Story(
     slices=(("origin=EWR", 100, score(0.71)),),
     traced="abc",
     trace="delay@2",
+    batches=(BatchLine(batch="flights@2", column="hour", what="mean", before="13", after="9", effect=1.25),),
+    colleague=ColleagueLine(facts=40, size=2_000_000, again=0, same_trace=True),
     card="# delay",
     seconds={"training": 1.0},
 )
@@ -74,13 +85,23 @@ def test_the_verdict_follows_the_numbers(served: float, said: str) -> None:
     assert said in report(story)
 
 
+def test_what_a_month_changed_and_what_a_colleague_got_is_told() -> None:
+    page = report(STORY)
+    assert '<td>flights@2</td><td>hour</td><td>mean</td><td class="number">13</td>' in page
+    assert "40 facts and 2.00 MB were taken, a second sync moved nothing" in page
+    moved = msgspec.structs.replace(STORY.colleague, again=3, same_trace=False)
+    page = report(msgspec.structs.replace(STORY, colleague=moved))
+    assert "a second sync moved 3, and the prediction's trace reads otherwise there" in page
+
+
 def test_hostile_text_is_shown_and_not_run() -> None:
     hostile = "<img src=x onerror=alert(1)>"
     line = msgspec.structs.replace(decision("2013-05", "refused"), reason=hostile, trigger=hostile)
-    story = msgspec.structs.replace(STORY, trace=hostile, card=hostile, decisions=(line,))
+    batch = msgspec.structs.replace(STORY.batches[0], column=hostile)
+    story = msgspec.structs.replace(STORY, trace=hostile, card=hostile, decisions=(line,), batches=(batch,))
     page = report(story)
     assert hostile not in page
-    assert page.count("&lt;img") == 4
+    assert page.count("&lt;img") == 5
 
 
 def test_the_chart_is_one_picture_with_a_mark_a_decision() -> None:
