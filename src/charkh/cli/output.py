@@ -65,21 +65,49 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    whole = _unbroken(columns, listed, console.width)
-    for place, column in enumerate(columns):
+    headings = _headings(columns, listed)
+    widths = _widths(headings, listed, console.width)
+    for place, column in enumerate(headings):
         numbers = all(_is_number(row[place]) for row in given)
         side = "right" if numbers else "left"
-        table.add_column(column, overflow="fold", justify=side, no_wrap=place in whole)
+        table.add_column(column, overflow="fold", justify=side, width=widths[place])
     for row in listed:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
 
 
-def _unbroken(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> set[int]:
-    """Columns whose cells are one word each, such as ids, where they fit on the screen: the others are broken first."""
-    single = {place for place in range(len(columns)) if not any(" " in row[place].strip() for row in rows)}
-    needed = sum(max(len(text) for text in (columns[place], *(row[place] for row in rows))) for place in single)
-    return single if needed + GAP * len(columns) + LEAST * (len(columns) - len(single)) <= width else set()
+def _headings(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The headings, in lines of one word each where the cells below are narrower."""
+    widest = [max(len(row[place]) for row in rows) for place in range(len(columns))]
+    return [
+        column.replace(" ", "\n") if len(column) > cells else column
+        for column, cells in zip(columns, widest, strict=True)
+    ]
+
+
+def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Sequence[int | None]:
+    """How wide each column is, so that of all that does not fit, sentences are broken into lines first.
+
+    The first column stays in one line where that is possible, then the narrow ones. None: too narrow for any.
+    """
+    places = range(len(headings))
+    whole = [max(map(len, [*headings[place].split("\n"), *(row[place] for row in rows)])) for place in places]
+    words = [max(row[place].strip().count(" ") for row in rows) for place in places]
+    widths = [min(each, LEAST) for each in whole]
+    spare = width - GAP * len(headings) - sum(widths)
+    if spare < 0:
+        return [None] * len(headings)
+    order = sorted(places, key=lambda place: (words[place] > 1, place > 0, whole[place]))
+    for place in order:
+        more = whole[place] - widths[place]
+        if more <= spare:
+            widths[place] += more
+            spare -= more
+    for place in reversed(order):
+        more = min(whole[place] - widths[place], spare)
+        widths[place] += more
+        spare -= more
+    return widths
 
 
 def write_pairs(pairs: Iterable[tuple[str, object]]) -> None:

@@ -77,6 +77,30 @@ def test_an_id_is_never_broken_where_a_sentence_can_be(monkeypatch: pytest.Monke
     assert identifier in shown, "on a narrow screen it is broken, and nothing is cut off"
 
 
+@pytest.mark.parametrize("width", [60, 72, 76, 80, 100, 120])
+def test_a_time_stays_in_its_line_before_a_sentence_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", str(width))
+    cells = [
+        "flights@2~ann",
+        3,
+        "2026-11-25 17:47:49",
+        "0123456789abcdef" * 2,
+        "merged what flights@2~bob and others had",
+    ]
+    write_table(["version", "new files", "added", "id", "message"], [cells])
+    lines = screen.getvalue().splitlines()
+    if width >= 72:
+        assert any("flights@2~ann  " in line for line in lines)
+    if width >= 76:
+        assert any("2026-11-25 17:47:49" in line for line in lines)
+    kept = "".join(lines[2:]).replace(" ", "")
+    assert len(kept) == sum(len(str(cell).replace(" ", "")) for cell in cells)
+
+
 def test_pairs_are_aligned_over_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
     write_pairs([("a", "one\ntwo"), ("longer", 3), ("none", None)])
     assert capsys.readouterr().out == "a       one\n        two\nlonger  3\nnone    \n"
