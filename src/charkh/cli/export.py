@@ -41,7 +41,8 @@ def export_dvc(
         write_json(report)
         return
     there = f"{report.cached} new in the cache" if report.cached else "all in the cache already"
-    write_line(f"{report.pointer}: {shown_count(report.files, 'file')}, {shown_size(report.size)}; {there}")
+    place = "a folder of " if report.oid.endswith(".dir") else ""
+    write_line(f"{report.pointer}: {place}{shown_count(report.files, 'file')}, {shown_size(report.size)}; {there}")
     if report.remote:
         mended = f", {shown_count(report.repaired, 'lost object')} among them" if report.repaired else ""
         write_line(f"remote {report.remote}: {shown_count(report.sent, 'object')} sent{mended}")

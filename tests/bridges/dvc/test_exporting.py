@@ -100,6 +100,17 @@ def test_another_output_is_left_alone(dvc: Repository, charkh: Charkh, images: P
     assert "no DVC repository" in charkh.fails(13, "export", "dvc", "images", charkh.folder / "x")
 
 
+def test_what_was_a_file_stays_one_under_its_name(dvc: Repository, charkh: Charkh) -> None:
+    dvc.write("flights.csv", "a,b\n1,2\n")
+    dvc("add", "-q", "flights.csv")
+    charkh.write("june.csv", "a,b\n1,2\n3,4\n")
+    charkh("dataset", "add", "flights", "june.csv")
+    charkh("export", "dvc", "flights", dvc.root / "flights.csv")
+    dvc("checkout", "-q")
+    assert (dvc.root / "flights.csv").read_text() == "a,b\n1,2\n3,4\n"
+    assert "a folder of 1 file" in charkh("export", "dvc", "flights", dvc.root / "other.csv")
+
+
 @pytest.mark.needs("moto")
 def test_a_bucket_is_shared_with_dvc(
     dvc: Repository, charkh: Charkh, images: Path, s3_config: dict[str, str], tmp_path: Path

@@ -66,7 +66,8 @@ def export_version(
     Args:
         workspace: has the version.
         version: to be exported.
-        path: of the file or folder in the repository; a version of one file with that name becomes a file.
+        path: of the file or folder in the repository; what DVC tracks there stays a file or a folder where it can, and
+            anew, a version of one file with that name becomes a file.
         folder: a folder even so.
         push: send the objects to the remote, too.
         remote: its name; naming one means `push`.
@@ -84,7 +85,9 @@ def export_version(
     pointer = repository.root / (place + SUFFIX)
     _refuse_foreign_output(repository, place)
     entries = list(workspace.vault.entries(version.made.tree.root))
-    single = not folder and len(entries) == 1 and entries[0].path == path.name and not _was_folder(pointer)
+    known = _known(pointer)
+    was_folder = any(output.is_folder for output in known)
+    single = len(entries) == 1 and (entries[0].path == path.name if not known else not was_folder) and not folder
     listed, sizes, written = _cache(workspace.vault, repository, entries, progress)
     executable = single and entries[0].executable
     output = Output(
@@ -223,10 +226,9 @@ def _refuse_foreign_output(repository: DvcRepository, place: str) -> None:
             )
 
 
-def _was_folder(pointer: Path) -> bool:
-    if not pointer.is_file():
-        return False
-    return any(output.is_folder for output in parse_pointer(pointer.read_text(encoding="utf-8"), str(pointer)))
+def _known(pointer: Path) -> Sequence[Output]:
+    """What DVC tracks there by now."""
+    return parse_pointer(pointer.read_text(encoding="utf-8"), str(pointer)) if pointer.is_file() else ()
 
 
 def _write_pointer(pointer: Path, output: Output) -> None:
