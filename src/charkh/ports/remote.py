@@ -14,9 +14,11 @@ class Remote(NamedTuple):
         address: as it may be shown: without credentials.
         blobs: its medium, laid out as a store's own (docs/formats/packs.md): packs, trash, leases.
         facts: its facts by segment.
+        keeps_itself: a server is there that takes erased and damaged bytes off its medium by itself.
     """
 
     name: str
     address: str
     blobs: Blobs
     facts: Exchange
+    keeps_itself: bool = False

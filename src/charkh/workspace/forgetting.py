@@ -15,10 +15,7 @@ import msgspec
 
 from charkh.assets.erase import bounded_reason
 from charkh.assets.grep import find_in_records, pattern_of
-from charkh.assets.lease import medium_now, only_collector
 from charkh.assets.replace import Change, chunks_in_use, replace
-from charkh.assets.transfer import expunge
-from charkh.assets.trash import clear_quarantine
 from charkh.core.errors import Locked, NotFound
 from charkh.core.events import Draft, Edge, Fact
 from charkh.core.ids import new_id
@@ -35,6 +32,7 @@ from charkh.workspace.forget_report import SHOWN_USES, ErasedContent, ForgetRepo
 from charkh.workspace.forget_scan import Hit, Miss, Scanner
 from charkh.workspace.forget_unreached import copies, unreached
 from charkh.workspace.holdings import Holdings, Use, rows_by_version
+from charkh.workspace.purging import purge
 from charkh.workspace.sealing import seal_all
 from charkh.workspace.workspace import Workspace
 
@@ -203,16 +201,12 @@ class _Forgetting:
 
     def _purge(self) -> tuple[int, tuple[Unreached, ...]]:
         """Take everything that was ever erased off the medium and out of the caches."""
-        workspace = self._workspace
-        vault = workspace.vault
-        empty_caches(workspace, [digest.hex() for digest in vault.erased.now()])
         try:
-            with only_collector(workspace.blobs, medium_now(workspace.blobs)):
-                unknown = clear_quarantine(vault, vault.erased.now())
-                why = "it is damaged, so nobody can say what is in it; delete it when you need it no more"
-                return expunge(vault, vault.erased.now()), tuple(Unreached(what=key, why=why) for key in unknown)
+            purged = purge(self._workspace)
         except Locked:
             return 0, (Unreached(what="packs", why="a collection is under way: the bytes leave with the next one"),)
+        why = "it is damaged, so nobody can say what is in it; delete it when you need it no more"
+        return purged.packs, tuple(Unreached(what=key, why=why) for key in purged.unknown)
 
     def _report(self, forgetting: str, strays: set[bytes]) -> ForgetReport:
         everything = Holdings(self._workspace) if self._names else self._holdings
@@ -282,14 +276,6 @@ class _Forgetting:
             where = ", ".join(dict.fromkeys(self._title(use.subject) for use in uses[:3])) or "the store"
             path = "" if self._says_who(miss.held.path) else miss.held.path
             yield Unreached(what=f"{path or miss.held.file.held[:16] or 'bytes'} of {where}", why=miss.why)
-
-
-def empty_caches(workspace: Workspace, erased: Collection[str]) -> None:
-    """Delete the copies that caches made of erased contents; all of it is made anew from what is left."""
-    if erased:
-        workspace.file_cache.forget(erased)
-        workspace.table_cache.forget(erased)
-        shutil.rmtree(workspace.scratch, ignore_errors=True)
 
 
 @contextmanager

@@ -297,7 +297,7 @@ def _server(place: Place) -> Remote:
     from charkh.stores.http_connection import HttpConnection
 
     connection = HttpConnection(place.address, _token(place))
-    return Remote(place.name, place.address, HttpBlobs(connection), HttpExchange(connection))
+    return Remote(place.name, place.address, HttpBlobs(connection), HttpExchange(connection), keeps_itself=True)
 
 
 def _table_of(name: str) -> str:

@@ -35,6 +35,7 @@ class Sides:
     def __init__(self, workspace: Workspace, remote: Remote, progress: Callable[[int], None] | None = None) -> None:
         self._workspace = workspace
         self._progress = progress
+        self._keeps_itself = remote.keeps_itself
         folder = remote_folder(workspace, remote.name)
         self.record = RemoteRecord(folder / RECORD_FILE)
         foreign = workspace.vault.shelf.foreign
@@ -71,7 +72,9 @@ class Sides:
             self.record.forget()
 
     def expunge(self) -> int:
-        """Take what was erased off the other side's medium; how many packs held some of it."""
+        """Take what was erased off the other side's medium, unless it does so; how many packs held some of it."""
+        if self._keeps_itself:
+            return 0
         erased = self.there.erased.now()
         told = digest_of("".join(sorted(digest.hex() for digest in erased)).encode())
         here = self.there.shelf.index.find(list(erased))

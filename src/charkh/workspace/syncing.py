@@ -13,7 +13,7 @@ from charkh.assets.shelf import PACKS, TRASH
 from charkh.assets.survey import Survey, stored_size
 from charkh.assets.transfer import move
 from charkh.assets.verify import verify as verify_packs
-from charkh.core.errors import Bug, Conflict, Corrupt, NotFound
+from charkh.core.errors import Bug, Conflict, Corrupt, Locked, NotFound
 from charkh.lineage.index import HeldDigests, Holds
 from charkh.ports.exchange import PULL_BYTES, Part
 from charkh.ports.remote import Remote
@@ -21,6 +21,7 @@ from charkh.stores.blobs_encrypted import EncryptedBlobs
 from charkh.stores.exchange_blobs import FACTS, BlobsExchange
 from charkh.workspace.conflicts import SyncConflict, conflicts_in
 from charkh.workspace.incoming import Incoming
+from charkh.workspace.purging import purge
 from charkh.workspace.remotes import UNNAMED, exchange_of, named_remotes, open_remote
 from charkh.workspace.resolving import resolve
 from charkh.workspace.sides import COLLECTED, Sides
@@ -231,6 +232,8 @@ def _sync(workspace: Workspace, remote: Remote, sides: Sides, incoming: Incoming
             sides.check_relied(survey)
             _take(remote.facts.take, _lacking(own.parts(theirs), mine))
         _remember(sides, survey, wish)
+        if wish.pull and incoming.erased:
+            _purge(workspace, sides)
     facts = remote.facts
     unread = facts.problems.values() if isinstance(facts, BlobsExchange) else ()
     return SyncReport(
@@ -249,6 +252,14 @@ def _sync(workspace: Workspace, remote: Remote, sides: Sides, incoming: Incoming
         repaired=repaired,
         erased=erased,
     )
+
+
+def _purge(workspace: Workspace, sides: Sides) -> None:
+    """Let what others erased leave this machine, too."""
+    try:
+        purge(workspace)
+    except Locked:
+        sides.problems.append("here: a collection is under way; what others erased leaves with the next one")
 
 
 def _compared(workspace: Workspace, sides: Sides, incoming: Incoming, wish: _Wish) -> Survey:
@@ -293,8 +304,14 @@ def _lacking(parts: Iterable[Part], until: Mapping[str, int]) -> Iterator[list[P
 def _verified(remote: Remote, sides: Sides) -> int:
     """Read back what the remote says it has, and set aside what is damaged; how much that was."""
     damaged = _tampered(remote.blobs) if isinstance(remote.blobs, EncryptedBlobs) else 0
-    report = verify_packs(sides.there, level="everything", repair=True)
+    report = verify_packs(sides.there, level="everything", repair=not remote.keeps_itself)
     damaged += len(report.quarantined)
+    if remote.keeps_itself and report.problems:
+        raise Corrupt(
+            f"{len(report.problems)} packs of {remote.address} are damaged",
+            code="remote.damaged",
+            hint="Run `charkh fsck --everything --repair` where that server is, and sync again.",
+        )
     facts = remote.facts
     if isinstance(facts, BlobsExchange):
         facts.verify(repair=True)

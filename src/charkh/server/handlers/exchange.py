@@ -5,6 +5,7 @@ A client can put packs and leases; it can delete leases alone, because the serve
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,13 +20,13 @@ from charkh.assets.index import Erasures
 from charkh.assets.lease import CLOCK, LEASES
 from charkh.assets.pack import check_pack, read_footer
 from charkh.assets.shelf import PACKS, TRASH
-from charkh.assets.transfer import expunge
 from charkh.core.digests import DIGEST_PATTERN
-from charkh.core.errors import Denied, Invalid
+from charkh.core.errors import Denied, Invalid, Locked
 from charkh.ports.blobs import BlobInfo
 from charkh.ports.exchange_frames import decode_parts, encode_parts
 from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
+from charkh.workspace.purging import purge
 from charkh.workspace.remotes import exchange_of
 
 MAX_OBJECT = 256 * 1024 * 1024
@@ -122,8 +123,10 @@ def _take(state: State, body: bytes) -> int:
     taken = exchange_of(workspace.journal).take(list(decode_parts([body])))
     after = workspace.store.queries.ask(Erasures()) if taken else before
     if after != before:
-        # A colleague erased something: its bytes leave this medium with the fact that says so.
-        expunge(workspace.vault, {bytes.fromhex(old): bytes.fromhex(new) for old, new in after})
+        # A colleague erased something: its bytes leave this machine with the fact that says so, or with the next
+        # collection when one is under way.
+        with contextlib.suppress(Locked):
+            purge(workspace)
     return taken
 
 
