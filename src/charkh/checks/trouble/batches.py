@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from charkh.core.errors import Invalid
+from charkh.core.significance import chi_square_tail, normal_tails
 
 Floats = npt.NDArray[np.float64]
 BINS = 10
@@ -23,6 +24,7 @@ FEW = 30
 """A batch with fewer rows, or with fewer rows before it, is not judged."""
 SURE = 4.0
 """Standard errors from which an effect is no chance; many columns and batches are looked at."""
+RARE = normal_tails(SURE)
 
 
 class BatchChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,7 +213,7 @@ def _distribution(column: str, codes: npt.NDArray[np.int64], found: _Batches) ->
         index = float(((q - p) * np.log(q / p)).sum())
         scale = 1 / old.sum() + 1 / new.sum()
         # Under no change the index over the scale is chi-squared with bins - 1 degrees of freedom.
-        if index > scale * (bins - 1 + SURE * math.sqrt(2 * (bins - 1))):
+        if chi_square_tail(index / scale, bins - 1) < RARE:
             yield _change(found, place, column, "distribution", 0.0, index, index)
 
 
