@@ -72,7 +72,7 @@ def test_a_month_at_a_time_over_http(charkh: Charkh, web: Web) -> None:
     assert "flights: nothing new" in charkh("source", "fetch", "flights", TOKEN="s3cret-value")
     web.files["/2013-02.csv"] = b"a,b\n3,z\n"
     second = charkh("source", "fetch", "flights", TOKEN="s3cret-value")
-    assert "flights@2 (1 new, 0 changed, 0 gone; 1 rows" in second
+    assert "flights@2 (1 new, 0 changed, 0 gone; 1 row," in second
     assert rows(charkh, "flights@2") == 3
     assert web.asked[-1][1]["authorization"] == "s3cret-value"
     assert "source.licence = CC-BY-4.0" in charkh("trace", "flights@2")

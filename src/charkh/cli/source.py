@@ -18,7 +18,7 @@ from charkh.cli.output import (
     write_pairs,
     write_table,
 )
-from charkh.cli.titles import titles_of
+from charkh.cli.titles import title_of, titles_of
 from charkh.core.errors import CharkhError, Incomplete, Invalid, NotFound
 from charkh.core.redact import redact_value
 from charkh.core.source_settings import AnySource, kind_of_source
@@ -92,6 +92,8 @@ def show(name: Name, json: AsJson = False) -> None:
             known.latest.made.dataset if known and known.latest else name
         )
         begun = start(workspace.store, name, dataset, "replace", full=False)
+        made = known.latest.made.version if known and known.latest else ""
+        title = title_of(workspace.store, f"dataset:{made}") if made else ""
     said = _said(settings) if settings else {}
     if json:
         state = {
@@ -101,14 +103,14 @@ def show(name: Name, json: AsJson = False) -> None:
         }
         write_json({"name": name, "settings": said, "known": known, "state": state})
         return
-    write_pairs([("source", name), *((key, value) for key, value in said.items())])
+    write_pairs([("source", name), *((key, _shown_setting(value)) for key, value in said.items())])
     write_line()
     latest = known.latest if known else None
     write_pairs(
         [
             ("fetches", known.fetches if known else 0),
             ("fetched", shown_time(latest.at) if latest else "never"),
-            *([("by", latest.actor), ("brought", _brought(latest))] if latest else []),
+            *([("by", latest.actor), ("brought", f"{_brought(latest)} as {title}")] if latest else []),
             ("goes on from", begun.parent.ref if begun.parent and begun.told else "the beginning"),
             *([("cursor", begun.state.cursor)] if begun.state.cursor is not None else []),
         ]
@@ -224,7 +226,7 @@ def _write_outcome(outcome: "FetchOutcome") -> None:
     counts = f"{outcome.new} new, {outcome.changed} changed, {outcome.gone} gone"
     if outcome.version is not None:
         rows = outcome.version.made.batch.rows
-        came = f"{rows:,} rows, " if rows is not None else ""
+        came = f"{shown_count(rows, 'row')}, " if rows is not None else ""
         write_line(f"{outcome.source}: {outcome.version.ref} ({counts}; {came}{shown_size(outcome.size)})")
     elif outcome.status == "would fetch":
         write_line(f"{outcome.source}: would fetch {counts} into {outcome.dataset}")
@@ -250,9 +252,13 @@ def _said(settings: AnySource) -> dict[str, object]:
 
 def _brought(fetch: Fetch) -> str:
     made = fetch.made
-    return (
-        f"{made.new} new, {made.changed} changed, {made.gone} gone, {shown_size(made.size)} as dataset:{made.version}"
-    )
+    return f"{made.new} new, {made.changed} changed, {made.gone} gone, {shown_size(made.size)}"
+
+
+def _shown_setting(value: object) -> object:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {each}" for key, each in cast(dict[str, object], value).items())
+    return value
 
 
 def _kind(known: Known | None) -> str:

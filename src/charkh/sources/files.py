@@ -48,20 +48,24 @@ class FilesCollector:
         progress: Progress | None,  # noqa: ARG002
     ) -> Collected:
         """See `Collector`; a file whose size and time are as they were is not read."""
-        return sort_out((self._look(file, state) for file in self._files()), state)
+        files, unmatched = self._files()
+        collected = sort_out((self._look(file, state) for file in files), state)
+        return collected._replace(notes=tuple(f"no file matches {text}" for text in unmatched))
 
-    def _files(self) -> tuple[LocalFile, ...]:
+    def _files(self) -> tuple[tuple[LocalFile, ...], Sequence[str]]:
+        """The files, and the patterns that none matches."""
         found: list[LocalFile] = []
+        unmatched: list[str] = []
         for text in self._settings.paths:
             base, named = _named(self._folder, text)
             if not named:
-                continue
+                unmatched.append(text)
             for path in named:
                 # Relative to what stands before the pattern, so that two folders may hold one name.
                 inside = path.relative_to(base).parent.as_posix() if base is not None else "."
                 prefix = "" if inside == "." else f"{inside}/"
                 found += [file._replace(path=prefix + file.path) for file in local_files([path])]
-        return _apart(found)
+        return _apart(found), unmatched
 
     def _look(self, file: LocalFile, state: State) -> Arrival | Item:
         known = state.items.get(file.path)

@@ -334,7 +334,8 @@ def _broken(target: Target, why: str) -> Unavailable:
     return Unavailable(
         f"{target.key} could not be fetched: {why}",
         code="source.unreachable",
-        hint="Fetch again: what came so far is kept, and goes on from there where the server can.",
+        hint="Look at `url` and the network, and fetch again: what came so far is kept, and goes on from there where "
+        "the server can.",
     )
 
 

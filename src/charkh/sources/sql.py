@@ -158,7 +158,7 @@ class SqlCollector:
             raise Unavailable(
                 f"{self.address} cannot be read: {_said(error)}",
                 code="source.database",
-                hint="Look at the address, the user and the password's variable, and fetch again: nothing is lost.",
+                hint="Look at the query, the address and the password's variable, and fetch again: nothing is lost.",
             ) from error
         except SQLAlchemyError as error:
             raise Invalid(

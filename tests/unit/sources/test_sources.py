@@ -101,6 +101,11 @@ def test_of_two_fetches_from_one_place_the_second_is_told(store: Store, tmp_path
     assert len(store.queries.ask(DatasetVersions(name="rows"))) == 1
 
 
+def test_a_pattern_that_no_file_matches_is_said(tmp_path: Path, store: Store) -> None:
+    _, _, found = look(store, tmp_path, FilesSource(paths=("in/*.csv",)))
+    assert (found.arrivals, found.notes) == ((), ("no file matches in/*.csv",))
+
+
 def test_somebody_who_adds_meanwhile_is_not_overwritten(store: Store, tmp_path: Path) -> None:
     write(tmp_path, "jan.csv", 1)
     slow = look(store, tmp_path, FilesSource(paths=("in/*.csv",)))
