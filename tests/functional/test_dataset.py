@@ -113,6 +113,22 @@ def test_what_a_user_got_wrong_is_said(charkh: Any) -> None:
     assert "not UTF-8" in charkh.fails(2, "dataset", "add", "y", "latin.csv")
 
 
+def test_a_version_that_is_not_there_is_told_from_a_dataset_that_is_not(charkh: Any) -> None:
+    charkh.write("a.csv", "a\n1\n")
+    charkh("dataset", "add", "my data", "a.csv")
+    said = charkh.fails(13, "dataset", "show", "my data@9")
+    assert "'my data' has no version 9" in said
+    assert "`charkh dataset log 'my data'` shows them; newest first: my data@1." in said
+    assert "there is no dataset other@9" in charkh.fails(13, "dataset", "show", "other@9")
+
+
+def test_fields_that_another_mark_parts_are_noticed(charkh: Any) -> None:
+    charkh.write("a.csv", "a;b\n1;2\n")
+    result = charkh.run("dataset", "add", "x", "a.csv")
+    assert "--separator ';'" in result.stderr
+    assert "2 columns" in charkh("dataset", "add", "x", "a.csv", "--separator", ";")
+
+
 def test_the_reading_is_part_of_the_version(charkh: Any) -> None:
     charkh.write("x.csv", "a;b\n1;NA\n-;2\n")
     version = charkh.json("dataset", "add", "x", "x.csv", "--separator", ";", "--null", "NA", "--null", "-")

@@ -25,6 +25,7 @@ from charkh.cli.output import (
     shown_time,
     write_json,
     write_line,
+    write_note,
     write_pairs,
     write_table,
 )
@@ -87,6 +88,10 @@ def add(
         return
     before = "" if version.created >= began else "; it was there already"
     write_line(f"{version.ref}: {_content(version)}{before}")
+    columns = version.made.schema
+    other = next((mark for mark in (";", "\t", "|") if len(columns) == 1 and mark in columns[0].name), None)
+    if other is not None:
+        write_note(f"its only column is called {columns[0].name!r}: --separator {other!r} where that parts the fields")
 
 
 @app.command("list")

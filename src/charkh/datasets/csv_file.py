@@ -120,7 +120,9 @@ def read_header(source: Source, path: str, reading: Reading) -> list[str]:
         start = file.read(2)
         if not start:
             raise Invalid(
-                f"{path} is empty", code="dataset.empty_file", hint="Leave it out, or write a header into it."
+                f"{path} is empty",
+                code="dataset.empty_file",
+                hint="Leave it out, write a header into it, or keep plain files (`--files`).",
             )
         if start in {b"\xff\xfe", b"\xfe\xff"}:
             raise _not_utf8(path, "it is UTF-16")
@@ -134,7 +136,7 @@ def read_header(source: Source, path: str, reading: Reading) -> list[str]:
         raise Invalid(
             f"{path}: {problem}",
             code="dataset.header",
-            hint="Give every column a name of its own in the first line.",
+            hint="Give every column a name of its own in the first line, or keep plain files (`--files`).",
         )
     return header
 
@@ -242,7 +244,7 @@ def _find_ragged(disk: Path, path: str, reading: Reading, width: int) -> None:
                 raise Invalid(
                     f"{path}, line {reader.line_num} {what}, the first line has {width}",
                     code="dataset.ragged",
-                    hint="Mend that line, or quote the field that holds a separator.",
+                    hint="Mend that line, quote the field that holds a separator, or keep plain files (`--files`).",
                     facts={"path": path, "line": reader.line_num},
                 )
 
@@ -255,7 +257,7 @@ def _explain(disk: Path, path: str, reading: Reading, width: int, error: PolarsE
     raise Invalid(
         f"{path} cannot be read as a table: {str(error).partition(chr(10))[0]}",
         code="dataset.not_csv",
-        hint="Look at its quotes and separators, or keep it as a plain file.",
+        hint="Look at its quotes and separators, or keep plain files (`--files`).",
     ) from error
 
 
@@ -263,6 +265,6 @@ def _not_utf8(path: str, why: str) -> Invalid:
     return Invalid(
         f"{path} is not UTF-8: {why}",
         code="dataset.encoding",
-        hint="Convert it, for example with `iconv -f latin1 -t utf-8`.",
+        hint="Convert it, for example with `iconv -f latin1 -t utf-8`, or keep plain files (`--files`).",
         facts={"path": path},
     )

@@ -1,10 +1,13 @@
 """Find the version that a reference means."""
 
+import shlex
+
+from charkh.core.authors import refs_of
 from charkh.core.errors import NotFound
 from charkh.core.ids import ID_PATTERN
 from charkh.core.refs import parse_version_ref
 from charkh.datasets.dataset import DatasetVersion
-from charkh.datasets.index import DatasetById, DatasetByRef, Datasets
+from charkh.datasets.index import DatasetById, DatasetByRef, Datasets, DatasetVersions
 from charkh.ports.store import Store
 
 
@@ -32,6 +35,15 @@ def find(store: Store, ref: str) -> DatasetVersion:
 
 
 def _not_found(store: Store, ref: str) -> NotFound:
+    name, at, wanted = ref.partition("@")
+    versions = refs_of(store.queries.ask(DatasetVersions(name=name))).values() if at else ()
+    if versions:
+        said = ", ".join(list(versions)[:10])
+        return NotFound(
+            f"{name!r} has no version {wanted}",
+            code="dataset.not_found",
+            hint=f"`charkh dataset log {shlex.quote(name)}` shows them; newest first: {said}.",
+        )
     names = [summary.name for summary in store.queries.ask(Datasets())]
     known = ", ".join(names[:10]) or "none yet"
     return NotFound(

@@ -31,13 +31,28 @@ def workspace(folder: str | Path | None = None) -> Workspace:
     """
     if folder is not None:
         return open_workspace(Path(folder), create=True)
+    return _ambient(create=True)
+
+
+def existing_workspace() -> Workspace:
+    """As `workspace()`, for what only reads: a folder that nobody made a workspace stays as it is.
+
+    Raises:
+        NotFound: there is none in the current folder or above it.
+        Invalid: its settings cannot be read.
+        Unavailable: its store cannot be reached or written.
+    """
+    return _ambient(create=False)
+
+
+def _ambient(*, create: bool) -> Workspace:
     chosen = _chosen.get()
     if chosen is not None:
         return chosen
     here = Path(os.environ.get("CHARKH_WORKSPACE") or Path.cwd()).resolve()
     with _lock:
         if here not in _found:
-            _found[here] = open_workspace(here, create=True)
+            _found[here] = open_workspace(here, create=create)
             report_if_due(_found[here])
         return _found[here]
 

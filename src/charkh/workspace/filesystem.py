@@ -44,7 +44,7 @@ class CharkhFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBase
     def __init__(self, workspace: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         # Asked for now: a thread of a reader's own does not know which workspace the script chose.
-        self._workspace: Workspace = ambient.workspace(workspace)
+        self._workspace: Workspace = ambient.workspace(workspace) if workspace else ambient.existing_workspace()
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """What a folder has: datasets and their versions at the top, files and folders below a version."""
@@ -111,7 +111,7 @@ class CharkhFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBase
                 return find(self._workspace.store, "/".join(parts[:place])), "/".join(parts[place:])
             except (NotFound, Invalid):
                 continue
-        raise FileNotFoundError(f"{where}: no dataset has that name")
+        raise FileNotFoundError(f"{where} begins with no dataset's version that there is")
 
     def _entries(self, version: DatasetVersion) -> Iterator[TreeEntry]:
         return iter(self._workspace.store.vault.entries(version.made.tree.root))

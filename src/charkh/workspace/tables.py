@@ -24,7 +24,7 @@ from charkh.recipes.record import record as record_recipe
 from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.runs.active import current
-from charkh.workspace.ambient import workspace
+from charkh.workspace.ambient import existing_workspace, workspace
 from charkh.workspace.check_context import context_for
 from charkh.workspace.dataset import Dataset
 from charkh.workspace.expecting import TABLE, expect
@@ -42,7 +42,7 @@ def dataset(ref: str) -> Dataset:
             `flights@latest` for the newest in any case.
 
     Raises:
-        NotFound: there is no such version, or the pinned one is not known here.
+        NotFound: there is no such version or no workspace, or the pinned version is not known here.
         Invalid: a cached step asks for what a name happens to mean now.
     """
     expect(ref, "removeprefix", "dataset", "a reference such as 'flights@3'", "Name the dataset.")
@@ -52,7 +52,7 @@ def dataset(ref: str) -> Dataset:
             code="dataset.moving_in_step",
             hint=f"Read it in the pipeline and pass it to the step, or name a version such as {ref}@3.",
         )
-    opened = workspace()
+    opened = existing_workspace()
     version = find_dataset(opened.store, locked_ref(opened, "dataset", ref))
     active = current()
     if active is not None:

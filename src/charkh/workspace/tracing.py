@@ -13,7 +13,7 @@ from charkh.lineage.render import render_trace
 from charkh.lineage.trace import Trace
 from charkh.lineage.trace import trace as walk
 from charkh.ports.store import Store
-from charkh.workspace.ambient import workspace
+from charkh.workspace.ambient import existing_workspace
 from charkh.workspace.resolving import resolve
 
 MAX_FILES = 40
@@ -52,7 +52,7 @@ def trace(what: str) -> Origins:
         NotFound: nothing is known about it.
         Invalid: it is no id, subject or reference.
     """
-    return trace_in(workspace().store, what)
+    return trace_in(existing_workspace().store, what)
 
 
 def trace_in(store: Store, what: str) -> Origins:

@@ -29,7 +29,7 @@ from charkh.ports.runtimes import Tensors
 from charkh.runs.active import current
 from charkh.studies.study import Study
 from charkh.studies.tune import tune as run_study
-from charkh.workspace.ambient import workspace
+from charkh.workspace.ambient import existing_workspace, workspace
 from charkh.workspace.expecting import MODEL, expect
 from charkh.workspace.locking import locked_ref
 from charkh.workspace.pipelines import codecs_of
@@ -295,7 +295,7 @@ def load(ref: str) -> LoadedModel:
         NotFound: there is no such version, or the pinned one is not known here.
         Denied: loading it would run code.
     """
-    opened = workspace()
+    opened = existing_workspace()
     loaded = load_model(opened.store, locked_ref(opened, "model", ref), runtimes=opened.runtimes)
     return LoadedModel(loaded.version, loaded.predictor.predict)
 

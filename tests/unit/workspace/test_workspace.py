@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import charkh
 from charkh.core.config import Settings, StoreSettings
 from charkh.core.errors import CharkhError, Corrupt, Invalid, NotFound, Unavailable
 from charkh.datasets.add import add_table
@@ -213,3 +214,12 @@ def test_a_team_shares_postgres_and_a_bucket(
         assert states["team store"].detail == "PostgreSQL and S3 answer"
         assert not [each for each in states.values() if each.state == "fail"]
     assert list((tmp_path / "ann" / ".charkh").glob("packs/*")) == []
+
+
+def test_reading_makes_no_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CHARKH_WORKSPACE", raising=False)
+    for read in (charkh.dataset, charkh.load, charkh.trace):
+        with pytest.raises(NotFound, match="no charkh workspace"):
+            read("flights@1")
+    assert list(tmp_path.iterdir()) == []
