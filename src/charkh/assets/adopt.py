@@ -60,7 +60,9 @@ def survey_file(vault: PackVault, path: Path, name: str = "", see: See | None = 
             after = os.fstat(file.fileno())
     except FileNotFoundError as error:
         raise NotFound(
-            f"there is no file {path}", code="asset.no_such_file", hint="Look at the spelling and the current folder."
+            f"there is no file {path}",
+            code="asset.no_such_file",
+            hint="Look at the spelling and the current folder; if it went away meanwhile, add what is there now.",
         ) from error
     except CharkhError:
         raise

@@ -453,7 +453,9 @@ def _open(path: Path | str) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as error:
         raise NotFound(
-            f"there is no file {path}", code="asset.no_such_file", hint="Look at the spelling and the current folder."
+            f"there is no file {path}",
+            code="asset.no_such_file",
+            hint="Look at the spelling and the current folder; if it went away meanwhile, add what is there now.",
         ) from error
     except OSError as error:
         raise _unreadable(path, error) from error

@@ -35,12 +35,17 @@ def fsck(
     if json:
         write_json({"sound": report.sound, "report": report})
     else:
-        aside = f"{len(report.set_aside)} events put aside" if report.set_aside else "every event was read"
+        aside = (
+            f"{shown_count(len(report.set_aside), 'event')} put aside" if report.set_aside else "every event was read"
+        )
         write_pairs(
             [
                 ("journal", report.journal_line),
                 ("catalog", aside),
-                ("bytes", f"{report.bytes.packs} packs, {report.bytes.records} records read ({level})"),
+                (
+                    "bytes",
+                    f"{shown_count(report.bytes.packs, 'pack')}, {shown_count(report.bytes.records, 'record')} read ({level})",
+                ),
                 *((("caches", f"damaged copies deleted: {report.caches}"),) if report.caches else ()),
                 *((("set aside", ", ".join(report.bytes.quarantined)),) if report.bytes.quarantined else ()),
                 *((("brought back", shown_count(report.fetched, "digest")),) if report.fetched else ()),

@@ -162,7 +162,11 @@ def _names(folder: str) -> tuple[list[str], dict[str, str]]:
                 if not entry.name.startswith(PARTIAL)
             ]
     except OSError as error:
-        raise Unavailable(f"cannot read the folder {folder}: {error.strerror}", code="dataset.unreadable") from error
+        raise Unavailable(
+            f"cannot read the folder {folder}: {error.strerror}",
+            code="dataset.unreadable",
+            hint="Look at its permissions, or name what beside it is meant.",
+        ) from error
     written: dict[str, str] = {}
     others: set[str] = set() if all(map(str.isascii, names)) else set(names)
     for number, name in enumerate(names):

@@ -154,7 +154,9 @@ class FolderBlobs:
         return Unavailable(
             f"cannot {verb} {self._root}/{key}: {error.strerror or error}",
             code="blobs.unavailable",
-            hint="Free some space, or look at the disk and at who owns the folder; what was stored before is kept.",
+            hint="Look at the disk and at who may read the folder."
+            if verb == "read"
+            else "Free some space, or look at the disk and at who owns the folder; what was stored before is kept.",
             facts={"key": key, "errno": error.errno},
         )
 

@@ -58,7 +58,12 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
         if self.journal is None:
             return "in a database, which keeps no chain of its own"
         told = self.journal
-        return f"{told.facts} facts in {told.segments} sealed segments, {told.waiting} segments open"
+        facts, sealed = _counted(told.facts, "fact"), _counted(told.segments, "sealed segment")
+        return f"{facts} in {sealed}, {_counted(told.waiting, 'segment')} open"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def check_store(
