@@ -174,7 +174,10 @@ def test_settings_of_a_clone_stay(tmp_path: Path) -> None:
 def test_without_version_control_the_lock_is_enough(charkh: Charkh) -> None:
     charkh.write("rows.csv", "value\n1\n")
     charkh("dataset", "add", "flights", "rows.csv")
+    for verb in ("verify", "checkout"):
+        assert "there is no " in charkh.fails(13, "lock", verb), "a lock that is missing holds nothing"
     charkh("lock", "add", "flights", "--to", "data")
+    assert "charkh dataset checkout flights@1 ../x" in charkh.fails(2, "lock", "checkout", "flights=../x")
     charkh("lock", "checkout")
     assert (charkh.folder / "data/rows.csv").is_file()
     charkh("lock", "verify")

@@ -35,17 +35,13 @@ def fsck(
     if json:
         write_json({"sound": report.sound, "report": report})
     else:
-        aside = (
-            f"{shown_count(len(report.set_aside), 'event')} put aside" if report.set_aside else "every event was read"
-        )
+        lost = len(report.set_aside)
+        packs, records = shown_count(report.bytes.packs, "pack"), shown_count(report.bytes.records, "record")
         write_pairs(
             [
                 ("journal", report.journal_line),
-                ("catalog", aside),
-                (
-                    "bytes",
-                    f"{shown_count(report.bytes.packs, 'pack')}, {shown_count(report.bytes.records, 'record')} read ({level})",
-                ),
+                ("catalog", f"{shown_count(lost, 'event')} put aside" if lost else "every event was read"),
+                ("bytes", f"{packs}, {records} read ({level})"),
                 *((("caches", f"damaged copies deleted: {report.caches}"),) if report.caches else ()),
                 *((("set aside", ", ".join(report.bytes.quarantined)),) if report.bytes.quarantined else ()),
                 *((("brought back", shown_count(report.fetched, "digest")),) if report.fetched else ()),

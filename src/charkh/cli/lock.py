@@ -8,7 +8,7 @@ import typer
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, shown_size, write_json, write_line, write_note, write_table
 from charkh.core.errors import GateRefused
-from charkh.workspace.locking import FILE, Change, lock_in_force
+from charkh.workspace.locking import FILE, Change, lock_in_force, require_lock
 from charkh.workspace.locking import add as add_pins
 from charkh.workspace.locking import remove as remove_pins
 from charkh.workspace.locking import update as update_pins
@@ -98,7 +98,7 @@ def checkout(
 
     given = {name: folder for name, _, folder in (place.partition("=") for place in places or ())}
     with open_workspace() as workspace, progress("checking out", unit="bytes") as advance:
-        lock = lock_in_force(workspace)
+        lock = require_lock(workspace)
         done = check_out(workspace, lock, workspace.folder, places=given, remote=remote, force=force, progress=advance)
     if json:
         write_json(done)
@@ -127,7 +127,7 @@ def verify(
     from charkh.workspace.lock_verify import verify as verify_lock
 
     with open_workspace() as workspace:
-        found = verify_lock(workspace, lock_in_force(workspace), remote)
+        found = verify_lock(workspace, require_lock(workspace), remote)
     if json:
         write_json({"sound": not any(each.problem for each in found), "pins": found})
     else:
@@ -148,8 +148,7 @@ def refuse_bad(found: "Sequence[Verified]") -> None:
     bad = [each for each in found if each.problem]
     if bad:
         raise GateRefused(
-            f"{len(bad)} of {shown_count(len(found), 'pin')} in {FILE} not as pinned: "
-            f"{', '.join(f'{each.pin.ref} ({each.problem})' for each in bad[:10])}",
+            f"pins in {FILE} that do not hold: {', '.join(f'{each.pin.ref} ({each.problem})' for each in bad[:10])}",
             code="lock.not_verified",
             hint="Whoever has these versions runs `charkh sync`; or let the lock name others: `charkh lock update`.",
             facts={"pins": [each.pin.subject for each in bad]},

@@ -251,7 +251,11 @@ class _Forgetting:
         found: list[VersionLoss] = []
         for subject, (rows, files) in lost.items():
             version = self._store.queries.ask(DatasetById(version=subject.partition(":")[2]))
-            ref, deleted = (version.ref, version.deleted is not None) if version is not None else (subject, False)
+            described = self._store.queries.ask(Describe(subject=subject))
+            ref, deleted = (
+                described.title if described else subject,
+                version is not None and version.deleted is not None,
+            )
             found.append(VersionLoss(version=ref, subject=subject, rows=rows, files=files, deleted=deleted))
         return tuple(sorted(found, key=lambda each: (each.version, each.subject)))
 

@@ -97,6 +97,12 @@ def _chosen(lock: Lock, places: Mapping[str, str]) -> list[Pin]:
             raise NotFound(
                 f"{FILE} pins no dataset {name}", code="lock.not_pinned", hint=f"Pin it: charkh lock add {name}"
             )
+        if Path(place).is_absolute() or ".." in Path(place).parts:
+            raise Invalid(
+                f"{place} is not inside the workspace, where pinned data belongs",
+                code="lock.folder_outside",
+                hint=f"Anywhere else: charkh dataset checkout {pin.ref} {place}",
+            )
         path = parse_path(place.rstrip("/")) if place else pin.path
         if not path:
             raise Invalid(

@@ -58,6 +58,22 @@ def lock_in_force(workspace: Workspace) -> Lock:
     return _read(Path(chosen)) if chosen else read_lock(workspace.folder)
 
 
+def require_lock(workspace: Workspace) -> Lock:
+    """As `lock_in_force`, where a lock that is not there would pass for one that holds.
+
+    Raises:
+        NotFound: there is none.
+    """
+    path = Path(os.environ.get(LOCK_VARIABLE) or workspace.folder / FILE)
+    if not path.is_file():
+        raise NotFound(
+            f"there is no {path}",
+            code="lock.not_found",
+            hint="Pin something: charkh lock add NAME; or look whether the file is checked in, and where.",
+        )
+    return lock_in_force(workspace)
+
+
 def write_lock(folder: Path, lock: Lock) -> None:
     """Write the lock as a whole; nothing is written where it says the same already.
 

@@ -49,7 +49,7 @@ def test_a_sound_store_is_sound_at_every_level(workspace: Workspace, level: str)
     assert report.sound
     assert report.journal is not None
     assert report.journal.facts >= 1
-    assert "facts in" in report.journal_line
+    assert " sealed segment" in report.journal_line
     assert sum(counted) == report.bytes.packs >= 1
 
 
