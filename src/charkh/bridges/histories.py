@@ -118,7 +118,7 @@ class MissingObjects(Exception):
     """Objects that are not here; the text says how to get them."""
 
     def __init__(self, oids: Sequence[str], how: str) -> None:
-        super().__init__(f"{len(oids)} objects are missing; {how}")
+        super().__init__(f"{'1 object is' if len(oids) == 1 else f'{len(oids):,} objects are'} missing; {how}")
         self.oids = oids
 
 

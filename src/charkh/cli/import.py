@@ -57,7 +57,13 @@ def import_dvc(
             as_files=files,
             progress=advance,
         )
-    _write_report(report, json=json, fetch="`dvc fetch --all-commits` or --pull")
+    _write_report(
+        report,
+        json=json,
+        hint="Its DVC remote lacks them, too: whoever has them runs `dvc push --all-commits`; then import again."
+        if pull or remote
+        else "Bring what is missing with `dvc fetch --all-commits` or --pull, and import again.",
+    )
 
 
 @app.command("git-lfs")
@@ -81,10 +87,10 @@ def import_git_lfs(
         report = import_repository(
             workspace, path, name=name, only=only, revision=revision, copy=copy, as_files=files, progress=advance
         )
-    _write_report(report, json=json, fetch="`git lfs fetch --all`")
+    _write_report(report, json=json, hint="Bring what is missing with `git lfs fetch --all`, and import again.")
 
 
-def _write_report(report: "ImportReport", *, json: bool, fetch: str) -> None:
+def _write_report(report: "ImportReport", *, json: bool, hint: str) -> None:
     if json:
         write_json(report)
     else:
@@ -109,5 +115,5 @@ def _write_report(report: "ImportReport", *, json: bool, fetch: str) -> None:
         raise Incomplete(
             f"{shown_count(len(report.failed), 'state')} gave no version; the rest is done",
             code="import.incomplete",
-            hint=f"Bring what is missing with {fetch}, and import again.",
+            hint=hint,
         )
