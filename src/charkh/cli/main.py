@@ -21,9 +21,11 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import typer
+from typer.core import TyperGroup
 
 from charkh.cli.exit_codes import INTERRUPTED, exit_code
 from charkh.core.errors import CharkhError, Unavailable
@@ -43,7 +45,7 @@ NOUNS: dict[str, str] = {
     "endpoint": "Served models and their prediction logs.",
     "monitor": "Watches over live data, predictions and late truth.",
     "loop": "Watch, retrain, judge, promote: with brakes.",
-    "hooks": "Hooks of version control: the lock is proved, pinned data follows the code.",
+    "hooks": "Hooks of Git and Mercurial: the lock is proved, data follows the code.",
     "lineage": "What was made from what.",
     "lock": "charkh.lock: the versions that this code works with.",
     "remote": "Other places to exchange facts and bytes with.",
@@ -56,6 +58,16 @@ NOUNS: dict[str, str] = {
 
 TOP = "charkh.cli.workspace"
 """The verbs of the workspace itself stand at the top: init, up, serve, doctor, fsck, gc, sync, trace."""
+
+
+class WholeSentences(TyperGroup):
+    """A group whose list of commands is wrapped where it is too wide; a sentence that is cut off helps nobody."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands in the help, on a pipe; see `rich_markup_mode` for a terminal."""
+        shown = [self.commands[name] for name in self.list_commands(ctx) if not self.commands[name].hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl([(each.name or "", each.get_short_help_str(limit=sys.maxsize)) for each in shown])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -93,6 +105,7 @@ def command_line(arguments: Sequence[str], *, whole: bool = False) -> typer.Type
     """
     app = typer.Typer(
         name="charkh",
+        cls=WholeSentences,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -103,7 +116,7 @@ def command_line(arguments: Sequence[str], *, whole: bool = False) -> typer.Type
     wanted = set(NOUNS) if whole else {_noun_of(arguments)}
     for noun, line in NOUNS.items():
         room = importlib.import_module(f"charkh.cli.{noun}").app if noun in wanted else _named_only(line)
-        app.add_typer(room, name=noun, help=line)
+        app.add_typer(room, name=noun, help=line, cls=WholeSentences)
     return app
 
 

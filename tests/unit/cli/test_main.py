@@ -128,6 +128,14 @@ def test_a_wrong_command_line_is_a_usage_error(arguments: list[str], capsys: pyt
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_a_line_of_help_is_wrapped_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["dataset", "--help"])
+    said = " ".join(capsys.readouterr().out.partition("Commands")[2].split())
+    assert "..." not in said
+    assert "diff Show what differs between two versions: files, or rows and cells." in said
+
+
 def test_help_names_every_noun_and_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
