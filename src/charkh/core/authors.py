@@ -26,16 +26,17 @@ class Authored(Protocol):
 
 
 V = TypeVar("V", bound=Authored)
+SHORT = 8
+"""Characters of an id that tell versions of one actor apart: the last ones, for the first are the time."""
 
 
 def distinct_refs(versions: Sequence[Authored]) -> tuple[str, ...]:
     """A reference for each of several versions with one name and number, such as `flights@3~ann`.
 
-    The author is the user; the whole actor where users are equal; the version's id where actors are.
+    The author is the user; the whole actor where users are equal; the end of the version's id where actors are.
     """
-    users = Counter(_user(version) for version in versions)
-    actors = Counter(version.actor for version in versions)
-    return tuple(f"{version.ref}~{_author(version, users, actors)}" for version in versions)
+    counted = Counter(name for version in versions for name in {_user(version), version.actor, version.id[-SHORT:]})
+    return tuple(f"{version.ref}~{_author(version, counted)}" for version in versions)
 
 
 def refs_of(versions: Sequence[Authored]) -> dict[str, str]:
@@ -52,7 +53,7 @@ def refs_of(versions: Sequence[Authored]) -> dict[str, str]:
 
 def is_authored_by(version: Authored, author: str) -> bool:
     """Whether `author`, as it stands behind `~`, means this version."""
-    return author in {_user(version), version.actor, version.id}
+    return author in {_user(version), version.actor} or (len(author) >= SHORT and version.id.endswith(author))
 
 
 def the_one(ref: VersionRef, found: Sequence[V], noun: str) -> V | None:
@@ -77,7 +78,7 @@ def _user(version: Authored) -> str:
     return version.actor.partition("@")[0]
 
 
-def _author(version: Authored, users: Counter[str], actors: Counter[str]) -> str:
-    if users[_user(version)] == 1:
-        return _user(version)
-    return version.actor if actors[version.actor] == 1 else version.id
+def _author(version: Authored, counted: Counter[str]) -> str:
+    """The first of its names that no other version has."""
+    names = (_user(version), version.actor, version.id[-SHORT:])
+    return next((name for name in names if counted[name] == 1), version.id)

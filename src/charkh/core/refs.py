@@ -67,13 +67,13 @@ def _without_marks(text: str) -> str:
     return "".join(character for character in text if unicodedata.category(character) not in {"Mn", "Mc"})
 
 
-def parse_alias(text: str) -> str:
-    """An alias: a word that is neither a number nor `latest`."""
+def parse_alias(text: str, what: str = "an alias", example: str = "champion") -> str:
+    """An alias, or another word: neither a number nor `latest`; errors call it `what`."""
     if not _ALIAS.fullmatch(text) or len(text) > MAX_NAME or text == "latest" or re.fullmatch(r"v\d+", text):
         raise Invalid(
-            f"{text!r} is not an alias",
+            f"{text!r} is not {what}",
             code="alias.invalid",
-            hint="Use a word such as 'champion'; 'latest' and 'v1' are reserved.",
+            hint=f"Use a word such as {example!r}; 'latest' and 'v1' are reserved.",
         )
     return text
 

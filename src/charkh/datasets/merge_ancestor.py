@@ -1,5 +1,6 @@
 """The version that two versions were both made from: their nearest common ancestor."""
 
+from charkh.core.authors import refs_of
 from charkh.core.errors import Invalid
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.index import DatasetById
@@ -31,9 +32,10 @@ def common_ancestor(store: Store, ours: DatasetVersion, theirs: DatasetVersion) 
     above = {identifier for version in common.values() for identifier in version.made.all_parents}
     nearest = [version for identifier, version in common.items() if identifier not in above]
     if not nearest:
+        refs = refs_of([ours, theirs])
         raise Invalid(
-            f"{ours.ref} and {theirs.ref} were not made from one version",
+            f"{refs[ours.id]} and {refs[theirs.id]} were not made from one version",
             code="merge.no_base",
-            hint="Name the version to compare both with: --base flights@2.",
+            hint="Name the version to compare both with: --base flights@2; or add the rows of one to the other.",
         )
     return max(nearest, key=lambda version: version.stamp)

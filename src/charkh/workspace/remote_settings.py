@@ -48,7 +48,7 @@ def add_remote(workspace: Workspace, name: str, address: str, *, key: str = "", 
         Invalid: the address carries credentials, or is in no way that charkh speaks; the file has no table to add to.
         Unavailable: it cannot be reached.
     """
-    parse_alias(name)
+    parse_alias(name, "the name of a remote", "team")
     refuse_credentials(address, "the address")
     if name in workspace.settings.remote:
         raise Conflict(
@@ -91,7 +91,7 @@ def forget_remote(workspace: Workspace, name: str) -> None:
     Raises:
         Invalid: it is no name.
     """
-    parse_alias(name)
+    parse_alias(name, "the name of a remote", "team")
     shutil.rmtree(remote_folder(workspace, name), ignore_errors=True)
 
 

@@ -20,13 +20,21 @@ def test_a_user_is_enough_where_users_differ() -> None:
     assert distinct_refs([Version("1", "ann@a"), Version("2", "bob@a")]) == ("flights@3~ann", "flights@3~bob")
 
 
+def test_an_actor_without_a_machine_is_a_user() -> None:
+    assert distinct_refs([Version("1", "ann"), Version("2", "bob")]) == ("flights@3~ann", "flights@3~bob")
+
+
 def test_the_machine_stands_where_users_are_equal() -> None:
     assert distinct_refs([Version("1", "ann@a"), Version("2", "ann@b")]) == ("flights@3~ann@a", "flights@3~ann@b")
 
 
 def test_the_id_stands_where_nothing_else_differs() -> None:
-    versions = [Version("1" * 32, "ann@a"), Version("2" * 32, "ann@a")]
-    assert distinct_refs(versions) == (f"flights@3~{'1' * 32}", f"flights@3~{'2' * 32}")
+    versions = [Version("0" * 24 + "1" * 8, "ann@a"), Version("0" * 24 + "2" * 8, "ann@a")]
+    assert distinct_refs(versions) == ("flights@3~11111111", "flights@3~22222222")
+    assert is_authored_by(versions[0], versions[0].id), "the whole id goes on meaning it"
+    assert not is_authored_by(versions[0], "1111111")
+    twins = [Version("1" * 32, "ann@a"), Version("2" * 24 + "1" * 8, "ann@a")]
+    assert distinct_refs(twins) == (f"flights@3~{twins[0].id}", f"flights@3~{twins[1].id}")
 
 
 @given(st.lists(st.sampled_from(["ann@a", "ann@b", "bob@a", "bob@b"]), min_size=1, max_size=6))
