@@ -67,5 +67,5 @@ def test_the_life_cycle_runs(charkh: Charkh) -> None:
     assert charkh("trace", "late") == traced, "a name means its newest version"
     assert "trips@1" in charkh("trace", "trips").splitlines()[0]
     assert "there is no model or dataset nobody@1" in charkh.fails(13, "trace", "nobody@1")
-    assert "is no prediction id" in charkh.fails(2, "trace", "nobody")
+    assert "nothing here is called 'nobody'" in charkh.fails(2, "trace", "nobody")
     assert "rows 1 to 1,200" in traced

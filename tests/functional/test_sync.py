@@ -46,6 +46,7 @@ def test_a_day_of_two_colleagues(charkh: Charkh, bob: Charkh, team: Path) -> Non
     shown = [line.split("\t")[0] for line in charkh("dataset", "log", "rows").splitlines()[1:]]
     assert sorted(shown) == ["rows@1~ann", "rows@1~bob"]
     assert charkh("dataset", "show", "rows@1~bob").startswith("dataset  rows@1~bob\n")
+    assert charkh("dataset", "rows", "rows@1~bob", "--with-batch", "--limit", "1").endswith("\trows@1~bob\n")
     assert "rows@1~ann → rows@1~bob" in charkh("dataset", "diff", "rows@1~ann", "rows@1~bob", "--rows")
     assert {each["actor"] for each in charkh.json("dataset", "log", "rows")} == {"ann@laptop", "bob@desk"}
     shown = charkh.json("remote", "show")

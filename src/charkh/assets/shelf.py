@@ -281,7 +281,8 @@ def no_such_asset(digest: bytes) -> NotFound:
     return NotFound(
         f"the bytes {digest.hex()[:16]} are not in this store",
         code="asset.not_found",
-        hint="Fetch them with `charkh sync` from a store that has them; `charkh fsck` lists what is missing.",
+        hint="Fetch them with `charkh sync`, those of one version with `charkh sync --only NAME@3`; `charkh fsck` lists "
+        "what is missing.",
         facts={"digest": digest.hex()},
     )
 

@@ -175,7 +175,9 @@ def log(
         return
     with open_workspace() as workspace:
         store = workspace.store
-        found = store.queries.ask(DatasetVersions(name=parse_name(name, "dataset name"), deleted=deleted))
+        every = store.queries.ask(DatasetVersions(name=parse_name(name, "dataset name"), deleted=True))
+        refs = refs_of(every)
+        found = every if deleted else tuple(each for each in every if each.deleted is None)
         if not found:
             find(store, name)
         kept = None if json else shown_whereabouts(workspace, [each.made.tree.root for each in found])
@@ -183,7 +185,6 @@ def log(
         write_json(found)
         return
     where = [] if kept is None else ["kept at"]
-    refs = refs_of(found)
     write_table(
         ["version", "way", "files", "rows", "new files", "new rows", "added by", "added", *where, "message"],
         [
@@ -252,10 +253,11 @@ def delete(
     with open_workspace() as workspace:
         require_version(dataset, find(workspace.store, dataset).ref, "dataset")
         version = delete_version(workspace.store, dataset)
+        title = title_of(workspace.store, version.subject)
     if json:
         write_json({"deleted": version.ref, "id": version.id})
         return
-    write_line(f"deleted {version.ref}; `charkh gc` frees its bytes")
+    write_line(f"deleted {title}; `charkh gc` frees its bytes")
 
 
 def _content(version: DatasetVersion) -> str:

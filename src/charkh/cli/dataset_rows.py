@@ -151,7 +151,7 @@ def write_batch(dataset: str, batch: str, head: int, *, json: bool) -> None:
     with open_workspace() as workspace:
         version = find(workspace.store, dataset)
         told = batch_rows(workspace.store, version, cache=workspace.table_cache)
-        meant = find_batch(version, told, batch)
+        meant = find_batch(workspace.store, version, told, batch)
         lazy = scan_batches(workspace.store, version, batch=meant.id, cache=workspace.table_cache).drop(BATCH)
         shown = rows_as_text(collect_table(version, lazy.head(head))) if head else ()
     parts = [rows for rows in told if rows.version.id == meant.id]

@@ -15,6 +15,7 @@ from charkh.core.authors import refs_of
 from charkh.core.errors import NotFound
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.file_history import FileHistory
+from charkh.datasets.index import DatasetVersions
 from charkh.datasets.read import Cache, chosen_entries, require_table, scan_entries, scan_table
 from charkh.datasets.rows import file_rows
 from charkh.ports.store import Store
@@ -77,7 +78,7 @@ def batches(store: Store, version: DatasetVersion, *, cache: Cache | None = None
     """
     found = batch_rows(store, version, cache=cache)
     versions = _distinct([rows.version for rows in found])
-    refs = refs_of(versions)
+    refs = batch_refs(store, versions)
     summaries = [
         BatchSummary(
             ref=refs[each.id],
@@ -90,17 +91,23 @@ def batches(store: Store, version: DatasetVersion, *, cache: Cache | None = None
     return tuple(sorted(summaries, key=lambda each: (each.version.created, each.version.stamp), reverse=True))
 
 
-def find_batch(version: DatasetVersion, found: Sequence[BatchRows], batch: str) -> DatasetVersion:
+def batch_refs(store: Store, versions: Sequence[DatasetVersion]) -> dict[str, str]:
+    """By id, what a person calls each of these and of all versions beside them: `flights@3`, or `flights@3~ann`."""
+    names = dict.fromkeys(version.made.name for version in versions)
+    return refs_of([each for name in names for each in store.queries.ask(DatasetVersions(name=name, deleted=True))])
+
+
+def find_batch(store: Store, version: DatasetVersion, found: Sequence[BatchRows], batch: str) -> DatasetVersion:
     """The version that a person means with a number, a reference or an id, of those that brought rows.
 
     Raises:
         NotFound: no row came with it.
     """
     versions = _distinct([rows.version for rows in found])
-    refs = refs_of(versions)
+    refs = batch_refs(store, versions)
     meant = next((each for each in versions if _is_meant(batch, each, refs)), None)
     if meant is None:
-        raise _no_batch(version, batch, list(refs.values()))
+        raise _no_batch(version, batch, [refs[each.id] for each in versions])
     return meant
 
 
@@ -119,8 +126,8 @@ def scan_batches(store: Store, version: DatasetVersion, *, batch: str = "", cach
         NotFound: no row came with that batch.
     """
     found = batch_rows(store, version, cache=cache)
-    refs = refs_of(_distinct([rows.version for rows in found]))
-    meant = find_batch(version, found, batch) if batch else None
+    refs = batch_refs(store, _distinct([rows.version for rows in found]))
+    meant = find_batch(store, version, found, batch) if batch else None
     runs: dict[str, list[BatchRows]] = {}
     for rows in found:
         runs.setdefault(rows.path, []).append(rows)

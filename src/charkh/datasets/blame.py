@@ -7,8 +7,7 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
-from charkh.core.authors import refs_of
-from charkh.datasets.batches import batch_rows
+from charkh.datasets.batches import batch_refs, batch_rows
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.expressions import compile_condition, require_columns
 from charkh.datasets.read import Cache, collect_table, scan_table
@@ -80,7 +79,7 @@ def blame(
     found = lazy.with_row_index(_ROW).filter(compile_condition(where, schema))
     rows = collect_table(version, found if limit is None else found.head(limit))
     told = batch_rows(store, version, cache=cache)
-    refs = refs_of(list({each.version.id: each.version for each in told}.values()))
+    refs = batch_refs(store, list({each.version.id: each.version for each in told}.values()))
     placed: list[_Placed] = []
     first = 0
     for each in told:

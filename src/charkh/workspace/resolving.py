@@ -26,7 +26,7 @@ def resolve(store: Store, what: str) -> str:
         except (Invalid, NotFound):
             pass
         raise Invalid(
-            f"{what!r} is no prediction id, subject or reference",
+            f"nothing here is called {what!r}",
             code="trace.what",
             hint="Give a prediction's id, run:1f3a, model:ID, or a reference such as delay@3.",
         )
