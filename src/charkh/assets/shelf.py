@@ -281,7 +281,7 @@ def no_such_asset(digest: bytes) -> NotFound:
     return NotFound(
         f"the bytes {digest.hex()[:16]} are not in this store",
         code="asset.not_found",
-        hint="Fetch them with `charkh sync`, those of one version with `charkh sync --only NAME@3`; `charkh fsck` lists "
+        hint="Fetch them with `charkh sync`, those of one version with `charkh sync --only NAME@3`; `charkh fsck` says "
         "what is missing.",
         facts={"digest": digest.hex()},
     )
