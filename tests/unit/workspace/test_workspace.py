@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from blake3 import blake3
 from sklearn.linear_model import LogisticRegression
 
 import charkh
@@ -49,7 +50,8 @@ def test_a_fresh_folder_becomes_a_workspace_and_stays_the_same_one(tmp_path: Pat
         again.close()
     store = tmp_path / ".charkh"
     assert stat.S_IMODE(store.stat().st_mode) == 0o700
-    assert json.loads((store / "format.json").read_text()) == {"format": FORMAT, "store": known}
+    check = blake3(f"{FORMAT} {known}".encode()).hexdigest()[:16]
+    assert json.loads((store / "format.json").read_text()) == {"format": FORMAT, "store": known, "check": check}
     assert (store / ".gitignore").read_text() == "*\n"
     assert [path for path in store.iterdir() if path.name.startswith(".format-")] == []
 
