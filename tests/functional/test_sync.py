@@ -62,7 +62,12 @@ def test_facts_first_bytes_later(charkh: Charkh, bob: Charkh, team: Path) -> Non
     bob("sync", team, "--facts-only")
     assert [each["name"] for each in bob.json("dataset", "list")] == ["more", "rows"]
     assert "charkh sync" in bob.fails(13, "dataset", "show", "rows", "--files")
+    bob("remote", "add", "later", team.with_name("later"))
+    assert bob("dataset", "log", "rows").splitlines()[1].split("\t")[8] == "not here", (
+        "nothing was taken, and nothing is lost"
+    )
     bob("sync", team, "--only", "rows")
+    assert bob("dataset", "log", "rows").splitlines()[1].split("\t")[8] == str(team)
     assert bob("dataset", "show", "rows", "--head", "1").endswith("0\t0\n")
     bob.fails(13, "dataset", "show", "more", "--files")
     bob("sync", team)

@@ -14,6 +14,7 @@ from charkh.assets.contents import check_contents
 from charkh.assets.verify import Level, Problem, VerifyReport, verify
 from charkh.core.errors import CharkhError
 from charkh.lineage.index import HeldDigests, HoldersOf
+from charkh.ports.projections import Describe
 from charkh.stores.audit import AuditReport, verify_chain
 from charkh.stores.journal_folder import FolderJournal
 from charkh.workspace.damage import Affected, Damage
@@ -142,5 +143,7 @@ def _told(workspace: Workspace, problem: Problem) -> str:
     if problem.what != "missing":
         return told
     holders = workspace.store.queries.ask(HoldersOf(digest=problem.digest))
+    described = [(each, workspace.store.queries.ask(Describe(subject=each))) for each in holders[:MAX_HOLDERS]]
+    named = ", ".join(each if found is None else found.title for each, found in described)
     more = f" and {len(holders) - MAX_HOLDERS} more" if len(holders) > MAX_HOLDERS else ""
-    return f"{told}; held by {', '.join(holders[:MAX_HOLDERS]) or 'something inside a tree'}{more}"
+    return f"{told}; held by {named or 'something inside a tree'}{more}"

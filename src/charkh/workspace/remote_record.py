@@ -38,12 +38,17 @@ class RemoteRecord:
         return self._said("identity")
 
     @property
+    def address(self) -> str:
+        """Where it was when it was last synced with."""
+        return self._said("address")
+
+    @property
     def erasures(self) -> str:
         """A digest of the erasures that were last taken off the remote's medium."""
         return self._said("erasures")
 
     def say(self, name: str, value: str) -> None:
-        """Remember the remote's `identity`, or its `erasures`."""
+        """Remember the remote's `identity`, `address` or `erasures`."""
         self._run(lambda base: base.execute("INSERT OR REPLACE INTO said VALUES (?, ?)", (name, value)))
 
     def among(self, digests: Sequence[bytes]) -> set[bytes]:

@@ -232,6 +232,7 @@ def _sync(workspace: Workspace, remote: Remote, sides: Sides, incoming: Incoming
             sides.check_relied(survey)
             _take(remote.facts.take, _lacking(own.parts(theirs), mine))
         _remember(sides, survey, wish)
+        sides.record.say("address", remote.address)
         if wish.pull and incoming.erased:
             _purge(workspace, sides)
     facts = remote.facts

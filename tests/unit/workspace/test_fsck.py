@@ -69,7 +69,7 @@ def test_held_bytes_that_are_gone_name_their_holder(workspace: Workspace) -> Non
     for path in packs(workspace):
         path.unlink()
     report = check_store(workspace)
-    assert any(f"held by {version.subject}" in problem for problem in report.problems), report.problems
+    assert any(f"held by {version.ref}" in problem for problem in report.problems), report.problems
 
 
 def test_repair_sets_aside_and_saves(workspace: Workspace, tmp_path: Path) -> None:
