@@ -113,12 +113,12 @@ def _parse_rule(table: object, number: int, source: str, *, check_patterns: bool
     check = fields.get("check")
     shape = SHAPES.get(check) if isinstance(check, str) else None
     if shape is None:
-        nearest = difflib.get_close_matches(str(check or ""), list(SHAPES), n=1, cutoff=0.5)
+        nearest = difflib.get_close_matches(str(check or ""), list(SHAPES), n=1)
         known = ", ".join(SHAPES)
         raise Invalid(
             f"{where}: there is no check {check!r}" if check else f"{where} names no check",
             code="check.unknown_check",
-            hint=f"Did you mean {nearest[0]!r}?" if nearest else f"Checks are: {known}.",
+            hint=f"Did you mean {nearest[0]!r}? Checks are: {known}." if nearest else f"Checks are: {known}.",
             facts={"rule": number},
         )
     where = f"{where} ({check})"

@@ -64,12 +64,12 @@ def _parse_step(step: object, number: int, source: str) -> Operation:
     op = fields.get("op")
     behaviour = BY_OP.get(op) if isinstance(op, str) else None
     if behaviour is None:
-        nearest = difflib.get_close_matches(str(op or ""), list(BY_OP), n=1, cutoff=0.5)
+        nearest = difflib.get_close_matches(str(op or ""), list(BY_OP), n=1)
         known = ", ".join(BY_OP)
         raise Invalid(
             f"{where}: there is no operation {op!r}" if op else f"{where} names no operation",
             code="recipe.unknown_operation",
-            hint=f"Did you mean {nearest[0]!r}?" if nearest else f"Operations are: {known}.",
+            hint=f"Did you mean {nearest[0]!r}? Operations are: {known}." if nearest else f"Operations are: {known}.",
             facts={"step": number},
         )
     where = f"{where} ({behaviour.op})"
