@@ -93,10 +93,12 @@ def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) 
     places = range(len(headings))
     whole = [max(map(len, [*headings[place].split("\n"), *(row[place] for row in rows)])) for place in places]
     words = [max(row[place].strip().count(" ") for row in rows) for place in places]
-    widths = [min(each, LEAST) for each in whole]
-    spare = width - GAP * len(headings) - sum(widths)
-    if spare < 0:
+    room = width - GAP * len(headings)
+    least = next((each for each in range(LEAST, LEAST // 2, -1) if sum(min(every, each) for every in whole) <= room), 0)
+    if not least:
         return [None] * len(headings)
+    widths = [min(each, least) for each in whole]
+    spare = room - sum(widths)
     order = sorted(places, key=lambda place: (words[place] > 1, place > 0, whole[place]))
     for place in order:
         more = whole[place] - widths[place]
