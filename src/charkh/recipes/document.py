@@ -1,6 +1,7 @@
 """The JSON document of a recipe: reading it with errors that help, and writing it (docs/formats/recipes.md)."""
 
 import difflib
+import math
 from typing import Any, cast
 
 import msgspec
@@ -54,8 +55,27 @@ def parse_recipe(text: bytes | str, source: str = "recipe") -> Recipe:
 
 
 def format_recipe(recipe: Recipe) -> str:
-    """The document of a recipe, for people; parsing it gives the recipe back."""
+    """The document of a recipe, for people; parsing it gives the recipe back.
+
+    Raises:
+        Invalid: a step has an infinite number or NaN, which JSON cannot say.
+    """
+    for number, step in enumerate(recipe.steps, 1):
+        if not _is_finite(msgspec.to_builtins(step)):
+            raise Invalid(
+                f"step {number} has a number that is infinite or NaN, and JSON has none",
+                code="recipe.not_finite",
+                hint="Give a finite number, or leave the value missing.",
+            )
     return msgspec.json.format(msgspec.json.encode(recipe)).decode() + "\n"
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, cast(dict[str, Any], value).values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, cast(list[Any], value)))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _parse_step(step: object, number: int, source: str) -> Operation:

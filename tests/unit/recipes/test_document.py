@@ -20,7 +20,9 @@ from charkh.recipes.recipe import Recipe, is_live, step_lines
 names = st.text(min_size=1, max_size=8)
 unique = st.lists(names, min_size=2, max_size=4, unique=True).map(tuple)
 texts = st.text(max_size=12)
-scalars = st.one_of(st.booleans(), st.integers(-(10**12), 10**12), st.floats(allow_nan=False, width=32), texts)
+scalars = st.one_of(
+    st.booleans(), st.integers(-(10**12), 10**12), st.floats(allow_nan=False, allow_infinity=False, width=32), texts
+)
 common = {"when": st.sampled_from(["always", "training"]), "note": texts}
 operations = st.one_of(
     st.builds(Rename, columns=st.dictionaries(names, names, min_size=1), **common),
@@ -52,6 +54,14 @@ def test_a_round_trip_is_exact(steps: tuple[Any, ...], description: str, tables:
     assert [type(step) for step in again.steps] == [type(step) for step in steps]
     assert format_recipe(again) == format_recipe(recipe)
     assert again.digest == recipe.digest
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_json_cannot_say_is_refused(number: float) -> None:
+    with pytest.raises(Invalid) as raised:
+        format_recipe(Recipe(steps=(Trim(), Fill(columns={"a": number}))))
+    assert raised.value.code == "recipe.not_finite"
+    assert "step 2" in raised.value.message
 
 
 def test_the_digest_is_of_the_content_and_not_of_its_writing() -> None:
