@@ -125,6 +125,8 @@ def test_a_scope_leaves_the_others_alone(charkh: Charkh) -> None:
         assert only(workspace, "a", 1).equals(without_ann(rows))
         assert only(workspace, "b", 1).height == 3001
     assert "b.csv" in charkh.run("dataset", "forget", "--column", "email", "--value", ANN, "--verify").stdout
+    typo = charkh.run("dataset", "forget", "--column", "emial", "--value", ANN, "--all", "--dry-run")
+    assert "no dataset has a column 'emial' now" in typo.stderr
     charkh.fails(13, "dataset", "forget", "--column", "email", "--value", ANN, "--dataset", "none", "--yes")
     charkh.fails(2, "dataset", "forget", "--column", "email", "--all", "--yes")
     charkh.fails(2, "dataset", "forget", "--where", "1 == 1", "--all", "--yes")

@@ -40,6 +40,7 @@ class CollectReport(msgspec.Struct, kw_only=True):
         freed: digests of records that nothing holds, or that were erased, in the packs that go.
         freed_bytes: bytes that they take on the medium.
         kept: packs that stay as they are.
+        young: of those, packs with something that nothing holds, left alone because they were written just now.
         rewritten: packs whose live records were written anew.
         trashed: packs that were moved to the trash, written anew before or not.
         erased: packs that left the medium at once, because something in them was erased.
@@ -54,6 +55,7 @@ class CollectReport(msgspec.Struct, kw_only=True):
     freed: tuple[str, ...] = ()
     freed_bytes: int = 0
     kept: int = 0
+    young: int = 0
     rewritten: int = 0
     trashed: int = 0
     erased: int = 0
@@ -192,6 +194,7 @@ class _Collection:
                 self._drop_erased(name, entries, freed)
             elif info.modified > young:
                 self._report.kept += 1
+                self._report.young += self._dead_share(entries) > 0
             elif self._dead_share(entries) > DEAD_SHARE:
                 self._replace(name, entries, freed)
             elif info.size < SMALL_PACK:

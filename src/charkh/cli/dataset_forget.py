@@ -20,6 +20,7 @@ from charkh.cli.output import (
 from charkh.core.errors import Incomplete, Invalid, NotFound
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.forgotten_index import ErasedFrom
+from charkh.datasets.index import Datasets, DatasetVersions
 from charkh.ports.store import Store
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def forget(
             hint="Look with --dry-run first, then say --yes.",
         )
     with open_workspace() as workspace:
+        if column and not _is_column(workspace.store, column):
+            write_note(f"no dataset has a column {column!r} now: what else has one, and texts, are looked through")
         if verify:
             with progress("looking through the store", unit="packs") as advance:
                 left = verify_forgotten(workspace, selection, progress=advance)
@@ -97,6 +100,21 @@ def forget(
         write_json(report)
         return
     _write(report)
+
+
+def _is_column(store: Store, column: str) -> bool:
+    """Whether a version of any dataset has the column, live or not."""
+    versions = (
+        version
+        for each in store.queries.ask(Datasets())
+        for version in store.queries.ask(DatasetVersions(name=each.name, deleted=True))
+    )
+    # Of a table with very many columns, not all are on record.
+    return any(
+        column in {known.name for known in version.made.schema}
+        or len(version.made.schema) < (version.made.columns or 0)
+        for version in versions
+    )
 
 
 def erased_lines(store: Store, version: DatasetVersion) -> list[tuple[str, str]]:
@@ -132,9 +150,9 @@ def _lines(source: str) -> list[str]:
 
 
 def _write(report: "ForgetReport") -> None:
-    verb = "would be" if report.dry_run else "were"
+    verb = "would be" if report.dry_run else "are"
     write_line(
-        f"{shown_count(report.rows, 'row')} in {shown_count(len(report.contents), 'content')} {verb} erased, of"
+        f"{verb} erased: {shown_count(report.rows, 'row')} in {shown_count(len(report.contents), 'content')} of"
         f" {report.looked_at} looked at"
         + (f"; {shown_count(report.strays, 'record')} that nothing holds, too" if report.strays else "")
     )

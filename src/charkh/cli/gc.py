@@ -106,8 +106,10 @@ def _write(report: "GcReport") -> None:
         named = ", ".join(each.title for each in report.deleted[:10])
         more = f" and {len(report.deleted) - 10} more" if len(report.deleted) > 10 else ""
         write_line(f"of what was deleted: {named}{more}")
+    if done.young:
+        write_note(f"{shown_count(done.young, 'pack')} with more to free were written just now and wait: [gc] young")
     if done.emptied:
-        write_line(f"{done.emptied} packs left the trash: {shown_size(done.emptied_bytes)}")
+        write_line(f"{shown_count(done.emptied, 'pack')} left the trash: {shown_size(done.emptied_bytes)}")
     if report.workspaces:
         write_line(f"{shown_count(report.workspaces, 'other workspace')} on this medium: what they hold is kept")
     for each in report.waiting:

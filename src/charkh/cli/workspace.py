@@ -41,7 +41,12 @@ def install(app: typer.Typer) -> None:
 def _choose_workspace(
     workspace: Annotated[
         Path | None,
-        typer.Option("--workspace", "-C", help="Work in this folder instead of the current one.", file_okay=False),
+        typer.Option(
+            "--workspace",
+            "-C",
+            help="Use the workspace of this folder; other paths stay as they are.",
+            file_okay=False,
+        ),
     ] = None,
     wait: Annotated[
         float | None,

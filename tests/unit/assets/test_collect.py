@@ -96,6 +96,7 @@ def test_trees_and_chunk_lists_are_followed(vault: PackVault) -> None:
 def test_a_young_pack_stays(vault: PackVault) -> None:
     put(vault, b"its event is not out yet")
     assert run(vault, young=60.0).kept == 1
+    assert run(vault, young=60.0).young == 1, "something in it waits to be freed"
 
 
 def test_the_trash_is_emptied_after_the_grace(vault: PackVault, blobs: MemoryBlobs) -> None:
