@@ -65,7 +65,8 @@ def test_rows_that_differ(charkh: Any) -> None:
 
 def test_only_the_new_rows_are_written_out(charkh: Any) -> None:
     months(charkh)
-    charkh("dataset", "diff", "flights@1", "flights@2", "--added", "-o", "new.parquet")
+    told = charkh("dataset", "diff", "flights@1", "flights@2", "--added", "-o", "new.parquet")
+    assert told == "2 rows written to new.parquet\n"
     text = charkh("dataset", "diff", "flights@1", "flights@2", "--rows")
     assert "append only  yes" in text
     assert "3 rows, 3 of them not read" in text

@@ -13,7 +13,6 @@ from charkh.cli.output import (
     shown_size,
     write_json,
     write_line,
-    write_note,
     write_pairs,
     write_table,
 )
@@ -76,16 +75,18 @@ def diff(
             cache=workspace.table_cache,
             scratch=workspace.scratch,
         )
-        summary = found.summary(limit)
+        summary, told = found.summary(limit), ""
         titles = [title_of(store, each.subject) for each in (before, after)]
         if output is not None:
             write_rows(found.added if added else found.removed if removed else found.changed_cells(), output)
             count = summary.added if added else summary.removed if removed else sum(summary.cells.values())
-            write_note(f"{shown_count(count, 'row')} written to {output}")
+            told = f"{shown_count(count, 'changed cell' if changed else 'row')} written to {output}"
     if json:
         write_json({**to_builtins(summary), "append_only": summary.append_only})
-        return
-    _write_row_diff(summary, " → ".join(titles))
+    elif output is not None:
+        write_line(told)
+    else:
+        _write_row_diff(summary, " → ".join(titles))
 
 
 def _write_files_diff(diff: FilesDiff) -> None:
