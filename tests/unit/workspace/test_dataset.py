@@ -41,7 +41,9 @@ def opened(tmp_path: Path) -> Iterator[Workspace]:
     with open_workspace(place, create=True) as workspace, use(workspace):
         add_files(workspace.store, "team/flights", [data / "a.csv"])
         add_files(workspace.store, "team/flights", [data])
-        wide = pl.DataFrame({"k": range(50_000), "x": [random.Random(number).randbytes(16).hex() for number in range(50_000)]})
+        wide = pl.DataFrame(
+            {"k": range(50_000), "x": [random.Random(number).randbytes(16).hex() for number in range(50_000)]}
+        )
         wide.write_parquet(tmp_path / "wide.parquet", row_group_size=5_000)
         add_files(workspace.store, "wide", [tmp_path / "wide.parquet"])
         yield workspace
