@@ -27,6 +27,11 @@ def test_two_months_of_the_year(tmp_path: Path) -> None:
     assert "commit" in story.trace
     appended = next(line for line in story.versions if line.ref == "flights@2")
     assert appended.stored < appended.size / 5
+    assert story.colleague.facts > 50
+    assert story.colleague.size > 1_000_000
+    assert story.colleague.again == 0
+    assert story.colleague.same_trace
+    assert {line.batch for line in story.batches} <= {f"flights@{number}" for number in range(1, 10)}
     assert "<svg" in report(story)
 
     charkh = Charkh(tmp_path / "demo")

@@ -276,7 +276,11 @@ class Year:
         """Everything goes to the shared folder, a colleague takes it, and walks the same prediction back."""
         sync(self._workspace)
         folder = self._workspace.folder
-        with open_workspace(folder / "colleague", create=True) as other:
+        place = folder / "colleague"
+        place.mkdir()
+        # A file of its own makes it a workspace of its own, although it lies inside of another.
+        (place / "charkh.toml").touch()
+        with open_workspace(place, create=True) as other:
             taken = sync(other, str(folder / "shared"))
             again = sync(other, str(folder / "shared"))
             same = "\n".join(render(trace_in(other.store, prediction))) == trace
