@@ -38,6 +38,15 @@ def install(app: typer.Typer) -> None:
         app.command(verb.__name__)(verb)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        # Here, because no other command needs what is installed, and looking takes 14 ms.
+        from importlib.metadata import version as installed_version
+
+        write_line(f"charkh {installed_version('charkh')}")
+        raise typer.Exit
+
+
 def _choose_workspace(
     workspace: Annotated[
         Path | None,
@@ -53,7 +62,11 @@ def _choose_workspace(
         typer.Option(help="Seconds to wait for another process that has a lock; 0 for none.", min=0, envvar=WAIT),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Wait for no lock: fail and say who has it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version of charkh.", is_eager=True, callback=_say_version)
+    ] = False,
 ) -> None:
+    del version
     if workspace is not None:
         start_in(workspace)
     patience = 0.0 if no_wait else wait

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,13 @@ def test_help_names_every_noun_and_verb(capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().out
     assert all(name in said for name in [*NOUNS, "init", "up", "serve", "doctor", "fsck", "gc", "trace"])
     assert "..." not in said.partition("Commands")[2], "every line of help fits"
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"charkh {version('charkh')}\n"
 
 
 def test_a_folder_is_named_in_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
