@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from charkh.core.errors import Conflict, NotFound, Unavailable
+from charkh.core.errors import Conflict, NotFound
 from charkh.runs.patch import as_git_patch, patch_of
-from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, text_of, work
+from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, must, text_of, unusable, work
 
 _QUIET = ("-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -43,20 +43,20 @@ class Git:
         _require(root, revision)
         objects = text_of(_git(root, "rev-parse", "--path-format=absolute", "--git-path", "objects"))
         form = text_of(_git(root, "rev-parse", "--show-object-format")) or "sha1"
-        _must(_git(folder, "init", "-q", "--template=", f"--object-format={form}"), folder)
+        must(_git(folder, "init", "-q", "--template=", f"--object-format={form}"), "git", folder)
         (folder / ".git" / "objects" / "info").mkdir(parents=True, exist_ok=True)
         (folder / ".git" / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
         # Files under git-lfs come from where the other repository has them, too.
         large = ("-c", f"lfs.storage={Path(objects).with_name('lfs')}")
-        _must(work("git", *_QUIET, *large, "checkout", "-q", "--detach", revision.commit, folder=folder), folder)
+        must(work("git", *_QUIET, *large, "checkout", "-q", "--detach", revision.commit, folder=folder), "git", folder)
         if revision.remote:
-            _must(_git(folder, "remote", "add", "origin", revision.remote), folder)
+            must(_git(folder, "remote", "add", "origin", revision.remote), "git", folder)
 
     def apply(self, folder: Path, patch: bytes) -> None:
         """Nothing is applied where a part does not fit."""
         answer = work("git", *_QUIET, "apply", "--whitespace=nowarn", "-", folder=folder, data=patch)
         if answer.code is None:
-            raise _unavailable(answer, folder)
+            raise unusable(answer, "git", folder)
         if answer.code != 0:
             raise Conflict(f"the recorded changes do not fit: {answer.errors}", code="replay.patch", hint="")
 
@@ -81,7 +81,7 @@ def _with_differences(state: CodeState, root: Path, status: bytes) -> CodeState:
 def _require(root: Path, revision: Revision) -> None:
     known = _git(root, "cat-file", "-e", f"{revision.commit}^{{commit}}")
     if known.code is None:
-        raise _unavailable(known, root)
+        raise unusable(known, "git", root)
     if known.code != 0:
         raise NotFound(
             f"the repository {root} has no commit {revision.commit}",
@@ -94,16 +94,3 @@ def _require(root: Path, revision: Revision) -> None:
 
 def _git(folder: Path, *arguments: str) -> Answer:
     return ask("git", *_QUIET, *arguments, folder=folder)
-
-
-def _must(answer: Answer, folder: Path) -> None:
-    if answer.code != 0:
-        raise _unavailable(answer, folder)
-
-
-def _unavailable(answer: Answer, folder: Path) -> Unavailable:
-    return Unavailable(
-        f"git cannot be used in {folder}: {answer.errors or 'it failed'}",
-        code="replay.version_control",
-        hint="Look at what it says; `git status` there may say more.",
-    )

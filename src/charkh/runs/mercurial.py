@@ -3,9 +3,20 @@
 import os
 from pathlib import Path
 
-from charkh.core.errors import Conflict, NotFound, Unavailable
+from charkh.core.errors import Conflict, NotFound
 from charkh.runs.patch import as_git_patch, patch_of
-from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, is_store, text_of, work
+from charkh.runs.version_control import (
+    Answer,
+    CodeState,
+    Revision,
+    ask,
+    inside,
+    is_store,
+    must,
+    text_of,
+    unusable,
+    work,
+)
 
 _QUIET = ("--noninteractive", "--config", "ui.paginate=no", "--config", "ui.merge=internal:fail")
 _NULL = "0" * 40
@@ -49,7 +60,7 @@ class Mercurial:
         """A clone of its own; hooks that the repository configures do not run."""
         known = _hg(root, "log", "--hidden", "-r", revision.commit, "-T", "{node}")
         if known.code is None:
-            raise _unavailable(known, root)
+            raise unusable(known, "hg", root)
         if known.code != 0:
             raise NotFound(
                 f"the repository {root} has no changeset {revision.commit}",
@@ -60,14 +71,14 @@ class Mercurial:
             )
         # A share has the store of the other and a working tree alone, so it reads hidden changesets as well.
         shared = ("--config", "extensions.share=", "share", "-q", "-U", str(root), str(folder))
-        _must(work("hg", *_QUIET, *shared, folder=root), folder)
+        must(work("hg", *_QUIET, *shared, folder=root), "hg", folder)
         update = (*_without_hooks(folder), "--hidden", "update", "-q", "-C", "-r", revision.commit)
-        _must(work("hg", *_QUIET, *update, folder=folder), folder)
+        must(work("hg", *_QUIET, *update, folder=folder), "hg", folder)
 
     def apply(self, folder: Path, patch: bytes) -> None:
         answer = work("hg", *_QUIET, "import", "-q", "--no-commit", "-", folder=folder, data=patch)
         if answer.code is None:
-            raise _unavailable(answer, folder)
+            raise unusable(answer, "hg", folder)
         if answer.code != 0:
             raise Conflict(f"the recorded changes do not fit: {answer.errors}", code="replay.patch", hint="")
 
@@ -80,16 +91,3 @@ def _without_hooks(folder: Path) -> list[str]:
 
 def _hg(folder: Path, *arguments: str) -> Answer:
     return ask("hg", *_QUIET, *arguments, folder=folder)
-
-
-def _must(answer: Answer, folder: Path) -> None:
-    if answer.code != 0:
-        raise _unavailable(answer, folder)
-
-
-def _unavailable(answer: Answer, folder: Path) -> Unavailable:
-    return Unavailable(
-        f"hg cannot be used in {folder}: {answer.errors or 'it failed'}",
-        code="replay.version_control",
-        hint="Look at what it says; `hg verify` there may say more.",
-    )

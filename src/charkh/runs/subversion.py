@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from charkh.core.errors import Conflict, NotFound, Unavailable
+from charkh.core.errors import Conflict, NotFound
 from charkh.core.redact import redact
 from charkh.runs.patch import added_lines, patch_of
 from charkh.runs.run import MAX_TEXT
-from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, is_store, work
+from charkh.runs.version_control import Answer, CodeState, Revision, ask, inside, is_store, unusable, work
 
 _LOCALE = {"LC_ALL": "C.UTF-8"}
 """Subversion writes no name that the locale cannot say."""
@@ -60,7 +60,7 @@ class Subversion:
         entry = _entry(_svn(root, "info", "--xml"))
         address = entry.findtext("url") if entry is not None else None
         if not address:
-            raise _unavailable(Answer(None, b"", "it is no working copy"), root)
+            raise unusable(Answer(None, b"", "it is no working copy"), "svn", root)
         # Pinned with @, so that a branch that was moved since is found where it was.
         answer = work(
             *("svn", "checkout", "-q", "--non-interactive", "--ignore-externals"),
@@ -76,7 +76,7 @@ class Subversion:
                 facts={"commit": revision.commit, "remote": revision.remote},
             )
         if answer.code != 0:
-            raise _unavailable(answer, folder)
+            raise unusable(answer, "svn", folder)
 
     def apply(self, folder: Path, patch: bytes) -> None:
         """`svn patch` goes on behind what does not fit, and says so; that is refused."""
@@ -85,7 +85,7 @@ class Subversion:
             file.flush()
             answer = work("svn", "patch", "--non-interactive", file.name, folder=folder, more=_LOCALE)
         if answer.code is None:
-            raise _unavailable(answer, folder)
+            raise unusable(answer, "svn", folder)
         printed = answer.output.decode("utf-8", "replace")
         if answer.code != 0 or re.search(r"^(?:C |Skipped|>\s+rejected)", printed, re.M):
             told = answer.errors or printed.strip()
@@ -164,11 +164,3 @@ def _entry(answer: Answer) -> ElementTree.Element | None:
 
 def _svn(folder: Path, *arguments: str) -> Answer:
     return ask("svn", *arguments, "--non-interactive", folder=folder, more=_LOCALE)
-
-
-def _unavailable(answer: Answer, folder: Path) -> Unavailable:
-    return Unavailable(
-        f"svn cannot be used in {folder}: {answer.errors or 'it failed'}",
-        code="replay.version_control",
-        hint="Look at what it says; `svn cleanup` and `svn upgrade` there may help.",
-    )

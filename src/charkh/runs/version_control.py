@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from charkh.core.errors import Unavailable
 from charkh.core.redact import redact
 from charkh.runs.run import MAX_TEXT
 
@@ -110,6 +111,13 @@ class VersionControl(Protocol):
         ...
 
 
+_MORE = {
+    "git": "`git status` there may say more.",
+    "hg": "`hg verify` there may say more.",
+    "svn": "`svn cleanup` and `svn upgrade` there may help.",
+}
+
+
 class Answer(NamedTuple):
     """What a program said; `code` is None where it is missing or took too long."""
 
@@ -139,6 +147,21 @@ def _run(command: tuple[str, ...], folder: Path, more: Mapping[str, str], data: 
     except (OSError, subprocess.SubprocessError) as error:
         return Answer(None, b"", str(error))
     return Answer(result.returncode, result.stdout, redact(result.stderr.decode("utf-8", "replace")).strip())
+
+
+def must(answer: Answer, program: str, folder: Path) -> None:
+    """Raise `Unavailable` where a program of version control failed."""
+    if answer.code != 0:
+        raise unusable(answer, program, folder)
+
+
+def unusable(answer: Answer, program: str, folder: Path) -> Unavailable:
+    """The error of a program of version control that is missing or cannot do its work."""
+    return Unavailable(
+        f"{program} cannot be used in {folder}: {answer.errors or 'it failed'}",
+        code="replay.version_control",
+        hint=f"Look at what it says; {_MORE[program]}",
+    )
 
 
 def text_of(answer: Answer) -> str:
