@@ -159,8 +159,8 @@ def scan_records(pack: bytes) -> Iterator[Entry]:
         position += stored
 
 
-def check_pack(pack: bytes, name: str) -> None:
-    """Verify every byte of a pack.
+def check_pack(pack: bytes, name: str) -> list[Entry]:
+    """Verify every byte of a pack; its records.
 
     Raises:
         Corrupt: a byte is not what it was when the pack was written.
@@ -181,6 +181,7 @@ def check_pack(pack: bytes, name: str) -> None:
         position += entry.stored
     if position + len(entries) * ENTRY.size + TRAILER.size != len(pack):
         raise damaged_pack(name, "there are bytes in it that belong to no record")
+    return entries
 
 
 def pays(sample: bytes | memoryview) -> bool:

@@ -145,10 +145,9 @@ def _move_pack(source: PackVault, target: PackVault, name: str, items: Sequence[
     """A pack as it is; its records one by one where it is damaged, gone, or holds something that was erased."""
     try:
         data = source.shelf.blobs.get(PACKS + name)
-        check_pack(data, name)
+        entries = check_pack(data, name)
     except (NotFound, Corrupt):
         return _move_records(source, target, items)
-    entries = read_footer(data, name)
     erased = target.erased.now()
     if erased and any(entry.digest in erased for entry in entries):
         return _move_records(source, target, items)

@@ -18,7 +18,7 @@ from litestar.response import Stream
 from charkh.assets.erasures import refuse_erased
 from charkh.assets.index import Erasures
 from charkh.assets.lease import CLOCK, LEASES
-from charkh.assets.pack import check_pack, read_footer
+from charkh.assets.pack import check_pack
 from charkh.assets.shelf import PACKS, TRASH
 from charkh.core.digests import DIGEST_PATTERN
 from charkh.core.errors import Denied, Invalid, Locked
@@ -135,9 +135,9 @@ def _put(state: State, key: str, content: bytes) -> None:
         name = key.removeprefix(PACKS)
         if not DIGEST_PATTERN.fullmatch(name):
             raise Invalid(f"{name[:80]!r} is no name of a pack", code="blobs.bad_key", hint="Send packs by digest.")
-        check_pack(content, name)
+        entries = check_pack(content, name)
         erased = workspace_of(state).vault.erased.now()
-        for entry in read_footer(content, name) if erased else ():
+        for entry in entries if erased else ():
             if entry.digest in erased:
                 raise refuse_erased(entry.digest)
     workspace_of(state).blobs.put(key, [content])
