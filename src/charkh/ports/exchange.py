@@ -1,6 +1,6 @@
 """The exchange: how two journals come to have each other's facts, whatever they are kept in."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from charkh.core.errors import Conflict, Invalid
@@ -49,16 +49,24 @@ def pull(source: Exchange, target: Exchange) -> int:
     Raises:
         Unavailable: one of the two cannot be reached or written; what was taken before is kept.
     """
-    taken = 0
-    waiting: list[Part] = []
+    return sum(target.take(some) for some in portions(source.parts(target.known()), PULL_BYTES))
+
+
+def portions(parts: Iterable[Part], limit: int) -> Iterator[list[Part]]:
+    """The parts, as many together as have about `limit` bytes; a long one is cut."""
+    some: list[Part] = []
     size = 0
-    for part in source.parts(target.known()):
-        waiting.append(part)
-        size += sum(map(len, part.payloads))
-        if size > PULL_BYTES:
-            taken += target.take(waiting)
-            waiting, size = [], 0
-    return taken + (target.take(waiting) if waiting else 0)
+    for part in parts:
+        begin = 0
+        for place, payload in enumerate(part.payloads):
+            size += len(payload)
+            if size >= limit:
+                yield [*some, Part(part.segment, part.seq + begin, part.payloads[begin : place + 1])]
+                some, size, begin = [], 0, place + 1
+        if begin < len(part.payloads):
+            some.append(Part(part.segment, part.seq + begin, part.payloads[begin:]))
+    if some:
+        yield some
 
 
 def gap(part: Part, known: int) -> Conflict:

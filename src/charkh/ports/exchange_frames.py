@@ -1,12 +1,12 @@
 """How parts of segments travel: each in a frame, and one more frame at the end, so that a break is told from an end."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from charkh.core.errors import Corrupt, Unavailable
 from charkh.core.frames import encode_frame, scan_frames
-from charkh.ports.exchange import Part, check_facts
+from charkh.ports.exchange import Part, check_facts, portions
 
 END = encode_frame(b"end")
 PORTION = 4 * 1024 * 1024
@@ -16,7 +16,7 @@ PORTION = 4 * 1024 * 1024
 def encode_parts(parts: Iterable[Part]) -> Iterator[bytes]:
     """Parts as frames, a long one in several, and the frame that says that there are no more."""
     for part in parts:
-        for some in portions([part]):
+        for some in portions([part], PORTION):
             yield from (encode_frame(msgspec.msgpack.encode(each)) for each in some)
     yield END
 
@@ -45,32 +45,6 @@ def decode_parts(chunks: Iterable[bytes]) -> Iterator[Part]:
         code="exchange.broken_off",
         hint="Run it again: what was taken is kept.",
     )
-
-
-def portions(parts: Iterable[Part]) -> Iterator[list[Part]]:
-    """The parts, as many together as go into one portion; a long one is cut."""
-    some: list[Part] = []
-    size = 0
-    for part in parts:
-        for begin, end in _cuts(part.payloads):
-            some.append(Part(part.segment, part.seq + begin, part.payloads[begin:end]))
-            size += sum(map(len, part.payloads[begin:end]))
-            if size >= PORTION:
-                yield some
-                some, size = [], 0
-    if some:
-        yield some
-
-
-def _cuts(payloads: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    begin = size = 0
-    for place, payload in enumerate(payloads):
-        size += len(payload)
-        if size >= PORTION:
-            yield begin, place + 1
-            begin, size = place + 1, 0
-    if begin < len(payloads):
-        yield begin, len(payloads)
 
 
 def _part(payload: bytes) -> Part:

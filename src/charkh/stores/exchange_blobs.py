@@ -18,14 +18,14 @@ from charkh.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from charkh.core.frames import HEADER, MAX_PAYLOAD, scan_frames
 from charkh.core.ids import ID_PATTERN, new_id
 from charkh.ports.blobs import Blobs
-from charkh.ports.exchange import Part, check_facts, gap
+from charkh.ports.exchange import Part, check_facts, gap, portions
 from charkh.stores.fact_object import (
     FORMAT,
+    OBJECT_BYTES,
     Stretch,
     damaged_facts,
     joined,
     lay_out,
-    portions,
     read_contents,
     read_parts,
 )
@@ -120,7 +120,7 @@ class BlobsExchange:
             if missing := part.payloads[end - part.seq :]:
                 fresh.append(Part(part.segment, end, missing))
                 known[part.segment] = end + len(missing)
-        for some in portions(fresh):
+        for some in portions(fresh, OBJECT_BYTES):
             self._write(some)
         self._merge_small(listed)
         self._write_cache()
@@ -200,7 +200,7 @@ class BlobsExchange:
         if len(small) < MANY:
             return
         read = [(key, parts) for key, parts in self._read_many(small) if parts is not None]
-        for some in portions(joined(part for _key, parts in read for part in parts)):
+        for some in portions(joined(part for _key, parts in read for part in parts), OBJECT_BYTES):
             self._write(some)
         for key, _parts in read:
             self._blobs.delete(key)

@@ -6,8 +6,8 @@ from typing import TypeVar
 import msgspec
 
 from charkh.core.errors import Corrupt
-from charkh.ports.exchange import Part
-from charkh.ports.exchange_frames import decode_parts, encode_parts, portions
+from charkh.ports.exchange import Part, portions
+from charkh.ports.exchange_frames import PORTION, decode_parts, encode_parts
 from charkh.stores.blobs_http import ROUTE
 from charkh.stores.http_connection import HttpConnection
 
@@ -32,7 +32,7 @@ class HttpExchange:
     def take(self, parts: Sequence[Part]) -> int:
         """See `charkh.ports.exchange.Exchange`."""
         taken = 0
-        for some in portions(parts):
+        for some in portions(parts, PORTION):
             taken += self._read(self._connection.post(f"{ROUTE}/facts", body=b"".join(encode_parts(some))), int)
         return taken
 

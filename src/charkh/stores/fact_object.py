@@ -123,23 +123,6 @@ def damaged_facts(key: str, what: str) -> Corrupt:
     )
 
 
-def portions(parts: Iterable[Part]) -> Iterator[list[Part]]:
-    """The parts, as many together as go into one object; a long one is cut."""
-    some: list[Part] = []
-    size = 0
-    for part in parts:
-        begin = 0
-        for place, payload in enumerate(part.payloads):
-            size += len(payload)
-            if size >= OBJECT_BYTES:
-                yield [*some, Part(part.segment, part.seq + begin, part.payloads[begin : place + 1])]
-                some, size, begin = [], 0, place + 1
-        if begin < len(part.payloads):
-            some.append(Part(part.segment, part.seq + begin, part.payloads[begin:]))
-    if some:
-        yield some
-
-
 def joined(parts: Iterable[Part]) -> Iterator[Part]:
     """Parts of one segment that overlap or follow one another, as one; the others as they are."""
     last: Part | None = None

@@ -12,7 +12,7 @@ from charkh.core.errors import Corrupt
 from charkh.core.events import Event, body_of, decode_event
 from charkh.datasets import dataset
 from charkh.models import model
-from charkh.ports.exchange import PULL_BYTES, Part
+from charkh.ports.exchange import PULL_BYTES, Part, portions
 
 IN_MEMORY = 32 * 1024 * 1024
 _VERSIONS: dict[str, type[dataset.VersionMade] | type[model.VersionMade]] = {
@@ -61,22 +61,17 @@ class Incoming:
 
     def __iter__(self) -> Iterator[list[Part]]:
         """The parts, about as many at a time as are taken at once."""
-        self._file.seek(0)
-        some: list[Part] = []
-        size = 0
-        for length in self._lengths:
-            segment, seq, payloads = msgspec.msgpack.decode(self._file.read(length), type=tuple[str, int, list[bytes]])
-            some.append(Part(segment, seq, payloads))
-            size += length
-            if size > PULL_BYTES:
-                yield some
-                some, size = [], 0
-        if some:
-            yield some
+        return portions(self._parts(), PULL_BYTES)
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    def _parts(self) -> Iterator[Part]:
+        self._file.seek(0)
+        for length in self._lengths:
+            segment, seq, payloads = msgspec.msgpack.decode(self._file.read(length), type=tuple[str, int, list[bytes]])
+            yield Part(segment, seq, payloads)
 
     def _learn(self, event: Event) -> None:
         self._drops.update(event.drops)

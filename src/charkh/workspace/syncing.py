@@ -15,7 +15,7 @@ from charkh.assets.transfer import move
 from charkh.assets.verify import verify as verify_packs
 from charkh.core.errors import Bug, Conflict, Corrupt, Locked, NotFound
 from charkh.lineage.index import HeldDigests, Holds
-from charkh.ports.exchange import PULL_BYTES, Part
+from charkh.ports.exchange import PULL_BYTES, Part, portions
 from charkh.ports.remote import Remote
 from charkh.stores.blobs_encrypted import EncryptedBlobs
 from charkh.stores.exchange_blobs import FACTS, BlobsExchange
@@ -288,18 +288,8 @@ def _take(take: Callable[[Sequence[Part]], int], portions: Iterable[list[Part]])
 
 def _lacking(parts: Iterable[Part], until: Mapping[str, int]) -> Iterator[list[Part]]:
     """The parts, no further than was known when the bytes were compared, as many at a time as are taken at once."""
-    some: list[Part] = []
-    size = 0
-    for part in parts:
-        payloads = part.payloads[: max(0, until.get(part.segment, 0) - part.seq)]
-        if payloads:
-            some.append(Part(part.segment, part.seq, payloads))
-            size += sum(map(len, payloads))
-        if size > PULL_BYTES:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+    known = (part._replace(payloads=part.payloads[: max(0, until.get(part.segment, 0) - part.seq)]) for part in parts)
+    return portions(known, PULL_BYTES)
 
 
 def _verified(remote: Remote, sides: Sides) -> int:

@@ -16,7 +16,7 @@ from charkh.core.ids import new_id
 from charkh.ports.blobs import BlobInfo, Blobs
 from charkh.ports.exchange import Exchange, Part, pull
 from charkh.ports.journal import Batch, Cursor, DataHeader, DataSegment, DataWriter, Journal, Record
-from charkh.stores import fact_object
+from charkh.stores import exchange_blobs
 from charkh.stores.blobs_folder import FolderBlobs
 from charkh.stores.blobs_memory import MemoryBlobs
 from charkh.stores.blobs_object import object_blobs
@@ -131,7 +131,7 @@ def test_two_who_push_at_once_leave_the_facts_once() -> None:
 
 
 def test_a_long_stretch_is_cut_into_objects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fact_object, "OBJECT_BYTES", 100)
+    monkeypatch.setattr(exchange_blobs, "OBJECT_BYTES", 100)
     blobs = MemoryBlobs()
     segment, other = new_id(), new_id()
     payloads = [bytes([number]) * 30 for number in range(20)]
