@@ -14,8 +14,11 @@ PEERS: dict[str, tuple[str, ...]] = {
     "openlineage": ("openlineage-python>=1.30,<2",),
     "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),
     "dvc": ("dvc[s3]>=3.67,<4",),
+    "mlflow": ("mlflow==3.17.2",),
+    "mlflow2": ("mlflow==2.22.2",),
     "great-expectations": ("great-expectations>=1.3,<2", "pyarrow"),
     "pandera": ("pandera[io,pandas]>=0.24,<1", "pyarrow"),
+    "tensorboard": ("tensorboard==2.21.0", "setuptools<81", "tensorboardX==2.6.5", "pillow>=10"),
     "uv": ("uv>=0.9",),
 }
 """Environments by name, and what is installed into each."""
