@@ -11,6 +11,8 @@ from charkh.core.errors import (
     Invalid,
     Locked,
     NotFound,
+    Throttled,
+    Unauthenticated,
     Unavailable,
 )
 
@@ -28,10 +30,12 @@ EXIT_CODES: dict[type[CharkhError], int] = {
     GateRefused: 4,
     Locked: 11,
     Denied: 12,
+    Unauthenticated: 12,
     NotFound: 13,
     Conflict: 14,
     Corrupt: 15,
     Unavailable: 16,
+    Throttled: 16,
 }
 
 WORKSPACE_MISSING = "workspace.not_found"

@@ -6,8 +6,10 @@
     ├── Conflict                          it is taken, or two colleagues decided differently
     ├── Locked         (TimeoutError)     another process holds the lock
     ├── Denied         (PermissionError)  policy or erasure forbids it
+    │   └── Unauthenticated               nobody knows who asks: show a token that is known here
     ├── Corrupt                           stored bytes are not what their digest says
     ├── Unavailable    (OSError)          a medium, server or extra cannot be used now
+    │   └── Throttled                     too much was asked in too short a time: wait and ask again
     ├── GateRefused                       a gate looked and said no
     ├── Incomplete                        some items of a bulk verb failed; the rest is done
     └── Bug            (RuntimeError)     charkh itself is wrong: please report it
@@ -69,12 +71,20 @@ class Denied(CharkhError, PermissionError):
     default_code = "denied"
 
 
+class Unauthenticated(Denied):
+    default_code = "unauthenticated"
+
+
 class Corrupt(CharkhError):
     default_code = "corrupt"
 
 
 class Unavailable(CharkhError, OSError):
     default_code = "unavailable"
+
+
+class Throttled(Unavailable):
+    default_code = "throttled"
 
 
 class GateRefused(CharkhError):
@@ -98,8 +108,10 @@ def error_classes() -> tuple[type[CharkhError], ...]:
         Conflict,
         Locked,
         Denied,
+        Unauthenticated,
         Corrupt,
         Unavailable,
+        Throttled,
         GateRefused,
         Incomplete,
         Bug,

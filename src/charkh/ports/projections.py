@@ -77,8 +77,10 @@ class Projection:
 class Commands(Protocol):
     """Takes decisions, one after another."""
 
-    def decide(self, command: Command, *, key: str = "") -> tuple[Event, ...]:
+    def decide(self, command: Command, *, key: str = "", actor: str = "") -> tuple[Event, ...]:
         """Decide, append the facts durably, fold them, and return them.
+
+        They stand under `actor`'s name; without one, under the store's own.
 
         Idempotence: a second call with the same non-empty `key` returns the first call's events.
         Order: each decision sees the outcome of every earlier one.

@@ -18,6 +18,8 @@ from charkh.core.errors import (
     Invalid,
     Locked,
     NotFound,
+    Throttled,
+    Unauthenticated,
     Unavailable,
 )
 from charkh.core.ids import new_id
@@ -26,6 +28,7 @@ STATUSES: dict[type[CharkhError], int] = {
     CharkhError: 500,
     Invalid: 400,
     Denied: 403,
+    Unauthenticated: 401,
     NotFound: 404,
     Conflict: 409,
     GateRefused: 422,
@@ -34,6 +37,7 @@ STATUSES: dict[type[CharkhError], int] = {
     Bug: 500,
     Corrupt: 502,
     Unavailable: 503,
+    Throttled: 429,
 }
 
 MEDIA_TYPE = "application/problem+json"

@@ -43,9 +43,10 @@ _log = logging.getLogger("charkh")
 class _Ticket:
     """One decision waiting for the leader."""
 
-    def __init__(self, command: Command, key: str) -> None:
+    def __init__(self, command: Command, key: str, actor: str) -> None:
         self.command = command
         self.key = key
+        self.actor = actor
         self.events: tuple[Event, ...] = ()
         self.error: BaseException | None = None
         self.appended = False
@@ -107,9 +108,9 @@ class Catalog:
         """The SQL engine, for those who look into the tables themselves."""
         return self._engine
 
-    def decide(self, command: Command, *, key: str = "") -> tuple[Event, ...]:
+    def decide(self, command: Command, *, key: str = "", actor: str = "") -> tuple[Event, ...]:
         """See `charkh.ports.projections.Commands`; threads that decide at once share one fsync."""
-        ticket = _Ticket(command, key)
+        ticket = _Ticket(command, key, actor or self._actor)
         with self._queue_lock:
             self._queue.append(ticket)
         with self._leader:
@@ -335,7 +336,7 @@ class Catalog:
         try:
             with connection.begin_nested():
                 drafts = decision(connection, ticket.command)
-                recorded = [stamp_draft(draft, self._clock, self._actor, ticket.key) for draft in drafts]
+                recorded = [stamp_draft(draft, self._clock, ticket.actor, ticket.key) for draft in drafts]
                 self._folder.fold(connection, recorded)
         except DBAPIError:
             raise
