@@ -118,7 +118,12 @@ def up(
 
     def ready(told: Ready) -> None:
         link = f"{told.address}/?token={told.token}"
-        variables = {"CHARKH_URL": told.address, "CHARKH_TOKEN": told.token}
+        variables = {
+            "CHARKH_URL": told.address,
+            "CHARKH_TOKEN": told.token,
+            "MLFLOW_TRACKING_URI": told.address,
+            "MLFLOW_TRACKING_TOKEN": told.token,
+        }
         if json:
             write_json({"address": told.address, "link": link, "environment": variables, "endpoints": told.endpoints})
             return

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from charkh.bridges.mlflow.routes import is_mlflow
 from charkh.server.policy import Doorkeeper
 from charkh.server.problems import MEDIA_TYPE, Problem
 
@@ -38,12 +39,14 @@ class Front:
         control: the API.
         inference: the endpoints; they have a door of their own.
         doorkeeper: knows the names of this server.
+        mlflow: MLflow's protocol, where it is spoken; it asks for the token itself.
     """
 
-    def __init__(self, control: Asgi, inference: Asgi, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, control: Asgi, inference: Asgi, doorkeeper: Doorkeeper, mlflow: Asgi | None = None) -> None:
         self._control = control
         self._inference = inference
         self._doorkeeper = doorkeeper
+        self._mlflow = mlflow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; anything but HTTP is not for this server."""
@@ -56,6 +59,9 @@ class Front:
         guarded = _with_headers(send)
         if not self._is_addressed(scope["headers"]):
             await _refuse(guarded)
+            return
+        if self._mlflow is not None and is_mlflow(path):
+            await self._mlflow(scope, receive, guarded)
             return
         await self._control(scope, receive, guarded)
 

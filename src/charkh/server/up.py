@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from charkh.bridges.mlflow.application import MlflowApplication
 from charkh.core.errors import Denied, Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
@@ -16,6 +17,7 @@ from charkh.server.front import Front
 from charkh.server.offering import Offering
 from charkh.server.policy import LOOPBACK, Doorkeeper, host_names
 from charkh.server.scheduler import Scheduler
+from charkh.users.gatekeeper import Gatekeeper
 from charkh.workspace.token import token_of
 from charkh.workspace.workspace import Workspace
 
@@ -71,7 +73,8 @@ def up(
     offered = offering()
     inference = Application(offered, Door(address, token=token, open_inference=open_inference), reload=offering)
     doorkeeper = Doorkeeper(token, host_names(address))
-    front = Front(api(workspace, doorkeeper), inference, doorkeeper)
+    mlflow = MlflowApplication(workspace, Gatekeeper(workspace.store, token))
+    front = Front(api(workspace, doorkeeper), inference, doorkeeper, mlflow)
     told = Ready(
         address=f"http://{_authority(address)}:{number}", token=token, endpoints=tuple(each.name for each in offered)
     )
@@ -81,6 +84,7 @@ def up(
     try:
         asyncio.run(_serve(front, inference, listened, number, listening))
     finally:
+        mlflow.close()
         if not scheduler.stop(GRACE):
             _log.warning("a round of the loops is still under way and is given up; the next start resumes it")
 
