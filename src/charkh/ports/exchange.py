@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from charkh.core.errors import Conflict, Invalid
 from charkh.core.frames import MAX_PAYLOAD
+from charkh.ports.journal import DataHeader
 
 
 class Part(NamedTuple):
@@ -41,6 +42,37 @@ class Exchange(Protocol):
             Locked: somebody held the journal for longer than its timeout.
         """
         ...
+
+
+class DataExchange(Protocol):
+    """Records of data segments that another store's process is writing, taken over while they grow.
+
+    Verbatim: a record keeps its bytes and its ordinal. Idempotence: records that are here are passed over.
+    Ownership: such a segment is sealed where it is written; here it is shown until the fact comes that seals it.
+    """
+
+    def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:
+        """Take records from ordinal `start` on; how many of the segment are here now.
+
+        Where records before `start` are missing nothing is taken, and the answer says from where to send them.
+        An empty call says that the writer lives.
+
+        Raises:
+            Invalid: a payload is none that a record can have.
+            Unavailable: the medium is full or failing; nothing partial stays behind.
+        """
+        ...
+
+
+RECEIVED = "received"
+"""The label of a data segment that another store's process writes; it names that store."""
+LIVE_SECONDS = 60.0
+"""A received segment is live for so long after its writer was last heard of."""
+
+
+def is_received(header: DataHeader) -> bool:
+    """Whether another store's process writes this data segment, and seals it."""
+    return RECEIVED in header.labels
 
 
 def pull(source: Exchange, target: Exchange) -> int:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from charkh.core.errors import Corrupt, NotFound
 from charkh.core.events import Draft
 from charkh.core.refs import parse_subject
+from charkh.ports.exchange import is_received
 from charkh.ports.journal import DataHeader
 from charkh.ports.store import Store
-from charkh.runs.index import SealedAmong, WereDeleted
+from charkh.runs.index import SealedAmong, WerePurged
 from charkh.runs.points import CONTENT, collect_series
 from charkh.runs.run import SEALED_KIND, RunSealed
 from charkh.runs.sealed_points import encode_blob
@@ -72,11 +73,16 @@ def _seal_together(store: Store, headers: Sequence[DataHeader]) -> list[Corrupt]
     """Seal these segments; the errors of those that cannot be read."""
     done = set(store.queries.ask(SealedAmong(segments=tuple(header.segment for header in headers))))
     runs = {header.segment: parse_subject(header.subject).id for header in headers}
-    done_with = set(store.queries.ask(WereDeleted(runs=tuple(sorted(set(runs.values()))))))
+    done_with = set(store.queries.ask(WerePurged(runs=tuple(sorted(set(runs.values()))))))
     drafts: list[Draft] = []
     unreadable: dict[str, Corrupt] = {}
+    waiting: set[str] = set()
     for header in headers:
         if header.segment in done or runs[header.segment] in done_with:
+            continue
+        if is_received(header):
+            # Where it is written it is sealed, too, whole; until the fact comes, what is here is shown.
+            waiting.add(header.segment)
             continue
         try:
             draft = sealed_draft(store, header)
@@ -91,6 +97,6 @@ def _seal_together(store: Store, headers: Sequence[DataHeader]) -> list[Corrupt]
         store.vault.flush()
         store.record(*drafts, durable=True)
     for header in headers:
-        if header.segment not in unreadable:
+        if header.segment not in unreadable and header.segment not in waiting:
             store.journal.drop_data(header.segment)
     return list(unreadable.values())

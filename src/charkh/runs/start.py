@@ -15,6 +15,7 @@ from charkh.core.events import Draft, Edge, Event
 from charkh.core.files import FileRef
 from charkh.core.ids import new_id
 from charkh.core.refs import parse_subject
+from charkh.ports.exchange import is_received
 from charkh.ports.journal import DataHeader
 from charkh.ports.store import Store
 from charkh.runs import active
@@ -42,12 +43,14 @@ class ActiveRun:
         id: 32 hex digits.
         subject: `run:id`, as it stands in edges.
         ended: whether `end` has been called in this process.
+        project: id of its project; empty for the default one, and where another process began the run.
     """
 
     def __init__(self, store: Store, member: Membership) -> None:
         self.id = member.run
         self.subject = f"run:{member.run}"
         self.ended = False
+        self.project = ""
         self._store = store
         self._starter = member.starter
         self._process = os.getpid()
@@ -167,6 +170,7 @@ class ActiveRun:
         params: Mapping[str, Any],
         provenance: Provenance | None,
         folder: Path | None,
+        project: str = "",
     ) -> None:
         """What `start` does first: state that the run begins, unless this process has joined it, and open its points.
 
@@ -175,7 +179,9 @@ class ActiveRun:
         """
         drafts = [params_draft(self._store, self.id, params)] if params else []
         if self._starter:
-            drafts.insert(0, started_draft(self.id, name, group, parent, this_machine().host, os.getpid()))
+            began = started_draft(self.id, name, group, parent, this_machine().host, os.getpid(), project=project)
+            drafts.insert(0, began)
+            self.project = project
             drafts += [provenance_draft(self._store, self.id, provenance)] if provenance is not None else []
         self._record(*drafts)
         self._points.open()
@@ -243,7 +249,10 @@ class ActiveRun:
         return [
             each.header
             for each in self._store.journal.list_data()
-            if each.header.subject == self.subject and not each.live and (others or each.header.segment in own)
+            if each.header.subject == self.subject
+            and not each.live
+            and (others or each.header.segment in own)
+            and not is_received(each.header)
         ]
 
     def _record(self, *drafts: Draft, durable: bool = False) -> tuple[Event, ...]:
@@ -262,6 +271,7 @@ def start(
     tags: Mapping[str, str | None] | None = None,
     folder: Path | None = None,
     provenance: Provenance | None = None,
+    project: str = "",
 ) -> ActiveRun:
     """Start a run, or join the one that the environment names (`CHARKH_RUN_ID`, torchrun).
 
@@ -276,6 +286,7 @@ def start(
         tags: short labels.
         folder: where the code lies; its provenance is gathered on a thread of its own.
         provenance: what has been gathered already, for many runs of one process.
+        project: id of the project that it belongs to, as `ensure_project` gives it; the default one when empty.
 
     Raises:
         Invalid: a text is too long, or a param has no JSON form.
@@ -286,7 +297,7 @@ def start(
         # With a run and not with the import, so that what it needs at the end of the process is still open.
         atexit.unregister(_end_all)
         atexit.register(_end_all)
-    run.begin(name, group, parent, params or {}, provenance, folder)
+    run.begin(name, group, parent, params or {}, provenance, folder, project)
     if tags:
         run.set_tags(tags)
     _unended.add(run)

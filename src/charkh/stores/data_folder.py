@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 from charkh.core.errors import NotFound, Unavailable
 from charkh.core.frames import HEADER, Scan, encode_frame, scan_frames
 from charkh.core.ids import new_id, parse_id
+from charkh.ports.exchange import LIVE_SECONDS, is_received
 from charkh.ports.journal import DataHeader, DataSegment, DataWriter, Record
 from charkh.stores.durable import make_folder, read_range, sync_folder, unavailable, write_at
 from charkh.stores.forks import watch_forks
@@ -156,6 +158,7 @@ class DataFolder:
             live = is_live(path)
             header = _read_header(path)
             if header is not None:
+                live = live or (is_received(header) and _silence(path) < LIVE_SECONDS)
                 found.append(DataSegment(header, _size(path), live))
         return found
 
@@ -250,6 +253,14 @@ def _read_header(path: Path) -> DataHeader | None:
     if not scan.frames or not is_header(scan.frames[0].payload):
         return None
     return decode_header(scan.frames[0].payload).data
+
+
+def _silence(path: Path) -> float:
+    """Seconds since the file was last written."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return LIVE_SECONDS
 
 
 def _size(path: Path) -> int:

@@ -17,7 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from charkh.core.errors import Corrupt, NotFound, Unavailable
 from charkh.core.frames import encode_frame, scan_frames
 from charkh.core.ids import new_id, parse_id
+from charkh.ports.exchange import LIVE_SECONDS, is_received
 from charkh.ports.journal import DataHeader, DataSegment, DataWriter, Record
+from charkh.stores.data_received import check_records
 from charkh.stores.forks import watch_forks
 from charkh.stores.postgres_tables import FOREIGN_KEY_VIOLATION, Tables, lock_key, sqlstate, translated
 
@@ -209,7 +211,12 @@ class PostgresData:
         segments, data = self._tables.data_segment, self._tables.data
         size = func.coalesce(func.sum(func.length(data.c.frame)), 0)
         statement = (
-            select(segments.c.header, segments.c.lock_key, size.label("size"))
+            select(
+                segments.c.header,
+                segments.c.lock_key,
+                size.label("size"),
+                func.extract("epoch", func.now() - segments.c.flushed).label("silence"),
+            )
             .outerjoin(data, data.c.segment == segments.c.segment)
             .group_by(segments.c.segment)
             .order_by(segments.c.segment)
@@ -219,10 +226,38 @@ class PostgresData:
             with self._engine.connect() as connection:
                 held = set(connection.execute(_HELD).scalars())
                 rows = connection.execute(statement).all()
-        return [
-            DataSegment(msgspec.msgpack.decode(row.header, type=DataHeader), int(row.size), row.lock_key in held)
-            for row in rows
-        ]
+        found: list[DataSegment] = []
+        for row in rows:
+            header = msgspec.msgpack.decode(row.header, type=DataHeader)
+            heard = is_received(header) and row.silence is not None and float(row.silence) < LIVE_SECONDS
+            found.append(DataSegment(header, int(row.size), heard or row.lock_key in held))
+        return found
+
+    def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:
+        """See `charkh.ports.exchange.DataExchange`."""
+        check_records(header, payloads)
+        segments, data, segment = self._tables.data_segment, self._tables.data, parse_id(header.segment)
+        # Not the key that a writer's session holds: nobody holds this segment between two calls.
+        key = lock_key(self._tables.schema, f"received {segment}")
+        row = {"segment": segment, "header": msgspec.msgpack.encode(header), "lock_key": key, "flushed": func.now()}
+        count = select(func.coalesce(func.max(data.c.seq) + 1, 0)).where(data.c.segment == segment)
+        with translated():
+            self._ready()
+            with self._engine.begin() as connection:
+                connection.execute(select(func.pg_advisory_xact_lock(key)))
+                statement = insert(segments).values(row)
+                connection.execute(
+                    statement.on_conflict_do_update(index_elements=["segment"], set_={"flushed": func.now()})
+                )
+                known = int(connection.execute(count).scalar_one())
+                fresh = payloads[known - start :] if start <= known else ()
+                if fresh:
+                    rows = [
+                        {"segment": segment, "seq": seq, "frame": encode_frame(payload)}
+                        for seq, payload in enumerate(fresh, known)
+                    ]
+                    connection.execute(insert(data), rows)
+                return known + len(fresh)
 
     def read_data(self, segment: str, start: int = 0) -> Iterator[Record]:
         """See `charkh.ports.journal.Journal`."""

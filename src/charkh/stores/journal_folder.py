@@ -24,6 +24,7 @@ from charkh.core.ids import new_id
 from charkh.ports.journal import Batch, Cursor, DataHeader, DataSegment, DataWriter, Record
 from charkh.stores.archive import Archive
 from charkh.stores.data_folder import DataFolder
+from charkh.stores.data_received import ReceivedFolder
 from charkh.stores.durable import make_folder, read_range, sync_folder, unavailable, write_at
 from charkh.stores.folder_lock import FolderLock
 from charkh.stores.forks import watch_forks
@@ -56,6 +57,7 @@ class FolderJournal:
         self._open_folder = spool or folder / "open"
         self._archive = Archive(folder / "sealed")
         self._data = DataFolder(self._open_folder, folder / "damaged", store)
+        self._received = ReceivedFolder(self._open_folder, store)
         self._lock = FolderLock(folder / "lock")
         self._own_lock = threading.Lock()
         self._file: SegmentFile | None = None
@@ -132,6 +134,10 @@ class FolderJournal:
     def read_data(self, segment: str, start: int = 0) -> Iterator[Record]:
         """See `charkh.ports.journal.Journal`."""
         return self._data.read_data(segment, start)
+
+    def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:
+        """See `charkh.ports.exchange.DataExchange`."""
+        return self._received.take_data(header, start, payloads)
 
     def drop_data(self, segment: str) -> None:
         """See `charkh.ports.journal.Journal`."""

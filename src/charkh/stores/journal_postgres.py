@@ -182,6 +182,10 @@ class PostgresJournal:
         """See `charkh.ports.journal.Journal`."""
         return self._data.read_data(segment, start)
 
+    def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:
+        """See `charkh.ports.exchange.DataExchange`."""
+        return self._data.take_data(header, start, payloads)
+
     def drop_data(self, segment: str) -> None:
         """See `charkh.ports.journal.Journal`."""
         self._data.drop_data(segment)
