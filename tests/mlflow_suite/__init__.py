@@ -1,0 +1,1 @@
+"""MLflow's own tests of its REST client, run against charkh: `scripts/mlflow-suite CHECKOUT`."""
