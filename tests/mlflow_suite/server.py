@@ -13,7 +13,6 @@ from typing import Any
 
 from charkh.bridges.mlflow.application import MlflowApplication
 from charkh.users.caller import WHOLE_ADMIN, Caller
-
 from charkh.workspace.workspace import Workspace, open_workspace
 
 PREFIX = "/_ns/"
