@@ -26,7 +26,7 @@ from charkh.core.errors import Invalid, NotFound
 from charkh.core.files import FileRef
 from charkh.ports.store import Store
 from charkh.runs.compare import Row, compare, only_differing
-from charkh.runs.delete import delete as delete_run
+from charkh.runs.delete import delete_run
 from charkh.runs.find import find
 from charkh.runs.history import Curve, metric_histories, metric_history, metric_names
 from charkh.runs.index import ArtifactsOf, ChildRuns, LinksOf, ParamConflicts

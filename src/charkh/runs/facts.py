@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from charkh.core.errors import NotFound
 from charkh.core.events import Draft, Edge
@@ -29,8 +29,19 @@ from charkh.runs.run import (
 from charkh.runs.values import plain_params
 
 
-def started_draft(run: str, name: str, group: str, parent: str, host: str, pid: int) -> Draft:
-    """A run begins; a part of another one points to it.
+def started_draft(
+    run: str,
+    name: str,
+    group: str,
+    parent: str,
+    host: str,
+    pid: int,
+    *,
+    project: str = "",
+    user: str = "",
+    began: float = 0.0,
+) -> Draft:
+    """A run begins; a part of another one points to it. The last three are as `RunStarted` says.
 
     Raises:
         Invalid: a text is too long, or `parent` is no id.
@@ -43,6 +54,9 @@ def started_draft(run: str, name: str, group: str, parent: str, host: str, pid: 
         parent=around,
         host=host,
         pid=pid,
+        project=project,
+        user=bounded_text(user, "user's name"),
+        began=began,
     )
     edges = (Edge(f"run:{run}", "part_of", f"run:{around}"),) if around else ()
     return Draft(kind=STARTED_KIND, subject=f"run:{run}", body=body, edges=edges)
@@ -78,9 +92,11 @@ def link_draft(run: str, edge: Edge) -> Draft:
     return Draft(kind=LINKED_KIND, subject=f"run:{run}", body=RunLinked(run=run), edges=(edge,))
 
 
-def ended_draft(run: str, status: EndStatus, error: str, lost: int) -> Draft:
-    """The run has ended."""
-    body = RunEnded(run=run, status=status, error=redact(error)[:MAX_TEXT], lost=lost)
+def ended_draft(
+    run: str, status: EndStatus | Literal["scheduled"], error: str, lost: int, *, moment: float = 0.0
+) -> Draft:
+    """The run has ended; or it waits for its turn, and is not over. `moment` is as `RunEnded` says."""
+    body = RunEnded(run=run, status=status, error=redact(error)[:MAX_TEXT], lost=lost, moment=moment)
     return Draft(kind=ENDED_KIND, subject=f"run:{run}", body=body, facts={"run.status": status})
 
 

@@ -9,17 +9,22 @@ from charkh.runs.live import open_segments, with_segments
 from charkh.runs.run import Run
 
 
-def find(store: Store, ref: str) -> Run:
+def find(store: Store, ref: str, *, deleted: bool = False) -> Run:
     """The run that `ref` means: `run:1f3a`, an id or the beginning of one, or a name that one run has.
 
     What its open segments say is part of it.
+
+    Args:
+        store: where to look.
+        ref: see above.
+        deleted: whether those in the trash are meant, and only they.
 
     Raises:
         NotFound: no run is meant, or it has been deleted.
         Conflict: several are; the error lists them.
     """
     prefix = ref.removeprefix("run:")
-    found = store.queries.ask(RunsLike(prefix=prefix)) if prefix else ()
+    found = store.queries.ask(RunsLike(prefix=prefix, deleted=deleted)) if prefix else ()
     exact = [each for each in found if each == prefix]
     if len(found) > 1 and not exact:
         several = f"{len(found)} runs" if len(found) < MOST_LIKE else f"{len(found)} runs or more"
@@ -30,9 +35,9 @@ def find(store: Store, ref: str) -> Run:
             facts={"runs": list(found)},
         )
     if not found:
-        raise NotFound(
-            f"there is no run {ref!r}", code="run.not_found", hint="`charkh run list` shows the latest runs."
-        )
+        trash = " in the trash" if deleted else ""
+        shows = "`charkh run list --deleted` shows what is there." if deleted else "`charkh run list` shows the latest."
+        raise NotFound(f"there is no run {ref!r}{trash}", code="run.not_found", hint=shows)
     return by_id(store, exact[0] if exact else found[0])
 
 

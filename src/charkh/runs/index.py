@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, not_, or_, select
 
 from charkh.core.events import Edge
 from charkh.core.files import FileRef
 from charkh.ports.projections import Description, Projection, Query
+from charkh.runs.project_index import PROJECT_ANSWERS, PROJECT_DECISIONS, portray_project
+from charkh.runs.project_tables import projects
 from charkh.runs.query import Condition, Order
 from charkh.runs.run import (
     Artifact,
@@ -49,13 +51,17 @@ MOST_LIKE = 20
 
 
 class RunsLike(Query[tuple[str, ...]], frozen=True, kw_only=True):
-    """Ids of undeleted runs that begin with `prefix`, or that have this name; at most `MOST_LIKE`, newest first."""
+    """Ids of runs that begin with `prefix`, or that have this name; at most `MOST_LIKE`, newest first.
+
+    `deleted` tells whether those in the trash are meant, and only they.
+    """
 
     prefix: str
+    deleted: bool = False
 
 
 class FindRuns(Query[tuple[Run, ...]], frozen=True, kw_only=True):
-    """The first `limit` undeleted runs that meet a condition.
+    """The first `limit` runs behind the first `offset` that meet a condition.
 
     Attributes:
         where: the condition; None for every run.
@@ -63,6 +69,9 @@ class FindRuns(Query[tuple[Run, ...]], frozen=True, kw_only=True):
         limit: how many at most.
         without: ids of runs that the caller looks at itself.
         now: seconds since the epoch: what tells a running run from a lost one.
+        offset: how many are left out before.
+        deleted: those in the trash instead; None for both.
+        projects: ids of the projects that are looked through; empty for all.
     """
 
     where: Condition | None
@@ -70,6 +79,9 @@ class FindRuns(Query[tuple[Run, ...]], frozen=True, kw_only=True):
     limit: int
     without: tuple[str, ...] = ()
     now: float
+    offset: int = 0
+    deleted: bool | None = False
+    projects: tuple[str, ...] = ()
 
 
 class ChildRuns(Query[tuple[str, ...]], frozen=True, kw_only=True):
@@ -108,10 +120,16 @@ class SealedAmong(Query[tuple[str, ...]], frozen=True, kw_only=True):
     segments: tuple[str, ...]
 
 
-class WereDeleted(Query[tuple[str, ...]], frozen=True, kw_only=True):
-    """Those of these runs that have been deleted."""
+class WerePurged(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """Those of these runs that have been deleted for good."""
 
     runs: tuple[str, ...]
+
+
+class TrashedRuns(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """Ids of the runs in the trash, alone or with their project, since before `moment` (seconds since the epoch)."""
+
+    moment: float
 
 
 class TagEvents(Query[dict[str, tuple[str, ...]]], frozen=True, kw_only=True):
@@ -126,20 +144,24 @@ def runs_by_ids(connection: Connection, query: RunsByIds) -> tuple[Run, ...]:
 
 def runs_like(connection: Connection, query: RunsLike) -> tuple[str, ...]:
     begins = runs.c.id.startswith(query.prefix, autoescape=True)
-    statement = select(runs.c.id).where(_present(), or_(begins, runs.c.name == query.prefix))
+    first = and_(runs.c.new_name.is_(None), runs.c.name == query.prefix)
+    named = or_(begins, first, runs.c.new_name == query.prefix)
+    statement = select(runs.c.id).where(_present(connection, deleted=query.deleted), named)
     return tuple(connection.execute(statement.order_by(runs.c.stamp.desc()).limit(MOST_LIKE)).scalars())
 
 
 def find_runs(connection: Connection, query: FindRuns) -> tuple[Run, ...]:
-    where = and_(_present(), clause(connection, query.where, query.now))
+    where = and_(_present(connection, deleted=query.deleted), clause(connection, query.where, query.now))
+    if query.projects:
+        where = and_(where, runs.c.project.in_(query.projects))
     if query.without:
         where = and_(where, runs.c.id.not_in(query.without))
-    found = list(_ordered_ids(connection, where, query.order, query.limit, query.now))
-    return _assemble(connection, found, query.now)
+    found = list(_ordered_ids(connection, where, query.order, query.offset + query.limit, query.now))
+    return _assemble(connection, found[query.offset :], query.now)
 
 
 def child_runs(connection: Connection, query: ChildRuns) -> tuple[str, ...]:
-    statement = select(runs.c.id).where(_present(), runs.c.parent == query.parent).order_by(runs.c.stamp)
+    statement = select(runs.c.id).where(_present(connection), runs.c.parent == query.parent).order_by(runs.c.stamp)
     return tuple(connection.execute(statement).scalars())
 
 
@@ -179,12 +201,19 @@ def sealed_among(connection: Connection, query: SealedAmong) -> tuple[str, ...]:
     return tuple(found)
 
 
-def were_deleted(connection: Connection, query: WereDeleted) -> tuple[str, ...]:
+def were_purged(connection: Connection, query: WerePurged) -> tuple[str, ...]:
     found: list[str] = []
     for ids in _portions(query.runs):
-        gone = runs.c.deleted_stamp.is_not(None)
+        gone = runs.c.purged_stamp.is_not(None)
         found += connection.execute(select(runs.c.id).where(runs.c.id.in_(ids), gone)).scalars()
     return tuple(found)
+
+
+def trashed_runs(connection: Connection, query: TrashedRuns) -> tuple[str, ...]:
+    alone = and_(runs.c.deleted.is_not(None), runs.c.deleted < query.moment)
+    with_project = runs.c.project.in_(select(projects.c.id).where(projects.c.deleted < query.moment))
+    statement = select(runs.c.id).where(runs.c.stamp.is_not(None), runs.c.purged_stamp.is_(None))
+    return tuple(connection.execute(statement.where(or_(alone, with_project)).order_by(runs.c.id)).scalars())
 
 
 def tag_events(connection: Connection, query: TagEvents) -> dict[str, tuple[str, ...]]:
@@ -208,7 +237,7 @@ def portray(connection: Connection, identifier: str) -> Description | None:
         *(_provenance_lines(provenance) if provenance is not None else ()),
         *((f"param {name}", _shown(value)) for name, value in sorted(run.params.items())),
         *((f"metric {name}", f"{value:.6g}") for name, value in sorted(run.metrics.items())),
-        *((("deleted", "its bytes may be gone"),) if run.deleted is not None else ()),
+        *((("deleted", "its bytes may be gone" if run.purged else "in the trash"),) if run.deleted is not None else ()),
     ]
     return Description(title=run.name or f"run:{identifier[:12]}", lines=tuple(lines))
 
@@ -236,8 +265,17 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json_text(value)
 
 
-def _present() -> ColumnElement[bool]:
-    return and_(runs.c.stamp.is_not(None), runs.c.deleted_stamp.is_(None))
+def _present(connection: Connection, *, deleted: bool | None = False) -> ColumnElement[bool]:
+    """The runs that show; with `deleted` those in the trash, with None both. What was purged is in neither."""
+    known = and_(runs.c.stamp.is_not(None), runs.c.purged_stamp.is_(None))
+    if deleted is None:
+        return known
+    gone = tuple(connection.execute(select(projects.c.id).where(projects.c.deleted.is_not(None))).scalars())
+    trashed = runs.c.deleted.is_not(None)
+    if gone:
+        # Of a run that is not known to the end no project is known either.
+        trashed = or_(trashed, runs.c.project.in_(gone))
+    return and_(known, trashed if deleted else not_(trashed))
 
 
 def _ordered_ids(
@@ -248,7 +286,12 @@ def _ordered_ids(
     if held is None:
         # Missing values last, without a sort where the column's own index gives the order.
         keys = [column.desc() if order[0].descending else column.asc()]
-        keys = keys if order[0].field.name == "created" else [column.is_(None), *keys]
+        if order[0].field.name == "created":
+            # The stamp tells runs of one moment apart, and no further key is needed.
+            keys.append(runs.c.stamp.desc() if order[0].descending else runs.c.stamp.asc())
+            yield from connection.execute(select(runs.c.id).where(where).order_by(*keys).limit(limit)).scalars()
+            return
+        keys = [column.is_(None), *keys]
         yield from connection.execute(_sorted(select(runs.c.id).where(where), keys, order[1:], limit, now)).scalars()
         return
     rows = held.subquery()
@@ -321,6 +364,11 @@ class _Parts:
         chosen = select(current).where(current.c.run.in_(ids)).order_by(current.c.name, current.c.stamp)
         for row in connection.execute(chosen):
             self.tags.setdefault(row.run, {})[row.name] = row.value
+        gone = select(projects.c.id, projects.c.deleted).where(projects.c.deleted.is_not(None))
+        self.gone: dict[str, float] = {row.id: row.deleted for row in connection.execute(gone)}
+
+    def _gone(self, row: Any) -> float | None:
+        return next((each for each in (row.deleted, self.gone.get(row.project), row.purged) if each is not None), None)
 
     def run_of(self, row: Any) -> Run:
         status: Status = row.shown_status
@@ -328,6 +376,9 @@ class _Parts:
             started=_decode_started(row.started),
             over=bool(row.over),
             status=status,
+            name=(row.name if row.new_name is None else row.new_name) or "",
+            project=row.project,
+            user=row.user,
             created=row.created,
             actor=row.actor,
             stamp=row.stamp,
@@ -338,13 +389,14 @@ class _Parts:
             provenance=_decode_provenance(row.provenance) if row.provenance is not None else None,
             error=(row.error or "") if row.over else "",
             lost_records=row.lost or 0,
-            deleted=row.deleted,
+            deleted=self._gone(row),
+            purged=row.purged_stamp is not None,
         )
 
 
 PROJECTION = Projection(
     name="run",
-    version=2,
+    version=3,
     tables=METADATA,
     kinds=KINDS,
     fold=fold,
@@ -358,8 +410,11 @@ PROJECTION = Projection(
         SealedOf: sealed_of,
         ParamConflicts: param_conflicts,
         SealedAmong: sealed_among,
-        WereDeleted: were_deleted,
+        WerePurged: were_purged,
+        TrashedRuns: trashed_runs,
         TagEvents: tag_events,
+        **PROJECT_ANSWERS,
     },
-    portraits={"run": portray},
+    portraits={"run": portray, "project": portray_project},
+    decisions=PROJECT_DECISIONS,
 )

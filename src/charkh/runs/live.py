@@ -42,7 +42,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     def sort_lookup(self, field: Field) -> Any:
         """The same for an order; the stamp tells runs of one millisecond apart, as in the catalog."""
-        return self.run.stamp if field == CREATED else self.lookup(field)
+        return f"{self.run.created:024.9f}{self.run.stamp}" if field == CREATED else self.lookup(field)
 
 
 def open_segments(store: Store) -> dict[str, list[DataSegment]]:

@@ -15,6 +15,7 @@ import msgspec
 from charkh.core.errors import Invalid
 from charkh.core.files import FileRef
 from charkh.core.redact import redact
+from charkh.runs.project import DEFAULT_PROJECT
 
 STARTED_KIND = "run.started/1"
 PROVENANCE_KIND = "run.provenance/1"
@@ -24,6 +25,9 @@ ARTIFACT_KIND = "run.artifact/1"
 LINKED_KIND = "run.linked/1"
 ENDED_KIND = "run.ended/1"
 SEALED_KIND = "run.sealed/1"
+RENAMED_KIND = "run.renamed/1"
+TRASHED_KIND = "run.trashed/1"
+RESTORED_KIND = "run.restored/1"
 DELETED_KIND = "run.deleted/1"
 
 MAX_NAME = 250
@@ -31,8 +35,10 @@ MAX_TEXT = 500
 LOST_AFTER_SECONDS = 60.0
 """A run that has neither ended nor given a sign of life for this long shows as lost."""
 
-EndStatus = Literal["finished", "failed"]
-Status = Literal["running", "finished", "failed", "lost"]
+EndStatus = Literal["finished", "failed", "killed"]
+Status = Literal["running", "scheduled", "finished", "failed", "killed", "lost"]
+SCHEDULED = "scheduled"
+"""What may stand in the place of a status of the end: the run waits for its turn, and is not over."""
 
 
 class RunStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -45,6 +51,9 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         parent: id of the run that this one is a part of, or empty.
         host: name of the machine.
         pid: process id of the starter.
+        project: id of its project; empty for the default one.
+        user: who started it, where that is not whoever recorded it.
+        began: seconds since the epoch where it began before it was recorded; 0 for the moment of the event.
     """
 
     run: str
@@ -53,6 +62,9 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parent: str = ""
     host: str = ""
     pid: int = 0
+    project: str = ""
+    user: str = ""
+    began: float = 0.0
 
 
 class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,12 +165,14 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         status: how it ended.
         error: type and text of the exception that ended it, without credentials.
         lost: metric records that could not be written: the run is incomplete when there are any.
+        moment: seconds since the epoch where it ended before that was recorded; 0 for the moment of the event.
     """
 
     run: str
     status: str
     error: str = ""
     lost: int = 0
+    moment: float = 0.0
 
 
 class SeriesSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -217,8 +231,28 @@ class RunSealed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     series: tuple[SeriesSummary, ...]
 
 
+class RunRenamed(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.renamed/1`; the latest name stays."""
+
+    run: str
+    name: str
+
+
+class RunTrashed(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.trashed/1`: the run is in the trash until it is restored; nothing is freed."""
+
+    run: str
+    reason: str = ""
+
+
+class RunRestored(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.restored/1`: the run is out of the trash."""
+
+    run: str
+
+
 class RunDeleted(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of `run.deleted/1`: the run's bytes need no longer be readable on its behalf."""
+    """Body of `run.deleted/1`: for good; the run's bytes need no longer be readable on its behalf."""
 
     run: str
     reason: str = ""
@@ -252,7 +286,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         started: what its first event says.
         over: it has ended and was not taken up again.
-        status: `running`, `finished`, `failed` or `lost`.
+        name: for people; runs may share it.
+        project: id of its project; `0` is the default one.
+        user: who started it, without the machine where that is known.
+        status: `running`, `scheduled`, `finished`, `failed`, `killed` or `lost`.
         created: seconds since the epoch when it was started.
         ended: seconds since the epoch, or None.
         actor: who started it, `user@host`.
@@ -263,10 +300,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         error: why it failed, or empty.
         lost_records: metric records that could not be written.
         stamp: the total order of runs.
-        deleted: seconds since the epoch when it was deleted, or None.
+        deleted: seconds since the epoch when it or its project went into the trash, or None.
+        purged: its bytes may be gone, and it can be restored no more.
     """
 
     started: RunStarted
+    name: str = ""
+    project: str = DEFAULT_PROJECT
+    user: str = ""
     over: bool
     status: Status
     created: float
@@ -280,6 +321,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     lost_records: int = 0
     deleted: float | None = None
+    purged: bool = False
 
     @property
     def id(self) -> str:
@@ -289,10 +331,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def subject(self) -> str:
         """`run:id`, as it stands in edges."""
         return f"run:{self.started.run}"
-
-    @property
-    def name(self) -> str:
-        return self.started.name
 
     @property
     def complete(self) -> bool:

@@ -19,8 +19,9 @@ from sqlalchemy import (
     true,
 )
 
+from charkh.core.clock import reading_at
 from charkh.runs.query import All, Any_, Comparison, Condition, Field, Not, Scalar
-from charkh.runs.run import LOST_AFTER_SECONDS
+from charkh.runs.run import LOST_AFTER_SECONDS, SCHEDULED
 from charkh.runs.tables import metrics, params, replaced_tags, runs, tags
 
 FEW = 2000
@@ -31,7 +32,7 @@ Rows = Select[*tuple[Any, ...]]
 _METRIC_COLUMNS = {"metrics": metrics.c.last, "low": metrics.c.low, "high": metrics.c.high}
 _WORD_COLUMNS: dict[str, ColumnElement[Any]] = {
     "id": runs.c.id,
-    "name": func.nullif(runs.c.name, ""),
+    "name": func.nullif(func.coalesce(runs.c.new_name, runs.c.name), ""),
     "group": func.nullif(runs.c.run_group, ""),
     "parent": func.nullif(runs.c.parent, ""),
     "actor": runs.c.actor,
@@ -45,13 +46,19 @@ _WORD_COLUMNS: dict[str, ColumnElement[Any]] = {
 
 def is_over() -> Clause:
     """Whether a run has ended and has not been taken up again since."""
+    return and_(_told_last(), runs.c.status != SCHEDULED)
+
+
+def _told_last() -> Clause:
+    """Whether the last that was heard of a run is how it ended, or that it waits."""
     return and_(runs.c.ended_stamp.is_not(None), runs.c.resumed_stamp < runs.c.ended_stamp)
 
 
 def status_column(now: float) -> ColumnElement[str]:
     """The status of a run none of whose segments is held open; `now` is seconds since the epoch."""
-    fresh = runs.c.created >= now - LOST_AFTER_SECONDS
-    return case((is_over(), runs.c.status), (fresh, literal("running")), else_=literal("lost"))
+    # When it was recorded, not when it began: what is taken over from elsewhere may have begun long ago.
+    fresh = runs.c.resumed_stamp >= f"{reading_at(max(0.0, now - LOST_AFTER_SECONDS)):016x}"
+    return case((_told_last(), runs.c.status), (fresh, literal("running")), else_=literal("lost"))
 
 
 def current_tags() -> Rows:
@@ -87,8 +94,7 @@ def _is_held(connection: Connection, holders: Rows) -> Clause:
 def order_column(field: Field, now: float) -> tuple[ColumnElement[Any], Rows | None]:
     """What to sort by, and the rows to join by their column `run`, where it is no column of the run itself."""
     if field.family == "run":
-        # The stamp sorts as the moment of the start does, and has an index.
-        return (runs.c.stamp if field.name == "created" else word_column(field.name, now)), None
+        return word_column(field.name, now), None
     if field.family == "params":
         held = select(params.c.run, params.c.number, params.c.text).where(params.c.name == field.name)
     elif field.family == "tags":

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     case,
@@ -26,6 +25,8 @@ from charkh.core.clock import seconds
 from charkh.core.events import Event, body_of
 from charkh.ports.folding import add_rows, insert_into, insert_rows, keep_rows
 from charkh.runs.membership import writer_order
+from charkh.runs.project import DEFAULT_PROJECT
+from charkh.runs.project_tables import METADATA, PROJECT_FOLDS
 from charkh.runs.run import (
     ARTIFACT_KIND,
     DELETED_KIND,
@@ -33,36 +34,45 @@ from charkh.runs.run import (
     LINKED_KIND,
     PARAMS_KIND,
     PROVENANCE_KIND,
+    RENAMED_KIND,
+    RESTORED_KIND,
     SEALED_KIND,
     STARTED_KIND,
     TAGGED_KIND,
+    TRASHED_KIND,
     RunArtifact,
     RunDeleted,
     RunEnded,
     RunLinked,
     RunParams,
     RunProvenance,
+    RunRenamed,
+    RunRestored,
     RunSealed,
     RunStarted,
     RunTagged,
+    RunTrashed,
     SeriesSummary,
     json_text,
 )
 
 Row = dict[str, Any]
 
-METADATA = MetaData()
 runs = Table(
     "run",
     METADATA,
     Column("id", String, primary_key=True),
     Column("name", String, index=True),
+    Column("new_name", String),
+    Column("renamed_stamp", String),
+    Column("project", String),
+    Column("user", String),
     Column("run_group", String, index=True),
     Column("parent", String, index=True),
     Column("started", LargeBinary),
     Column("created", Float),
     Column("actor", String),
-    Column("stamp", String, index=True),
+    Column("stamp", String),
     Column("resumed_stamp", String),
     Column("status", String),
     Column("error", String),
@@ -75,8 +85,16 @@ runs = Table(
     Column("provenance_stamp", String),
     Column("deleted", Float),
     Column("deleted_stamp", String),
+    Column("purged", Float),
+    Column("purged_stamp", String),
+    Index("run_created", "created", "stamp"),
+    Index("run_in_project", "project", "created"),
 )
 """A run by id. Facts about it may come in any order, so that all but its id may be missing."""
+
+# Few runs are renamed or deleted: for the others these indices cost nothing.
+for _name, _column in (("run_deleted", runs.c.deleted), ("run_new_name", runs.c.new_name)):
+    Index(_name, _column, sqlite_where=_column.is_not(None), postgresql_where=_column.is_not(None))
 
 params = Table(
     "run_param",
@@ -215,10 +233,12 @@ def _fold_started(connection: Connection, events: Sequence[Event]) -> None:
         {
             "id": body.run,
             "name": body.name,
+            "project": body.project or DEFAULT_PROJECT,
+            "user": body.user or event.actor.partition("@")[0],
             "run_group": body.group,
             "parent": body.parent,
             "started": bytes(event.body),
-            "created": seconds(event.clock),
+            "created": body.began or seconds(event.clock),
             "actor": event.actor,
             "stamp": event.stamp,
         }
@@ -236,7 +256,7 @@ def _fold_ended(connection: Connection, events: Sequence[Event]) -> None:
             "status": body.status,
             "error": body.error,
             "lost": body.lost,
-            "ended": seconds(event.clock),
+            "ended": body.moment or seconds(event.clock),
             "ended_stamp": event.stamp,
         }
         for event, body in ((event, body_of(event, RunEnded)) for event in events)
@@ -258,12 +278,33 @@ def _fold_provenance(connection: Connection, events: Sequence[Event]) -> None:
     keep_rows(connection, runs, rows, stamp="provenance_stamp", keep="earliest")
 
 
-def _fold_deleted(connection: Connection, events: Sequence[Event]) -> None:
+def _fold_renamed(connection: Connection, events: Sequence[Event]) -> None:
+    bodies = [(event, body_of(event, RunRenamed)) for event in events]
+    rows = [{"id": body.run, "new_name": body.name, "renamed_stamp": event.stamp} for event, body in bodies]
+    keep_rows(connection, runs, rows, stamp="renamed_stamp")
+
+
+def _fold_trashed(connection: Connection, events: Sequence[Event]) -> None:
     rows = [
-        {"id": body_of(event, RunDeleted).run, "deleted": seconds(event.clock), "deleted_stamp": event.stamp}
+        {"id": body_of(event, RunTrashed).run, "deleted": seconds(event.clock), "deleted_stamp": event.stamp}
         for event in events
     ]
-    keep_rows(connection, runs, rows, stamp="deleted_stamp", keep="earliest")
+    keep_rows(connection, runs, rows, stamp="deleted_stamp")
+
+
+def _fold_restored(connection: Connection, events: Sequence[Event]) -> None:
+    rows: list[Row] = [
+        {"id": body_of(event, RunRestored).run, "deleted": None, "deleted_stamp": event.stamp} for event in events
+    ]
+    keep_rows(connection, runs, rows, stamp="deleted_stamp")
+
+
+def _fold_deleted(connection: Connection, events: Sequence[Event]) -> None:
+    rows = [
+        {"id": body_of(event, RunDeleted).run, "purged": seconds(event.clock), "purged_stamp": event.stamp}
+        for event in events
+    ]
+    keep_rows(connection, runs, rows, stamp="purged_stamp", keep="earliest")
 
 
 def _fold_params(connection: Connection, events: Sequence[Event]) -> None:
@@ -380,6 +421,10 @@ _FOLDS = {
     ARTIFACT_KIND: _fold_artifacts,
     LINKED_KIND: _fold_links,
     SEALED_KIND: _fold_sealed,
+    RENAMED_KIND: _fold_renamed,
+    TRASHED_KIND: _fold_trashed,
+    RESTORED_KIND: _fold_restored,
     DELETED_KIND: _fold_deleted,
+    **PROJECT_FOLDS,
 }
 KINDS = frozenset(_FOLDS)

@@ -19,13 +19,14 @@ from charkh.endpoints import deployment
 from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
 from charkh.evaluations.evaluation import EvaluationMade
 from charkh.loops.loop import DECIDED_KIND, Decided
-from charkh.models import model
+from charkh.models import logged, model, registered
 from charkh.monitors import monitor
 from charkh.pipelines import execution
 from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
-from charkh.runs import run
+from charkh.runs import held, project, run
 from charkh.sources import source
 from charkh.studies import study
+from charkh.users import user
 
 BODIES: Mapping[str, type[msgspec.Struct]] = {
     ERASED_KIND: Erased,
@@ -43,7 +44,17 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     run.LINKED_KIND: run.RunLinked,
     run.ENDED_KIND: run.RunEnded,
     run.SEALED_KIND: run.RunSealed,
+    run.RENAMED_KIND: run.RunRenamed,
+    run.TRASHED_KIND: run.RunTrashed,
+    run.RESTORED_KIND: run.RunRestored,
     run.DELETED_KIND: run.RunDeleted,
+    project.MADE_KIND: project.ProjectMade,
+    project.RENAMED_KIND: project.ProjectRenamed,
+    project.DELETED_KIND: project.ProjectDeleted,
+    project.RESTORED_KIND: project.ProjectRestored,
+    project.TAGGED_KIND: project.ProjectTagged,
+    held.MEDIA_SEALED_KIND: held.MediaSealed,
+    held.CONSOLE_SEALED_KIND: held.ConsoleSealed,
     source.FETCHED_KIND: source.Fetched,
     source.CHECKED_KIND: source.Checked,
     RECORDED_KIND: RecipeRecorded,
@@ -61,6 +72,17 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     model.VERSION_KIND: model.VersionMade,
     model.ALIAS_KIND: model.AliasMoved,
     model.DELETED_KIND: model.VersionDeleted,
+    registered.REGISTERED_KIND: registered.ModelRegistered,
+    registered.DESCRIBED_KIND: registered.ModelDescribed,
+    registered.TAGGED_KIND: registered.ModelTagged,
+    registered.STAGED_KIND: registered.ModelStaged,
+    registered.RENAMED_KIND: registered.ModelRenamed,
+    registered.REMOVED_KIND: registered.ModelRemoved,
+    logged.LOGGED_KIND: logged.ModelLogged,
+    logged.CHANGED_KIND: logged.LoggedChanged,
+    logged.MEASURED_KIND: logged.ModelMeasured,
+    logged.ARTIFACT_KIND: logged.LoggedArtifact,
+    logged.DELETED_KIND: logged.LoggedDeleted,
     CARD_KIND: CardMade,
     deployment.DEPLOYED_KIND: deployment.Deployed,
     deployment.STOPPED_KIND: deployment.Stopped,
@@ -68,4 +90,11 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     monitor.COLLECTED_KIND: monitor.Collected,
     monitor.RAISED_KIND: monitor.Raised,
     DECIDED_KIND: Decided,
+    user.MADE_KIND: user.UserMade,
+    user.DISABLED_KIND: user.UserDisabled,
+    user.GRANTED_KIND: user.UserGranted,
+    user.TOKEN_MADE_KIND: user.TokenMade,
+    user.TOKEN_REVOKED_KIND: user.TokenRevoked,
+    user.SIGNED_IN_KIND: user.UserSignedIn,
+    user.DENIED_KIND: user.UserDenied,
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from charkh.core.canon import Json
 from charkh.runs.active import current
+from charkh.runs.projects import ensure_project
 from charkh.runs.start import ActiveRun, start
 from charkh.workspace.ambient import workspace
 
@@ -16,6 +17,7 @@ def run(
     tags: Mapping[str, str] | None = None,
     group: str = "",
     parent: str = "",
+    project: str = "",
 ) -> ActiveRun:
     """Start a run: a context manager that ends it, `failed` when the block raises.
 
@@ -25,16 +27,24 @@ def run(
         tags: short labels.
         group: what belongs together, such as the seeds of one experiment.
         parent: id of the run that this one is a part of; the run around this one by default.
+        project: name of the project that it belongs to, `/` between folders; made where there is none. By default
+            that of the run around this one, or the default project.
+
+    Raises:
+        Conflict: the project is in the trash.
     """
     around = current()
+    store = workspace().store
+    inherited = around.project if around is not None else ""
     return start(
-        workspace().store,
+        store,
         name=name,
         params=params,
         tags=tags,
         group=group,
         parent=parent or (around.id if around is not None else ""),
         folder=Path.cwd(),
+        project=ensure_project(store, project).id if project else inherited,
     )
 
 

@@ -24,7 +24,8 @@ from charkh.ports.store import Store
 from charkh.runs import find as finding
 from charkh.runs.active import current
 from charkh.runs.compare import compare, only_differing
-from charkh.runs.delete import delete
+from charkh.runs.delete import delete_run
+from charkh.runs.facts import ended_draft, started_draft
 from charkh.runs.find import by_id, find
 from charkh.runs.history import metric_history
 from charkh.runs.index import (
@@ -39,7 +40,11 @@ from charkh.runs.index import (
 )
 from charkh.runs.listening import listening
 from charkh.runs.provenance import collect
+from charkh.runs.purge import PurgedRuns, purge_runs
+from charkh.runs.rename import rename_run
+from charkh.runs.restore import restore_run
 from charkh.runs.run import LargeValue, from_json_text
+from charkh.runs.search import search
 from charkh.runs.start import ActiveRun, start
 from charkh.runs.tag import tag
 from charkh.stores.catalog import Catalog
@@ -320,18 +325,54 @@ def _child_pid(store: Store, run: str) -> int:
     return int(writer.partition(".")[2])
 
 
-def test_a_deleted_run_is_gone_and_its_bytes_are_free(store: Store) -> None:
+def test_a_deleted_run_is_in_the_trash_and_holds_its_bytes_until_it_is_purged(store: Store) -> None:
     with start(store, name="old") as run:
         run.log({"loss": 0.5})
         run.add_artifact("a.txt", b"a")
-        with pytest.raises(Conflict, match="still written"):
-            delete(store, "old")
-    assert store.queries.ask(HeldDigests())
-    assert delete(store, "old", reason="a test").id == run.id
-    assert store.queries.ask(HeldDigests()) == ()
+        delete_run(store, "old", reason="a test")
+        assert purge_runs(store) == PurgedRuns(runs=(), kept=(run.id,)), "a process writes it"
+    held = store.queries.ask(HeldDigests())
+    assert held
     with pytest.raises(NotFound):
         find(store, "old")
-    assert by_id(store, run.id).deleted is not None
+    assert find(store, "old", deleted=True).deleted is not None
+    assert restore_run(store, "old").deleted is None
+    assert find(store, "old").metrics == {"loss": 0.5}
+    with pytest.raises(NotFound, match="in the trash"):
+        restore_run(store, "old")
+    delete_run(store, "old")
+    assert purge_runs(store, older_than=60).runs == ()
+    assert purge_runs(store, dry_run=True).runs == (run.id,)
+    assert store.queries.ask(HeldDigests()) == held
+    assert purge_runs(store, refs=["old"]).runs == (run.id,)
+    assert store.queries.ask(HeldDigests()) == ()
+    assert by_id(store, run.id).purged
+    with pytest.raises(NotFound):
+        restore_run(store, "old")
+
+
+def test_a_run_is_renamed(store: Store) -> None:
+    with start(store, name="first") as run:
+        assert rename_run(store, "first", "second").name == "second"
+    assert find(store, "second").id == run.id
+    with pytest.raises(NotFound):
+        find(store, "first")
+    assert [each.id for each in search(store, "name = 'second'")] == [run.id]
+    assert rename_run(store, run.id, "").name == ""
+
+
+def test_a_run_says_when_it_began_and_who_started_it(store: Store) -> None:
+    run = new_id()
+    store.record(started_draft(run, "", "", "", "", 0, user="eve", began=1e9))
+    found = by_id(store, run)
+    assert (found.created, found.user, found.status) == (1e9, "eve", "running")
+    store.record(ended_draft(run, "scheduled", "", 0))
+    assert (by_id(store, run).status, by_id(store, run).over) == ("scheduled", False)
+    store.record(ended_draft(run, "killed", "", 0, moment=1e9 + 5))
+    found = by_id(store, run)
+    assert (found.status, found.over, found.seconds) == ("killed", True, 5.0)
+    assert start(store).project == ""
+    assert find(store, search(store)[0].id).user == "ann"
 
 
 def test_who_listens_hears_what_was_logged(store: Store) -> None:

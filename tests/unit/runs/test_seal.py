@@ -15,12 +15,13 @@ from charkh.lineage.index import HeldDigests
 from charkh.ports.journal import DataHeader
 from charkh.ports.store import Store
 from charkh.runs import seal as sealing
-from charkh.runs.delete import delete
+from charkh.runs.delete import delete_run
 from charkh.runs.find import by_id
 from charkh.runs.history import metric_history
 from charkh.runs.index import PROJECTION, SealedOf
 from charkh.runs.points import CONTENT
 from charkh.runs.points_log import PointsLog
+from charkh.runs.purge import purge_runs
 from charkh.runs.run import DELETED_KIND, SEALED_KIND, RunDeleted
 from charkh.runs.seal import seal_ended
 from charkh.runs.search import search
@@ -140,9 +141,11 @@ def test_points_of_a_deleted_run_are_dropped(store: Store) -> None:
     assert store.queries.ask(SealedOf(run=run)) == ()
 
 
-def test_deleting_takes_what_is_not_sealed_too(store: Store) -> None:
+def test_purging_takes_what_is_not_sealed_too(store: Store) -> None:
     run = crashed(store, name="dead")
-    delete(store, "dead")
+    delete_run(store, "dead")
+    assert len(store.journal.list_data()) == 1
+    purge_runs(store)
     assert store.journal.list_data() == []
     assert by_id(store, run).deleted is not None
 

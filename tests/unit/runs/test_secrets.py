@@ -8,7 +8,7 @@ import pytest
 
 from charkh.core.errors import Invalid
 from charkh.lineage.index import PROJECTION as LINEAGE
-from charkh.runs.delete import delete
+from charkh.runs.delete import delete_run
 from charkh.runs.index import PROJECTION
 from charkh.runs.start import start
 from charkh.testing.projections import payloads_of
@@ -47,7 +47,7 @@ def test_a_planted_secret_is_found_nowhere(tmp_path: Path, monkeypatch: pytest.M
         raise ValueError(FORMS[0])
     unfinished = start(store, name="second")
     unfinished.end("failed", error=FORMS[2])
-    delete(store, "second", reason=FORMS[0])
+    delete_run(store, "second", reason=FORMS[0])
     events = b"".join(payloads_of(store))
     assert isinstance(store.vault, MemoryVault)
     chunks = b"".join(store.vault._chunks.values())  # pyright: ignore[reportPrivateUsage]
