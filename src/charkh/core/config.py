@@ -151,6 +151,44 @@ class RemoteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default: bool = False
 
 
+class EgressSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[egress]`: which addresses the server may call on behalf of webhooks and lineage; none by default.
+
+    Attributes:
+        hosts: such as `hooks.slack.com`, `*.example.com` or `*`: called over HTTPS, at public addresses alone.
+        private: hosts of your own network, such as `127.0.0.1:9000`: called whatever they resolve to, over HTTP, too.
+    """
+
+    hosts: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
+
+
+class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[webhook.NAME]`: where the secrets of a webhook are, when they are not in the store's own file.
+
+    Attributes:
+        secret_env: variable with the secret that signs.
+        url_env: variable with the address, where the address is a secret.
+    """
+
+    secret_env: str = ""
+    url_env: str = ""
+
+
+class OpenLineageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[openlineage]`: where lineage events go while `charkh up` or `charkh webhook deliver` runs.
+
+    Attributes:
+        url: that takes them, such as `https://marquez.example.com/api/v1/lineage`; empty for none.
+        api_key_env: variable with the key, sent as a bearer token.
+        namespace: of jobs and datasets; `charkh://` and the store's id by default.
+    """
+
+    url: str = ""
+    api_key_env: str = ""
+    namespace: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that `charkh.toml` or `[tool.charkh]` may say.
 
@@ -168,6 +206,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     loop: dict[str, LoopSettings] = {}
     remote: dict[str, RemoteSettings] = {}
     source: dict[str, AnySource] = {}
+    egress: EgressSettings = EgressSettings()
+    webhook: dict[str, WebhookSettings] = {}
+    openlineage: OpenLineageSettings = OpenLineageSettings()
     pipelines: str = ""
 
 
@@ -238,6 +279,7 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
     parse_size(settings.cache.tables)
     for name, remote in settings.remote.items():
         refuse_credentials(remote.url, f"{source}: [remote.{name}] url")
+    refuse_credentials(settings.openlineage.url, f"{source}: [openlineage] url")
     for name, each in settings.source.items():
         check_source(name, each)
         if each.every:
