@@ -69,8 +69,17 @@ class DataWriter(Protocol):
     @property
     def lost(self) -> int: ...
 
+    @property
+    def waiting(self) -> int:
+        """Records that are kept in memory, because the medium takes none now: they do not survive the process."""
+        ...
+
     def append(self, payload: bytes) -> int:
         """Append one record; its ordinal."""
+        ...
+
+    def append_many(self, payloads: Sequence[bytes]) -> None:
+        """Append records in order, with one write where the medium takes it."""
         ...
 
     def flush(self) -> None:

@@ -80,6 +80,28 @@ class FileDataWriter:
             self._ordinal += 1
             return self._ordinal - 1
 
+    @property
+    def waiting(self) -> int:
+        """See `charkh.ports.journal.DataWriter`."""
+        return len(self._waiting)
+
+    def append_many(self, payloads: Sequence[bytes]) -> None:
+        """See `charkh.ports.journal.DataWriter`."""
+        frames = [encode_frame(payload) for payload in payloads]
+        with self._lock:
+            if self._file is None or self._waiting:
+                self._retry()
+            if self._file is not None and not self._waiting:
+                try:
+                    self._file.write(b"".join(frames))
+                except Unavailable as error:
+                    self._report(error)
+                else:
+                    self._ordinal += len(frames)
+                    return
+            for frame in frames:
+                self._keep(frame)
+
     def flush(self) -> None:
         """See `charkh.ports.journal.DataWriter`."""
         with self._lock:

@@ -107,6 +107,26 @@ class RowDataWriter:
             self._send()
             return ordinal
 
+    @property
+    def waiting(self) -> int:
+        """See `charkh.ports.journal.DataWriter`."""
+        return len(self._waiting)
+
+    def append_many(self, payloads: Sequence[bytes]) -> None:
+        """See `charkh.ports.journal.DataWriter`."""
+        with self._keeper.lock:
+            for payload in payloads:
+                frame = encode_frame(payload)
+                if self._waiting_bytes + len(frame) > BUFFER_BYTES:
+                    self._send()
+                if self._waiting_bytes + len(frame) > BUFFER_BYTES:
+                    self.lost += 1
+                    continue
+                self._waiting.append((self._ordinal, frame))
+                self._waiting_bytes += len(frame)
+                self._ordinal += 1
+            self._send()
+
     def flush(self) -> None:
         """See `charkh.ports.journal.DataWriter`."""
         with self._keeper.lock:
@@ -232,6 +252,15 @@ class PostgresData:
             heard = is_received(header) and row.silence is not None and float(row.silence) < LIVE_SECONDS
             found.append(DataSegment(header, int(row.size), heard or row.lock_key in held))
         return found
+
+    def has_data(self, segment: str) -> bool:
+        """See `charkh.ports.exchange.DataExchange`."""
+        segments = self._tables.data_segment
+        with translated():
+            self._ready()
+            with self._engine.connect() as connection:
+                statement = select(segments.c.segment).where(segments.c.segment == parse_id(segment))
+                return connection.execute(statement).first() is not None
 
     def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:
         """See `charkh.ports.exchange.DataExchange`."""

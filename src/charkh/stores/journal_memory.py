@@ -14,6 +14,7 @@ class MemoryDataWriter:
     """Appends to one data segment in memory."""
 
     lost = 0
+    waiting = 0
 
     def __init__(self, header: DataHeader) -> None:
         self.header = header
@@ -29,6 +30,10 @@ class MemoryDataWriter:
         with self._lock:
             self.records.append(payload)
             return len(self.records) - 1
+
+    def append_many(self, payloads: Sequence[bytes]) -> None:
+        with self._lock:
+            self.records.extend(payloads)
 
     def flush(self) -> None:
         """Nothing to do: memory has no disk behind it."""

@@ -223,6 +223,15 @@ class JournalSuite(ABC):
         assert [record.payload for record in journal.read_data(writer.segment)] == [b"0", b"1", b"2", b"3", b"4"]
         assert writer.lost == 0
 
+    def test_many_records_are_appended_in_their_order(self, journal: Journal) -> None:
+        writer = journal.open_data(header())
+        writer.append(b"0")
+        writer.append_many([b"1", b"2", b"3"])
+        writer.append_many([])
+        assert writer.append(b"4") == 4
+        assert [record.payload for record in journal.read_data(writer.segment)] == [b"0", b"1", b"2", b"3", b"4"]
+        assert writer.waiting == 0
+
     def test_a_segment_is_listed_with_its_header_and_live_until_it_is_closed(self, journal: Journal) -> None:
         made = header("console", "run:7", rank="3")
         writer = journal.open_data(made)
