@@ -38,12 +38,18 @@ def peer_python(name: str, *requirements: str) -> Path | None:
         [uv, "pip", "install", "--quiet", "--python", str(python), *requirements],
     )
     for command in commands:
-        result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "UV_NO_CONFIG": "1"})
+        result = subprocess.run(command, capture_output=True, text=True, env=_installing())
         if result.returncode:
             print(f"{name} is left out: it cannot be installed: {result.stderr.strip()[-400:]}", file=sys.stderr)
             return None
     stamp.write_text(wanted)
     return python
+
+
+def _installing() -> dict[str, str]:
+    """The environment of an installation: files that pip is told to look for first are found by uv too."""
+    wheels = os.environ.get("PIP_FIND_LINKS", "")
+    return {**os.environ, "UV_NO_CONFIG": "1", **({"UV_FIND_LINKS": wheels} if wheels else {})}
 
 
 def program(name: str) -> str | None:

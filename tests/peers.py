@@ -7,9 +7,30 @@ def test_something() -> None: peer_program("dvc", "dvc") ...
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+CORE: tuple[str, ...] = tuple(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+"""What charkh itself needs, where a peer's environment runs it from `src/`."""
+
 PEERS: dict[str, tuple[str, ...]] = {
+    "autolog": (
+        *CORE,
+        "catboost==1.2.10",
+        "lightgbm==4.6.0",
+        "scikit-learn==1.7.2",
+        "statsmodels==0.14.5",
+        "xgboost-cpu==3.0.5",
+    ),
+    "autolog-deep": (
+        *CORE,
+        "accelerate>=1.3",
+        "keras==3.12.0",
+        "lightning==2.5.6",
+        "torch==2.13.0",
+        "transformers==4.57.1",
+    ),
     "croissant": ("mlcroissant>=1.1,<2",),
     "openlineage": ("openlineage-python>=1.30,<2",),
     "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),
@@ -23,7 +44,7 @@ PEERS: dict[str, tuple[str, ...]] = {
 }
 """Environments by name, and what is installed into each."""
 
-FOLDER = Path(__file__).resolve().parent.parent / ".peers"
+FOLDER = ROOT / ".peers"
 
 
 def peer_installed(name: str) -> bool:
