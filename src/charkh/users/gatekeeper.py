@@ -1,18 +1,40 @@
 """Says who a request is from, and whether it may come in: every door of the server asks here.
 
-The owner's token is the one in the store's file; `Bearer TOKEN` and `Basic name:TOKEN` are both understood, because
-some clients can only be told a user name and a password.
+The owner's token is the one in the store's file; a user shows a token of its own, or an identity token of a provider.
+`Bearer TOKEN` and `Basic name:TOKEN` are both understood, because some clients can only be told a name and a password.
 """
 
 import base64
 import binascii
+import hashlib
 import hmac
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from charkh.core.errors import Denied, Unauthenticated
 from charkh.ports.store import Store
 from charkh.users.caller import WHOLE_ADMIN, Caller, Role
+from charkh.users.find import list_users
+from charkh.users.token import digest_of_token, id_in_token
+from charkh.users.user import Token, User
+
+FRESH = 1.0
+"""Seconds for which what is known of the users is believed; what this process changes counts at once."""
+OWNER = "owner"
+_NOBODY = "0" * 64
+
+Verify = Callable[[str], Caller | None]
+"""Who an identity token of a provider is from; None where it is none of the provider's."""
+
+
+class _Known(NamedTuple):
+    tokens: Mapping[str, tuple[Token, User]]
+    users: int
+    read: float
 
 
 class Gatekeeper:
@@ -21,12 +43,23 @@ class Gatekeeper:
     Args:
         store: where the users are.
         token: the owner's, from the store's file.
+
+    Attributes:
+        provider: who verifies identity tokens of an OpenID provider; None where there is none.
     """
 
     def __init__(self, store: Store, token: str) -> None:
+        self.provider: Verify | None = None
         self._store = store
         self._token = token.encode()
         self._owner = Caller(name=store.actor, grants=(WHOLE_ADMIN,))
+        self._known: _Known | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def has_users(self) -> bool:
+        """Whether anybody has been made a user: the store belongs to a team."""
+        return self._now().users > 0
 
     def admit(self, authorization: str, role: Role, project: str = "") -> Caller:
         """Who shows this `Authorization` header, if it may do what needs `role`.
@@ -43,11 +76,7 @@ class Gatekeeper:
             Unauthenticated: nothing that is known was shown.
             Denied: the caller has not this role there.
         """
-        caller = self.identify(authorization)
-        allowed = caller.may(role, "project", project) if project else caller.may_somewhere(role)
-        if not allowed:
-            raise not_allowed(role)
-        return msgspec.structs.replace(caller, asked=role)
+        return allow(self.identify(authorization), role, project)
 
     def identify(self, authorization: str) -> Caller:
         """Who shows this header.
@@ -55,10 +84,73 @@ class Gatekeeper:
         Raises:
             Unauthenticated: nobody that is known here.
         """
-        _, secret = credentials_in(authorization)
-        if hmac.compare_digest(secret.encode("utf-8", "replace"), self._token):
+        name, secret = credentials_in(authorization)
+        caller = self.holder_of(secret, name)
+        if caller is None:
+            raise unknown_caller()
+        return caller
+
+    def holder_of(self, secret: str, name: str = "") -> Caller | None:
+        """Whose token this is; with a name, only if it is that user's. None for nobody's."""
+        # Every comparison is made, whatever the ones before it said.
+        is_owner = hmac.compare_digest(secret.encode("utf-8", "replace"), self._token)
+        found = self._now().tokens.get(id_in_token(secret))
+        digest = found[0].digest if found else _NOBODY
+        is_good = hmac.compare_digest(digest_of_token(secret), digest)
+        if is_owner:
             return self._owner
-        raise unknown_caller()
+        if found is not None and is_good:
+            return _caller(*found, name)
+        return self.provider(secret) if self.provider is not None and secret.count(".") == 2 else None
+
+    def session_of(self, caller: Caller) -> str:
+        """What a browser's cookie says for this caller; it counts as long as the token that it stands for."""
+        token = caller.token or OWNER
+        return f"{token}.{self._seal(token)}"
+
+    def holder_of_session(self, cookie: str) -> Caller | None:
+        """Whose session a cookie is; None where it is nobody's, or the token behind it counts no more."""
+        token, _, seal = cookie.partition(".")
+        is_sealed = hmac.compare_digest(seal.encode("utf-8", "replace"), self._seal(token).encode())
+        if not is_sealed:
+            return None
+        if token == OWNER:
+            return self._owner
+        found = self._now().tokens.get(token)
+        return None if found is None else _caller(*found, "")
+
+    def forget(self) -> None:
+        """Ask the store anew at the next request: something about the users has changed."""
+        self._known = None
+
+    def _seal(self, token: str) -> str:
+        text = f"charkh browser session {token}".encode("utf-8", "replace")
+        return hmac.new(self._token, text, hashlib.sha256).hexdigest()
+
+    def _now(self) -> _Known:
+        known = self._known
+        if known is None or time.monotonic() - known.read > FRESH:
+            with self._lock:
+                known = self._known
+                if known is None or time.monotonic() - known.read > FRESH:
+                    known = self._known = self._read()
+        return known
+
+    def _read(self) -> _Known:
+        users = list_users(self._store)
+        tokens = {token.id: (token, user) for user in users for token in user.tokens}
+        return _Known(tokens=tokens, users=len(users), read=time.monotonic())
+
+
+def allow(caller: Caller, role: Role, project: str = "") -> Caller:
+    """The caller as it asks for `role`.
+
+    Raises:
+        Denied: it has not this role in the project, or without one anywhere.
+    """
+    if not (caller.may(role, "project", project) if project else caller.may_somewhere(role)):
+        raise not_allowed(role)
+    return msgspec.structs.replace(caller, asked=role)
 
 
 def credentials_in(authorization: str) -> tuple[str, str]:
@@ -70,7 +162,7 @@ def credentials_in(authorization: str) -> tuple[str, str]:
         return "", ""
     try:
         name, _, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except (binascii.Error, ValueError):
         return "", ""
     return name, secret
 
@@ -90,3 +182,9 @@ def not_allowed(role: Role) -> Denied:
         code="user.not_allowed",
         hint="Ask an admin for it: charkh user grant NAME ROLE SCOPE.",
     )
+
+
+def _caller(token: Token, user: User, name: str) -> Caller | None:
+    if user.disabled or not token.is_good(time.time()) or (name and name not in {user.name, user.id}):
+        return None
+    return Caller(name=user.name, user=user.id, token=token.id, grants=user.grants, limits=token.limits)

@@ -15,9 +15,11 @@ from charkh.monitors.index import PROJECTION as MONITORS
 from charkh.pipelines.index import PROJECTION as PIPELINES
 from charkh.ports.projections import Projection
 from charkh.recipes.index import PROJECTION as RECIPES
+from charkh.runs.held import PROJECTION as HELD
 from charkh.runs.index import PROJECTION as RUNS
 from charkh.sources.index import PROJECTION as SOURCES
 from charkh.studies.index import PROJECTION as STUDIES
+from charkh.users.index import PROJECTION as USERS
 
 PROJECTIONS: tuple[Projection, ...] = (
     LINEAGE,
@@ -27,6 +29,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     SOURCES,
     FORGETTING,
     RUNS,
+    HELD,
     RECIPES,
     CHECKS,
     PIPELINES,
@@ -37,4 +40,5 @@ PROJECTIONS: tuple[Projection, ...] = (
     ENDPOINTS,
     MONITORS,
     LOOPS,
+    USERS,
 )
