@@ -1,0 +1,45 @@
+"""What goes out of a workspace: the door to the addresses that may be called, the outbox, and the secrets beside it."""
+
+import os
+from collections.abc import Sequence
+
+from charkh.ports.egress import Egress
+from charkh.ports.outbox import Outbox
+from charkh.stores.egress_http import Allowed, HttpEgress
+from charkh.webhooks.secrets import SecretFile
+from charkh.webhooks.sender import Sender
+from charkh.webhooks.webhook import FORMATS
+from charkh.workspace.workspace import Workspace
+
+
+def egress_of(workspace: Workspace) -> Egress:
+    """The one door through which the server calls addresses that somebody named to it."""
+    settings = workspace.settings.egress
+    return HttpEgress(Allowed(hosts=settings.hosts, private=settings.private))
+
+
+def outbox_of(workspace: Workspace) -> Outbox:
+    """The outbox; close it."""
+    # Here, because a script with a store in a folder should not load SQL for nothing.
+    from charkh.stores.outbox_sql import folder_outbox, postgres_outbox
+
+    address = workspace.settings.store.journal
+    return postgres_outbox(address) if address else folder_outbox(workspace.store_folder)
+
+
+def sender_of(workspace: Workspace, formats: Sequence[str] = FORMATS, *, egress: Egress | None = None) -> Sender:
+    """The sending side of a workspace.
+
+    Args:
+        workspace: that sends.
+        formats: the forms in which a webhook may be written.
+        egress: the door, by default that of the settings.
+    """
+    return Sender(
+        home=workspace.identifier,
+        secrets=SecretFile(workspace.store_folder / "webhooks.json"),
+        egress=egress or egress_of(workspace),
+        formats=formats,
+        settings=workspace.settings.webhook,
+        environment=os.environ,
+    )
