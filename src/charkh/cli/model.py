@@ -46,11 +46,11 @@ def list_models(
         [
             [
                 each.name,
-                each.latest.made.number,
+                "" if each.latest is None else each.latest.made.number,
                 each.versions,
                 [f"{alias} → {number}" for alias, number in each.aliases.items()],
-                each.latest.made.runtime,
-                shown_time(each.latest.created),
+                "" if each.latest is None else each.latest.made.runtime,
+                shown_time(each.created if each.latest is None else each.latest.created),
             ]
             for each in found
         ],

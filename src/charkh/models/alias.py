@@ -1,9 +1,11 @@
 """Move an alias by hand, or take it away."""
 
-from charkh.core.refs import parse_alias, parse_name
+from charkh.core.refs import parse_alias
+from charkh.models.decisions import MoveAlias
 from charkh.models.find import find
-from charkh.models.index import AliasHolderOf, MoveAlias
+from charkh.models.index import AliasHolderOf
 from charkh.models.model import AliasHolder, ModelVersion, bounded_reason
+from charkh.models.registered import parse_model_name
 from charkh.ports.store import Store
 
 
@@ -38,7 +40,7 @@ def remove_alias(store: Store, name: str, alias: str, *, expect: str | None = No
     """Let nobody hold `alias`; its history stays."""
     store.commands.decide(
         MoveAlias(
-            name=parse_name(name),
+            name=parse_model_name(name),
             alias=parse_alias(alias),
             version="",
             expect=expect,
@@ -49,4 +51,4 @@ def remove_alias(store: Store, name: str, alias: str, *, expect: str | None = No
 
 def holder_of(store: Store, name: str, alias: str, *, moment: float | None = None) -> AliasHolder | None:
     """Who holds an alias now, or held it at `moment` (seconds since the epoch)."""
-    return store.queries.ask(AliasHolderOf(name=parse_name(name), alias=parse_alias(alias), moment=moment))
+    return store.queries.ask(AliasHolderOf(name=parse_model_name(name), alias=parse_alias(alias), moment=moment))

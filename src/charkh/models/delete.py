@@ -1,7 +1,7 @@
 """Delete a version: its bytes need no longer be kept on its behalf; its number is never given again."""
 
+from charkh.models.decisions import DeleteModelVersion
 from charkh.models.find import find
-from charkh.models.index import DeleteModelVersion
 from charkh.models.model import ModelVersion, bounded_reason
 from charkh.ports.store import Store
 

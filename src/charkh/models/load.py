@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from charkh.core.digests import digest_of
-from charkh.core.errors import Corrupt, Unavailable
+from charkh.core.errors import Corrupt, NotFound, Unavailable
 from charkh.models.find import find
 from charkh.models.model import ModelVersion
 from charkh.ports.runtimes import ModelRuntime, Predictor
@@ -40,7 +40,18 @@ def load(store: Store, ref: str, *, runtimes: Sequence[ModelRuntime]) -> LoadedM
 
 
 def read_files(store: Store, version: ModelVersion) -> Mapping[str, bytes]:
-    """The version's files by name, each verified as a whole."""
+    """The version's files by name, each verified as a whole.
+
+    Raises:
+        NotFound: the store has no bytes of it.
+        Corrupt: a file is not what its digest says.
+    """
+    if version.made.elsewhere:
+        raise NotFound(
+            f"the files of {version.ref} are not here: they were said to lie at {version.made.source[:200]}",
+            code="model.elsewhere",
+            hint="Such an address is kept as text and never opened; register the files themselves.",
+        )
     files: dict[str, bytes] = {}
     for entry in store.vault.entries(version.made.tree.root):
         data = b"".join(store.vault.read(entry.file))

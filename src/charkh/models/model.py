@@ -6,6 +6,7 @@ metrics it was registered with; long text and the input example are bytes in the
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -22,6 +23,8 @@ DELETED_KIND = "model.deleted/1"
 MAX_REASON = 500
 MAX_METRICS = 200
 CHAMPION = "champion"
+
+VersionStatus = Literal["ready", "elsewhere", "deleted"]
 
 
 class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +44,10 @@ class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
         description: what its maker wrote, or None.
         run: id of the run that made it, or empty.
         datasets: ids of the dataset versions that it was trained on.
+        model: key of the model, which a rename leaves as it is; empty where the name is the key.
+        source: where its files were said to come from, as given; text, never opened.
+        logged: id of the logged model that it was registered from, or empty.
+        link: address of its run in another tracker, as given; text, never opened.
     """
 
     name: str
@@ -56,6 +63,20 @@ class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
     description: FileRef | None = None
     run: str = ""
     datasets: tuple[str, ...] = ()
+    model: str = ""
+    source: str = ""
+    logged: str = ""
+    link: str = ""
+
+    @property
+    def key(self) -> str:
+        """Of the model."""
+        return self.model or self.name
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the store has no bytes of it: it was only said where they lie."""
+        return not self.tree.root
 
 
 class AliasMoved(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +90,7 @@ class AliasMoved(msgspec.Struct, frozen=True, kw_only=True):
         reason: why, in a sentence, without credentials.
         decided_by: id of the loop decision or digest of the gate's evidence, or empty for a person.
         rollback: it goes back to an earlier holder.
+        model: key of the model; empty where the name is the key.
     """
 
     name: str
@@ -78,6 +100,12 @@ class AliasMoved(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     decided_by: str = ""
     rollback: bool = False
+    model: str = ""
+
+    @property
+    def key(self) -> str:
+        """Of the model."""
+        return self.model or self.name
 
 
 class VersionDeleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,13 +121,19 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """A version as the catalog answers it.
 
     Attributes:
-        made: what its event says.
+        made: what its event says, under the name that the model has now.
         metrics: the numbers it was registered with.
         aliases: the aliases that it holds now.
         actor: who registered it, `user@host`.
         created: seconds since the epoch.
         stamp: the total order of concurrent versions.
         deleted: seconds since the epoch when it was deleted, or None.
+        tags: by name; those that are too long for a fact are in `long_tags`.
+        long_tags: by name, the text in the vault.
+        description: what somebody wrote about it last, or None.
+        stage: one of MLflow's deprecated stages, or empty; aliases say it better.
+        staged: seconds since the epoch when it was last moved to a stage, or 0.
+        updated: seconds since the epoch of the last word about it; aliases and tags do not count.
     """
 
     made: VersionMade
@@ -109,10 +143,23 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     created: float
     stamp: str
     deleted: float | None = None
+    tags: dict[str, str] = {}
+    long_tags: dict[str, FileRef] = {}
+    description: FileRef | None = None
+    stage: str = ""
+    staged: float = 0.0
+    updated: float = 0.0
 
     @property
     def id(self) -> str:
         return self.made.version
+
+    @property
+    def status(self) -> VersionStatus:
+        """`ready`, `elsewhere` where the store has no bytes of it, or `deleted`."""
+        if self.deleted is not None:
+            return "deleted"
+        return "elsewhere" if self.made.elsewhere else "ready"
 
     @property
     def subject(self) -> str:
@@ -162,12 +209,33 @@ class AliasHolder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A model in a list: how many live versions, the latest of them, and the aliases it has with their numbers."""
+    """A model in a list.
+
+    Attributes:
+        name: that it has now.
+        keys: what its events call it; several where two stores made it apart.
+        versions: how many live versions it has.
+        latest: the greatest of them, or None.
+        aliases: the aliases it has, with the numbers of their holders.
+        tags: by name; those that are too long for a fact are in `long_tags`.
+        long_tags: by name, the text in the vault.
+        description: what somebody wrote about it last, or None.
+        actor: who made it, `user@host`.
+        created: seconds since the epoch.
+        updated: seconds since the epoch of the last word about it or its versions; aliases and tags do not count.
+    """
 
     name: str
     versions: int
-    latest: ModelVersion
+    latest: ModelVersion | None
     aliases: dict[str, int]
+    keys: tuple[str, ...] = ()
+    tags: dict[str, str] = {}
+    long_tags: dict[str, FileRef] = {}
+    description: FileRef | None = None
+    actor: str = ""
+    created: float = 0.0
+    updated: float = 0.0
 
 
 def bounded_reason(text: str) -> str:

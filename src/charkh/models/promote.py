@@ -2,8 +2,8 @@
 
 from charkh.core.errors import Invalid
 from charkh.core.refs import parse_alias
+from charkh.models.decisions import MoveAlias
 from charkh.models.find import find
-from charkh.models.index import MoveAlias
 from charkh.models.model import CHAMPION, ModelVersion, bounded_reason
 from charkh.ports.store import Store
 

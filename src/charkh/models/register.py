@@ -9,12 +9,13 @@ from charkh.core.canon import canonical_json
 from charkh.core.digests import digest_of
 from charkh.core.errors import Bug, Denied, Invalid, NotFound
 from charkh.core.events import Fact
-from charkh.core.files import FileRef, TreeEntry, TreeRef
-from charkh.core.redact import redact
-from charkh.core.refs import parse_name
+from charkh.core.files import TreeEntry, TreeRef
+from charkh.models.decisions import RegisterModel
 from charkh.models.example import example_bytes, example_tensors, input_specs, output_specs
-from charkh.models.index import ModelByContent, RegisterModel
+from charkh.models.index import ModelByContent
 from charkh.models.model import ModelVersion, VersionMade, checked_metrics
+from charkh.models.registered import parse_model_name
+from charkh.models.texts import put_text
 from charkh.ports.runtimes import ModelRuntime, Safety, Signature, Tensors
 from charkh.ports.store import Store
 
@@ -78,7 +79,7 @@ def register(
     tree = _put_tree(store, judged.files)
     kept = None if tensors is None else store.vault.put_bytes(example_bytes(tensors, input_specs(tensors)), "x.json")
     made = VersionMade(
-        name=parse_name(name, "model name"),
+        name=parse_model_name(name),
         version="",
         number=0,
         content="",
@@ -88,7 +89,7 @@ def register(
         signature=signed,
         safety=judged.safety,
         example=kept,
-        description=_put_text(store, description),
+        description=put_text(store, description),
         run=run,
         datasets=tuple(sorted(set(datasets))),
     )
@@ -145,10 +146,6 @@ def _put_tree(store: Store, files: Mapping[str, bytes]) -> TreeRef:
     if not files:
         raise Invalid("a model without files", code="model.no_files")
     return store.vault.put_tree([TreeEntry(path, store.vault.put_bytes(data, path)) for path, data in files.items()])
-
-
-def _put_text(store: Store, text: str) -> FileRef | None:
-    return store.vault.put_bytes(redact(text.strip()).encode(), "description.md") if text.strip() else None
 
 
 def _decide(store: Store, made: VersionMade, metrics: dict[str, Fact]) -> ModelVersion:

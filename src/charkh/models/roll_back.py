@@ -1,10 +1,11 @@
 """Put the previous holder of an alias back."""
 
 from charkh.core.errors import Bug
-from charkh.core.refs import parse_alias, parse_name
+from charkh.core.refs import parse_alias
 from charkh.models.alias import holder_of
-from charkh.models.index import Rollback
+from charkh.models.decisions import Rollback
 from charkh.models.model import CHAMPION, ModelVersion, bounded_reason
+from charkh.models.registered import parse_model_name
 from charkh.ports.store import Store
 
 
@@ -26,7 +27,7 @@ def roll_back(
         Conflict: somebody moved the alias meanwhile.
     """
     command = Rollback(
-        name=parse_name(name),
+        name=parse_model_name(name),
         alias=parse_alias(alias),
         expect=expect,
         reason=bounded_reason(reason),

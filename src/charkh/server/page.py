@@ -122,9 +122,9 @@ def _models(found: Overview) -> list[Row]:
         (
             each.name,
             str(each.versions),
-            each.latest.ref,
+            "" if each.latest is None else each.latest.ref,
             ", ".join(f"{alias} is {number}" for alias, number in sorted(each.aliases.items())),
-            _time(each.latest.created),
+            _time(each.created if each.latest is None else each.latest.created),
         )
         for each in found.models
     ]

@@ -26,6 +26,7 @@ from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
 from charkh.runs import held, project, run
 from charkh.sources import source
 from charkh.studies import study
+from charkh.webhooks import webhook
 from charkh.users import user
 
 BODIES: Mapping[str, type[msgspec.Struct]] = {
@@ -82,6 +83,7 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     logged.CHANGED_KIND: logged.LoggedChanged,
     logged.MEASURED_KIND: logged.ModelMeasured,
     logged.ARTIFACT_KIND: logged.LoggedArtifact,
+    logged.LINKED_KIND: logged.LoggedLinked,
     logged.DELETED_KIND: logged.LoggedDeleted,
     CARD_KIND: CardMade,
     deployment.DEPLOYED_KIND: deployment.Deployed,
@@ -90,6 +92,9 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     monitor.COLLECTED_KIND: monitor.Collected,
     monitor.RAISED_KIND: monitor.Raised,
     DECIDED_KIND: Decided,
+    webhook.MADE_KIND: webhook.WebhookMade,
+    webhook.CHANGED_KIND: webhook.WebhookChanged,
+    webhook.DELETED_KIND: webhook.WebhookDeleted,
     user.MADE_KIND: user.UserMade,
     user.DISABLED_KIND: user.UserDisabled,
     user.GRANTED_KIND: user.UserGranted,

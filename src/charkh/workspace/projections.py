@@ -11,6 +11,7 @@ from charkh.evaluations.index import PROJECTION as EVALUATIONS
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
 from charkh.models.index import PROJECTION as MODELS
+from charkh.models.logged_index import PROJECTION as LOGGED_MODELS
 from charkh.monitors.index import PROJECTION as MONITORS
 from charkh.pipelines.index import PROJECTION as PIPELINES
 from charkh.ports.projections import Projection
@@ -19,6 +20,7 @@ from charkh.runs.held import PROJECTION as HELD
 from charkh.runs.index import PROJECTION as RUNS
 from charkh.sources.index import PROJECTION as SOURCES
 from charkh.studies.index import PROJECTION as STUDIES
+from charkh.webhooks.index import PROJECTION as WEBHOOKS
 from charkh.users.index import PROJECTION as USERS
 
 PROJECTIONS: tuple[Projection, ...] = (
@@ -36,9 +38,11 @@ PROJECTIONS: tuple[Projection, ...] = (
     STUDIES,
     EVALUATIONS,
     MODELS,
+    LOGGED_MODELS,
     CARDS,
     ENDPOINTS,
     MONITORS,
     LOOPS,
+    WEBHOOKS,
     USERS,
 )

@@ -23,6 +23,7 @@ from charkh.core.refs import parse_version_ref
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesFrom, FactsAbout, HeldDigests
 from charkh.models.alias import holder_of, move_alias, remove_alias
+from charkh.models.decisions import RegisterModel
 from charkh.models.delete import delete
 from charkh.models.example import ExampleRequest
 from charkh.models.find import find
@@ -34,7 +35,6 @@ from charkh.models.index import (
     Models,
     ModelsOfRun,
     ModelVersions,
-    RegisterModel,
 )
 from charkh.models.load import load, read_files
 from charkh.models.model import ModelVersion, VersionMade
@@ -302,7 +302,7 @@ def test_an_alias_of_one_model_cannot_hold_a_version_of_another(store: Store) ->
     add(store, 1)
     other = add(store, 1, name="price")
     move_alias(store, "delay@1", "champion")
-    from charkh.models.index import MoveAlias
+    from charkh.models.decisions import MoveAlias
 
     with pytest.raises(NotFound):
         store.commands.decide(MoveAlias(name="delay", alias="champion", version=other.id))

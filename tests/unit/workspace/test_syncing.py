@@ -23,7 +23,8 @@ from charkh.datasets.find import find
 from charkh.datasets.index import Datasets, DatasetVersions
 from charkh.lineage.index import HeldDigests
 from charkh.models.alias import move_alias
-from charkh.models.index import ModelVersions, RegisterModel
+from charkh.models.decisions import RegisterModel
+from charkh.models.index import ModelVersions
 from charkh.models.model import VersionMade
 from charkh.ports.blobs import BlobInfo, Blobs
 from charkh.ports.remote import Remote
