@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,6 +29,10 @@ from charkh.stores.segment_file import (
 SUFFIX = ".data"
 BUFFER_BYTES = 16 * 1024 * 1024
 BLOCK_BYTES = 4 * 1024 * 1024
+REMEMBERED = 4096
+"""Segments whose header, and the place up to which they were read, are kept in mind."""
+
+Value = TypeVar("Value")
 _log = logging.getLogger("charkh")
 
 
@@ -154,6 +158,17 @@ class FileDataWriter:
             _log.warning("%s; records are kept in memory up to %d MiB and written later", error, BUFFER_BYTES >> 20)
 
 
+class _Place(NamedTuple):
+    """Where in a segment's file the record of this ordinal begins."""
+
+    ordinal: int
+    offset: int
+
+
+_BEGIN = _Place(-1, 0)
+"""The header stands before the first record."""
+
+
 class DataFolder:
     """The data half of a journal port, over a folder on a local disk.
 
@@ -167,6 +182,8 @@ class DataFolder:
         self._folder = folder
         self._damaged = damaged
         self._store = store
+        self._headers: dict[str, DataHeader] = {}
+        self._places: dict[str, _Place] = {}
 
     def open_data(self, header: DataHeader) -> DataWriter:
         """See `charkh.ports.journal.Journal`."""
@@ -178,7 +195,7 @@ class DataFolder:
         for path in self._paths():
             # Liveness first: a writer that lets go in between is listed as live and seen again by the next call.
             live = is_live(path)
-            header = _read_header(path)
+            header = self._header(path)
             if header is not None:
                 live = live or (is_received(header) and _silence(path) < LIVE_SECONDS)
                 found.append(DataSegment(header, _size(path), live))
@@ -194,7 +211,8 @@ class DataFolder:
                 code="journal.no_segment",
                 hint="It has been sealed into blobs meanwhile: read it from there.",
             ) from error
-        return _records(file, start)
+        place = self._places.get(segment, _BEGIN)
+        return self._records(file, segment, start, place if place.ordinal <= start else _BEGIN)
 
     def drop_data(self, segment: str) -> None:
         """See `charkh.ports.journal.Journal`; bytes behind a damaged frame are kept apart."""
@@ -209,6 +227,30 @@ class DataFolder:
         except OSError as error:
             raise unavailable(path, error) from error
 
+    def _records(self, file: BinaryIO, segment: str, start: int, place: _Place) -> Iterator[Record]:
+        """The records from `start`; where they end is kept in mind, so that the next look reads what was added."""
+        ordinal, end = place
+        with file:
+            file.seek(end)
+            for base, scan in _scans(file, end):
+                for frame in scan.frames:
+                    if ordinal >= start:
+                        yield Record(ordinal, frame.payload)
+                    elif ordinal < 0 and not is_header(frame.payload):
+                        return
+                    ordinal += 1
+                end = base + scan.end
+                if scan.damaged:
+                    _log.warning("%s is damaged; what stands behind byte %d is set aside", file.name, end)
+        _remember(self._places, segment, _Place(ordinal, end))
+
+    def _header(self, path: Path) -> DataHeader | None:
+        """The header of a segment: it never changes, and a segment's name is never used again."""
+        header = self._headers.get(path.stem)
+        if header is None and (header := _read_header(path)) is not None:
+            _remember(self._headers, path.stem, header)
+        return header
+
     def _paths(self) -> Sequence[Path]:
         try:
             paths = sorted(self._folder.iterdir())
@@ -221,30 +263,16 @@ def _path_of(folder: Path, segment: str) -> Path:
     return folder / f"{parse_id(segment)}{SUFFIX}"
 
 
-def _records(file: BinaryIO, start: int) -> Iterator[Record]:
-    with file:
-        for ordinal, payload in enumerate(_payloads(file)):
-            if ordinal >= start:
-                yield Record(ordinal, payload)
+def _remember(known: dict[str, Value], segment: str, value: Value) -> None:
+    while len(known) >= REMEMBERED:
+        # Another thread may have let go of it meanwhile.
+        known.pop(next(iter(known), ""), None)
+    known[segment] = value
 
 
-def _payloads(file: BinaryIO) -> Iterator[bytes]:
-    """The whole records of a segment, its header apart."""
-    first = True
-    for base, scan in _scans(file):
-        for frame in scan.frames:
-            if not first:
-                yield frame.payload
-            elif not is_header(frame.payload):
-                return
-            first = False
-        if scan.damaged:
-            _log.warning("%s is damaged; what stands behind byte %d is set aside", file.name, base + scan.end)
-
-
-def _scans(file: BinaryIO) -> Iterator[tuple[int, Scan]]:
-    """The whole frames, a block of the file at a time, and where in the file each scanned buffer begins."""
-    base, buffer = 0, b""
+def _scans(file: BinaryIO, base: int = 0) -> Iterator[tuple[int, Scan]]:
+    """The whole frames from where the file stands, a block at a time, and where in it each scanned buffer begins."""
+    buffer = b""
     while block := file.read(BLOCK_BYTES):
         buffer += block
         scan = scan_frames(buffer)
