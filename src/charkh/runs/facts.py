@@ -18,15 +18,17 @@ from charkh.runs.run import (
     MAX_TEXT,
     PARAMS_KIND,
     STARTED_KIND,
+    TAGGED_KIND,
     EndStatus,
     RunArtifact,
     RunEnded,
     RunLinked,
     RunParams,
     RunStarted,
+    RunTagged,
     bounded_text,
 )
-from charkh.runs.values import plain_params
+from charkh.runs.values import long_tags, plain_params
 
 
 def started_draft(
@@ -74,6 +76,22 @@ def params_draft(store: Store, run: str, params: Mapping[str, Any]) -> Draft:
     body = RunParams(run=run, values=plain.values, large=large)
     held = tuple(sorted({file.held for file in large.values()}))
     return Draft(kind=PARAMS_KIND, subject=f"run:{run}", body=body, holds=held)
+
+
+def tagged_draft(
+    store: Store, run: str, tags: Mapping[str, str | None], replaces: Mapping[str, tuple[str, ...]]
+) -> Draft:
+    """Tags were set, of any length; long ones are put into the vault. `replaces` is as `RunTagged` says.
+
+    Raises:
+        Invalid: a name cannot be kept.
+        Unavailable: the vault cannot be written.
+    """
+    plain = long_tags(tags)
+    large = {name: store.vault.put_bytes(text, "tag.txt") for name, text in plain.large.items()}
+    body = RunTagged(run=run, tags=plain.values, replaces=dict(replaces), large=large)
+    held = tuple(sorted({file.held for file in large.values()}))
+    return Draft(kind=TAGGED_KIND, subject=f"run:{run}", body=body, holds=held)
 
 
 def artifact_drafts(store: Store, run: str, path: str, data: bytes | Path) -> list[Draft]:

@@ -30,7 +30,19 @@ from charkh.runs.run import (
     json_text,
 )
 from charkh.runs.search_sql import clause, current_tags, is_over, order_column, status_column
-from charkh.runs.tables import KINDS, METADATA, artifacts, fold, links, metrics, param_events, params, runs, segments
+from charkh.runs.tables import (
+    KINDS,
+    METADATA,
+    artifacts,
+    fold,
+    links,
+    metrics,
+    param_events,
+    params,
+    runs,
+    segments,
+    step_and_time,
+)
 
 IDS_AT_ONCE = 500
 _decode_started = msgspec.msgpack.Decoder(RunStarted).decode
@@ -90,6 +102,21 @@ class ChildRuns(Query[tuple[str, ...]], frozen=True, kw_only=True):
     parent: str
 
 
+class LatestPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A metric's value that shows, and its step; `time` is seconds since the epoch of the latest point beside it."""
+
+    name: str
+    value: float
+    step: int
+    time: float
+
+
+class LatestOf(Query[dict[str, tuple[LatestPoint, ...]]], frozen=True, kw_only=True):
+    """By run, what shows of the metrics of its sealed segments, by name."""
+
+    runs: tuple[str, ...]
+
+
 class ArtifactsOf(Query[tuple[Artifact, ...]], frozen=True, kw_only=True):
     """The files that a run left, by path."""
 
@@ -106,6 +133,12 @@ class SealedOf(Query[tuple[RunSealed, ...]], frozen=True, kw_only=True):
     """The sealed segments of a run, in order of writer, attempt and segment."""
 
     run: str
+
+
+class SealedOfRuns(Query[dict[str, tuple[RunSealed, ...]]], frozen=True, kw_only=True):
+    """By run, the same of several; runs without a sealed segment are left out."""
+
+    runs: tuple[str, ...]
 
 
 class ParamConflicts(Query[tuple[ParamConflict, ...]], frozen=True, kw_only=True):
@@ -182,6 +215,18 @@ def sealed_of(connection: Connection, query: SealedOf) -> tuple[RunSealed, ...]:
     return tuple(sorted(map(_decode_sealed, rows), key=lambda each: (each.writer, each.attempt, each.segment)))
 
 
+def sealed_of_runs(connection: Connection, query: SealedOfRuns) -> dict[str, tuple[RunSealed, ...]]:
+    found: dict[str, list[RunSealed]] = {}
+    for ids in _portions(query.runs):
+        for body in connection.execute(select(segments.c.body).where(segments.c.run.in_(ids))).scalars():
+            sealed = _decode_sealed(body)
+            found.setdefault(sealed.run, []).append(sealed)
+    return {
+        run: tuple(sorted(several, key=lambda each: (each.writer, each.attempt, each.segment)))
+        for run, several in found.items()
+    }
+
+
 def param_conflicts(connection: Connection, query: ParamConflicts) -> tuple[ParamConflict, ...]:
     statement = select(param_events.c.body).where(param_events.c.run == query.run).order_by(param_events.c.stamp)
     said: dict[str, dict[str, Any]] = {}
@@ -192,6 +237,16 @@ def param_conflicts(connection: Connection, query: ParamConflicts) -> tuple[Para
             said.setdefault(name, {}).setdefault(file.digest, LargeValue(file=file))
     conflicts = ((name, list(values.values())) for name, values in sorted(said.items()) if len(values) > 1)
     return tuple(ParamConflict(name=name, shown=first, others=tuple(rest)) for name, (first, *rest) in conflicts)
+
+
+def latest_of(connection: Connection, query: LatestOf) -> dict[str, tuple[LatestPoint, ...]]:
+    found: dict[str, list[LatestPoint]] = {}
+    for ids in _portions(query.runs):
+        shown = select(metrics.c.run, metrics.c.name, metrics.c.last, metrics.c.rank).where(metrics.c.run.in_(ids))
+        for run, name, last, rank in connection.execute(shown.order_by(metrics.c.run, metrics.c.name)).all():
+            value = float("nan") if last is None else last
+            found.setdefault(run, []).append(LatestPoint(name, value, *step_and_time(rank)))
+    return {run: tuple(points) for run, points in found.items()}
 
 
 def sealed_among(connection: Connection, query: SealedAmong) -> tuple[str, ...]:
@@ -352,6 +407,7 @@ class _Parts:
         self.params: dict[str, dict[str, Any]] = {}
         self.metrics: dict[str, dict[str, float]] = {}
         self.tags: dict[str, dict[str, str | None]] = {}
+        self.large_tags: dict[str, dict[str, bytes | None]] = {}
         # Rows as plain tuples in the order of the primary key: a page of runs has a thousand of them.
         said = select(params.c.run, params.c.name, params.c.value, params.c.large).where(params.c.run.in_(ids))
         for run, name, text, large in connection.execute(said.order_by(params.c.run, params.c.name)).all():
@@ -364,6 +420,7 @@ class _Parts:
         chosen = select(current).where(current.c.run.in_(ids)).order_by(current.c.name, current.c.stamp)
         for row in connection.execute(chosen):
             self.tags.setdefault(row.run, {})[row.name] = row.value
+            self.large_tags.setdefault(row.run, {})[row.name] = row.large
         gone = select(projects.c.id, projects.c.deleted).where(projects.c.deleted.is_not(None))
         self.gone: dict[str, float] = {row.id: row.deleted for row in connection.execute(gone)}
 
@@ -385,6 +442,11 @@ class _Parts:
             ended=row.ended if row.over else None,
             params=self.params.get(row.id, {}),
             tags={name: value for name, value in self.tags.get(row.id, {}).items() if value is not None},
+            large_tags={
+                name: _decode_file(large)
+                for name, large in self.large_tags.get(row.id, {}).items()
+                if large is not None
+            },
             metrics=self.metrics.get(row.id, {}),
             provenance=_decode_provenance(row.provenance) if row.provenance is not None else None,
             error=(row.error or "") if row.over else "",
@@ -396,7 +458,7 @@ class _Parts:
 
 PROJECTION = Projection(
     name="run",
-    version=3,
+    version=4,
     tables=METADATA,
     kinds=KINDS,
     fold=fold,
@@ -408,6 +470,8 @@ PROJECTION = Projection(
         ArtifactsOf: artifacts_of,
         LinksOf: links_of,
         SealedOf: sealed_of,
+        SealedOfRuns: sealed_of_runs,
+        LatestOf: latest_of,
         ParamConflicts: param_conflicts,
         SealedAmong: sealed_among,
         WerePurged: were_purged,

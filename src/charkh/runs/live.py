@@ -1,5 +1,11 @@
-"""What segments that are not sealed yet say: laid over the catalog's answers, and never folded into it."""
+"""What segments that are not sealed yet say: laid over the catalog's answers, and never folded into it.
 
+A run may stay open for hours while others search: of a segment that was looked at before only the records that were
+added since are read.
+"""
+
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,13 +15,16 @@ from charkh.core.errors import NotFound
 from charkh.core.refs import parse_subject
 from charkh.ports.journal import DataSegment
 from charkh.ports.store import Store
-from charkh.runs.index import SealedOf
+from charkh.runs.index import SealedOfRuns
+from charkh.runs.membership import CLIENT_WRITER
 from charkh.runs.points import CONTENT, collect_series
 from charkh.runs.query import Field
-from charkh.runs.run import Run, SeriesSummary
+from charkh.runs.run import Run, RunSealed, SeriesSummary
 from charkh.runs.tables import shown_rank
 
-REMEMBERED = 256
+REMEMBERED = 4096
+"""Segments of which what was read is kept in mind."""
+
 CREATED = Field("run", "created")
 
 
@@ -56,29 +65,54 @@ def open_segments(store: Store) -> dict[str, list[DataSegment]]:
 
 def with_segments(store: Store, run: Run, segments: Sequence[DataSegment]) -> Known:
     """A run together with what its open segments say."""
-    alive = any(each.live for each in segments)
-    if alive and not run.over:
+    return with_many(store, [run], {run.id: segments})[0]
+
+
+def with_many(store: Store, runs: Sequence[Run], segments: Mapping[str, Sequence[DataSegment]]) -> list[Known]:
+    """The same for many runs, with one question to the catalog."""
+    sealed = store.queries.ask(SealedOfRuns(runs=tuple(run.id for run in runs)))
+    return [_known(store, run, segments.get(run.id, ()), sealed.get(run.id, ())) for run in runs]
+
+
+def shown_series(
+    store: Store, segments: Sequence[DataSegment], sealed: Sequence[RunSealed]
+) -> dict[str, SeriesSummary]:
+    """By name, the summary that has the value which shows, of a run's open and sealed segments together."""
+    best: dict[str, tuple[str, SeriesSummary]] = {}
+    for writer, attempt, segment, series in _parts(store, segments, sealed):
+        for summary in series:
+            rank = shown_rank(writer, attempt, summary, segment)
+            if summary.name not in best or rank > best[summary.name][0]:
+                best[summary.name] = (rank, summary)
+    return {name: best[name][1] for name in sorted(best)}
+
+
+def _known(store: Store, run: Run, segments: Sequence[DataSegment], sealed: Sequence[RunSealed]) -> Known:
+    if any(each.live for each in segments) and not run.over:
         run = msgspec.structs.replace(run, status="running")
-    sealed = store.queries.ask(SealedOf(run=run.id))
-    done = {each.segment for each in sealed}
-    parts = [(each.writer, each.attempt, each.segment, each.series) for each in sealed]
-    for each in segments:
-        if each.header.segment not in done:
-            header = each.header
-            parts.append((header.writer, header.attempt, header.segment, _summaries(store, each)))
-    last: dict[str, tuple[str, float]] = {}
     low: dict[str, float] = {}
     high: dict[str, float] = {}
-    for writer, attempt, segment, series in parts:
+    for _, _, _, series in _parts(store, segments, sealed):
         for summary in series:
             name = summary.name
-            rank = shown_rank(writer, attempt, summary, segment)
-            if name not in last or rank > last[name][0]:
-                last[name] = (rank, summary.last)
             low[name] = _least((low.get(name), summary.low))
             high[name] = -_least((-high[name] if name in high else None, -summary.high))
-    shown = {name: last[name][1] for name in sorted(last)}
+    shown = {name: each.last for name, each in shown_series(store, segments, sealed).items()}
     return Known(run=msgspec.structs.replace(run, metrics=shown), low=low, high=high)
+
+
+def _parts(
+    store: Store, segments: Sequence[DataSegment], sealed: Sequence[RunSealed]
+) -> list[tuple[str, int, str, Sequence[SeriesSummary]]]:
+    done = {each.segment for each in sealed}
+    parts: list[tuple[str, int, str, Sequence[SeriesSummary]]] = [
+        (each.writer, each.attempt, each.segment, each.series) for each in sealed
+    ]
+    for each in segments:
+        header = each.header
+        if header.segment not in done:
+            parts.append((header.writer, header.attempt, header.segment, open_summaries(store, each)))
+    return parts
 
 
 def _least(values: Iterable[float | None]) -> float:
@@ -107,19 +141,71 @@ def _word(run: Run, name: str) -> Any:
     return None if words[name] == "" else words[name]
 
 
-_remembered: dict[tuple[str, int], tuple[SeriesSummary, ...]] = {}
-"""Summaries by segment and size: what a segment says only changes as it grows."""
+class _Grown:
+    """What was read of a growing segment so far."""
+
+    __slots__ = ("ordinal", "series", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.ordinal = 0
+        self.series: dict[tuple[str, str], SeriesSummary] = {}
 
 
-def _summaries(store: Store, segment: DataSegment) -> tuple[SeriesSummary, ...]:
-    key = (segment.header.segment, segment.size)
-    if key not in _remembered:
-        try:
-            _, series = collect_series(record.payload for record in store.journal.read_data(segment.header.segment))
-        except NotFound:
-            # It was sealed and dropped since it was listed; whoever asks next finds it in the catalog.
-            return ()
-        while len(_remembered) >= REMEMBERED:
-            _remembered.pop(next(iter(_remembered)))
-        _remembered[key] = tuple(each.summary() for each in series)
-    return _remembered[key]
+_grown: OrderedDict[str, _Grown] = OrderedDict()
+_growing = threading.Lock()
+
+
+def open_summaries(store: Store, segment: DataSegment) -> tuple[SeriesSummary, ...]:
+    """The summaries of an open segment's metrics, in order of their first point.
+
+    Raises:
+        Corrupt: a record is none.
+    """
+    identifier = segment.header.segment
+    with _growing:
+        known = _grown.get(identifier)
+        if known is None:
+            known = _grown[identifier] = _Grown()
+            if len(_grown) > REMEMBERED:
+                _grown.popitem(last=False)
+        _grown.move_to_end(identifier)
+        if known.size != segment.size:
+            try:
+                added = [record.payload for record in store.journal.read_data(identifier, known.ordinal)]
+            except NotFound:
+                # It was sealed and dropped since it was listed; whoever asks next finds it in the catalog.
+                return ()
+            _grow(known, added, by_time=segment.header.writer == CLIENT_WRITER)
+            known.size = segment.size
+        return tuple(known.series.values())
+
+
+def _grow(known: _Grown, added: Sequence[bytes], *, by_time: bool) -> None:
+    if added:
+        _, series = collect_series(added)
+        for each in series:
+            summary = each.summary(by_time=by_time)
+            earlier = known.series.get(each.name)
+            known.series[each.name] = summary if earlier is None else merged(earlier, summary, by_time=by_time)
+    known.ordinal += len(added)
+
+
+def merged(old: SeriesSummary, new: SeriesSummary, *, by_time: bool = False) -> SeriesSummary:
+    """The summary of a metric's points in two parts of one segment; `new` was logged behind `old`."""
+    later = new.last_step > old.last_step
+    if new.last_step == old.last_step:
+        # Of the last points only the moments of the latest are known, which is right for whoever logs in order.
+        later = not by_time or (new.last_time, new.last) >= (old.last_time, old.last)
+    return SeriesSummary(
+        key=old.key,
+        context=old.context,
+        count=old.count + new.count,
+        first_step=min(old.first_step, new.first_step),
+        last_step=max(old.last_step, new.last_step),
+        last=new.last if later else old.last,
+        low=_least((old.low, new.low)),
+        high=-_least((-old.high, -new.high)),
+        first_time=min(old.first_time, new.first_time),
+        last_time=max(old.last_time, new.last_time),
+    )

@@ -17,6 +17,8 @@ from charkh.core.ids import ID_PATTERN, new_id
 RUN_VARIABLE = "CHARKH_RUN_ID"
 STARTER_VARIABLE = "CHARKH_RUN_STARTER"
 MAIN_WRITER = "0"
+CLIENT_WRITER = "client"
+"""The one writer of all points that a server records for its clients (`charkh.runs.recorder`)."""
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):

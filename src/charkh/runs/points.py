@@ -76,11 +76,19 @@ class Series:
     times: Integers
     values: Floats
 
-    def summary(self) -> SeriesSummary:
-        """What a search needs to know of it."""
+    def summary(self, *, by_time: bool = False) -> SeriesSummary:
+        """What a search needs to know of it.
+
+        Args:
+            by_time: of several points at the greatest step the one with the latest time shows, then the one with the
+                greatest value, instead of the one that was logged last: clients may send theirs in any order.
+        """
         import numpy as np  # `charkh.run()` imports this module; NumPy would double its start-up time
 
         last = self.steps.size - 1 - int(np.argmax(self.steps[::-1]))
+        if by_time:
+            tied = np.flatnonzero(self.steps == self.steps[last])
+            last = int(tied[np.lexsort((self.values[tied], self.times[tied]))[-1]])
         finite = self.values[~np.isnan(self.values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (float("nan"), float("nan"))
         return SeriesSummary(

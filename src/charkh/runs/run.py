@@ -32,6 +32,9 @@ DELETED_KIND = "run.deleted/1"
 
 MAX_NAME = 250
 MAX_TEXT = 500
+SYSTEM_CONTEXT = "system"
+"""The context of what the tracker itself measures of the machine; it is shown when it is asked for."""
+
 LOST_AFTER_SECONDS = 60.0
 """A run that has neither ended nor given a sign of life for this long shows as lost."""
 
@@ -134,13 +137,15 @@ class RunTagged(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         run: id of the run.
-        tags: by name; None removes the tag.
+        tags: by name; None removes the tag. Of a long text the beginning, by which it is searched.
         replaces: by name, ids of the events that this one saw and supersedes.
+        large: by name, the whole of a long text, as UTF-8.
     """
 
     run: str
     tags: dict[str, str | None]
     replaces: dict[str, tuple[str, ...]] = {}
+    large: dict[str, FileRef] = {}
 
 
 class RunArtifact(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,7 +299,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         ended: seconds since the epoch, or None.
         actor: who started it, `user@host`.
         params: by dotted name; `LargeValue` for a value that is kept as bytes.
-        tags: by name.
+        tags: by name; of a long text the beginning.
+        large_tags: by name, the whole of the long texts among them, as UTF-8.
         metrics: by series name, the value at the greatest step of the writer that shows by default.
         provenance: what is known of it, or None.
         error: why it failed, or empty.
@@ -316,6 +322,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ended: float | None = None
     params: dict[str, Any] = {}
     tags: dict[str, str] = {}
+    large_tags: dict[str, FileRef] = {}
     metrics: dict[str, float] = {}
     provenance: RunProvenance | None = None
     error: str = ""

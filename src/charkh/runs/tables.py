@@ -129,6 +129,7 @@ tags = Table(
     Column("name", String, primary_key=True),
     Column("event", String, primary_key=True),
     Column("value", String),
+    Column("large", LargeBinary),
     Column("stamp", String, nullable=False),
     Index("run_tag_value", "name", "value"),
     sqlite_with_rowid=False,
@@ -205,6 +206,18 @@ def shown_rank(writer: str, attempt: int, summary: SeriesSummary, segment: str) 
     order, mark = _order_of(writer)
     late = f"{attempt:016x}{max(0, int(summary.last_time * 1e6)):016x}"
     return f"{order}{summary.last_step + _GREATEST_STEP:016x}{late}{segment}{mark}"
+
+
+def step_and_time(rank: str) -> tuple[int, float]:
+    """The greatest step, and seconds since the epoch of the latest point, that a `shown_rank` says."""
+    step = int(rank[_STEP_AT : _STEP_AT + 16], 16) - _GREATEST_STEP
+    return step, int(rank[_TIME_AT : _TIME_AT + 16], 16) / 1e6
+
+
+_STEP_AT = 32
+"""Behind the two numbers of the writer's order stand step, attempt and time, 16 digits each."""
+
+_TIME_AT = 64
 
 
 @lru_cache(maxsize=1024)
@@ -327,7 +340,8 @@ def _fold_tagged(connection: Connection, events: Sequence[Event]) -> None:
     for event in events:
         body = body_of(event, RunTagged)
         for name, value in body.tags.items():
-            set_now.append({"run": body.run, "name": name, "event": event.id, "value": value, "stamp": event.stamp})
+            row = {"run": body.run, "name": name, "event": event.id, "value": value, "stamp": event.stamp}
+            set_now.append({**row, "large": _encode(body.large[name]) if name in body.large else None})
         for name, earlier in body.replaces.items():
             replaced += [{"event": identifier, "name": name} for identifier in earlier]
     add_rows(connection, tags, set_now)

@@ -54,6 +54,30 @@ def plain_tags(tags: Mapping[str, str | None]) -> dict[str, str | None]:
     return {checked_key(name, "tag"): _tag(name, value) for name, value in tags.items()}
 
 
+class PlainTags(NamedTuple):
+    """Tags for an event: of a long text its beginning, and the whole of the long ones."""
+
+    values: dict[str, str | None]
+    large: dict[str, bytes]
+
+
+def long_tags(tags: Mapping[str, str | None]) -> PlainTags:
+    """Tags of any length, without credentials.
+
+    Raises:
+        Invalid: a name cannot be kept.
+    """
+    values: dict[str, str | None] = {}
+    large: dict[str, bytes] = {}
+    for name, value in tags.items():
+        checked_key(name, "tag")
+        clean = None if value is None else _clean_tag(name, value)
+        values[name] = clean if clean is None else clean[:MAX_TAG]
+        if clean is not None and len(clean) > MAX_TAG:
+            large[name] = clean.encode()
+    return PlainTags(values, large)
+
+
 def checked_key(name: object, what: str) -> str:
     """A name of a param, tag or metric.
 
@@ -124,7 +148,7 @@ def _tag(name: str, value: str | None) -> str | None:
         return None
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         value = str(value)
-    clean = REDACTED if is_secret_name(name) else redact(value).encode("utf-8", "replace").decode()
+    clean = _clean_tag(name, value)
     if len(clean) > MAX_TAG:
         raise Invalid(
             f"the tag {name!r} has {len(clean)} characters, more than {MAX_TAG}",
@@ -132,3 +156,7 @@ def _tag(name: str, value: str | None) -> str | None:
             hint="Add long texts as an artifact.",
         )
     return clean
+
+
+def _clean_tag(name: str, value: str) -> str:
+    return REDACTED if is_secret_name(name) else redact(value).encode("utf-8", "replace").decode()
