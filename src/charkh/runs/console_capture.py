@@ -1,0 +1,100 @@
+"""Hear what this process prints, and let it be printed as before.
+
+The `write` of the stream itself is wrapped, and not the name `sys.stdout` replaced: who has kept a reference to the
+stream, such as a logging handler, is heard too, and whether it is a terminal stays as it was. What child processes
+and libraries in C write to the descriptors is not heard.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from charkh.runs.console_log import ConsoleLog
+
+_lock = threading.RLock()
+_hearing: list[ConsoleLog] = []
+_wrapped: list["_Wrapped"] = []
+_inside = threading.local()
+
+
+class _Wrapped:
+    """The `write` that stands in a stream's place; `on` turns false when it is not meant to be heard any more."""
+
+    def __init__(self, stream: Any, number: int) -> None:
+        self.on = True
+        self.stream = stream
+        self._original: Callable[[str], int] = stream.write
+        self._number = number
+
+    def write(self, text: str) -> int:
+        written = self._original(text)
+        if self.on:
+            _tell(self._number, text)
+        return written
+
+
+def capture(log: ConsoleLog) -> None:
+    """Let `log` have everything that is printed from now on, until `release`."""
+    with _lock:
+        if not _hearing:
+            _wrap()
+        _hearing.append(log)
+
+
+def release(log: ConsoleLog) -> None:
+    """Undo `capture`; a second call does nothing."""
+    with _lock:
+        if log in _hearing:
+            _hearing.remove(log)
+            if not _hearing:
+                _unwrap()
+
+
+def _wrap() -> None:
+    streams: list[Any] = []
+    for number, stream in enumerate((sys.stdout, sys.stderr)):
+        # There is none in a window's process (pythonw), and both may be one and the same.
+        if stream is None or any(stream is each for each in streams):
+            continue
+        streams.append(stream)
+        _wrap_one(stream, number)
+
+
+def _wrap_one(stream: Any, number: int) -> None:
+    wrapped = _Wrapped(stream, number)
+    # A stream without attributes of its own is printed to and not heard.
+    with contextlib.suppress(AttributeError, TypeError):
+        stream.write = wrapped.write
+        _wrapped.append(wrapped)
+
+
+def _unwrap() -> None:
+    for each in _wrapped:
+        each.on = False
+        # Somebody may have wrapped it once more: then it stays as they left it, and is not heard.
+        if each.stream.__dict__.get("write") == each.write:
+            del each.stream.__dict__["write"]
+    _wrapped.clear()
+
+
+def _tell(number: int, text: str) -> None:
+    # What the log itself reports, by `logging` to stderr, must not come back to it.
+    if getattr(_inside, "telling", False) or not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return
+    _inside.telling = True
+    try:
+        for each in tuple(_hearing):
+            each.print(number, text)
+    finally:
+        _inside.telling = False
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
