@@ -19,7 +19,7 @@ def open_workspace(*, create: bool = False) -> Workspace:
         NotFound: there is no workspace (exit code 10).
     """
     tell_who_holds(say_who)
-    opened = workspace.open_workspace(starting_folder(), create=create)
+    opened = workspace.open_nearest(starting_folder(), create=create)
     if opened.settings.store.blobs:
         # Here, because only who shares a medium has to say what it holds.
         from charkh.workspace.sharing import report_if_due

@@ -25,11 +25,16 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         path: folder of an embedded store, relative to the workspace.
         journal: `postgresql://…` for a team's journal and catalog, or empty for the folder.
         blobs: `s3://bucket/prefix` for bytes, or empty for the folder.
+        url: `https://…` of a `charkh up` that has the store; what is recorded here is kept on this disk until it is
+            there. Empty for a store of this workspace's own.
+        wait: how long the end of a run waits until the server at `url` has what was recorded, such as `10s`.
     """
 
     path: str = ".charkh"
     journal: str = ""
     blobs: str = ""
+    url: str = ""
+    wait: str = "10s"
 
 
 class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -51,6 +51,10 @@ class DataExchange(Protocol):
     Ownership: such a segment is sealed where it is written; here it is shown until the fact comes that seals it.
     """
 
+    def has_data(self, segment: str) -> bool:
+        """Whether the segment is here."""
+        ...
+
     def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:
         """Take records from ordinal `start` on; how many of the segment are here now.
 

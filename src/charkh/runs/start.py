@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,6 +43,7 @@ class ActiveRun:
         id: 32 hex digits.
         subject: `run:id`, as it stands in edges.
         ended: whether `end` has been called in this process.
+        when_ended: called when this process has ended it.
         project: id of its project; empty for the default one, and where another process began the run.
     """
 
@@ -51,6 +52,7 @@ class ActiveRun:
         self.subject = f"run:{member.run}"
         self.ended = False
         self.project = ""
+        self.when_ended: Callable[[], None] | None = None
         self._store = store
         self._starter = member.starter
         self._process = os.getpid()
@@ -161,6 +163,8 @@ class ActiveRun:
             self._store.record(*drafts, durable=True)
         for segment in sealed:
             self._store.journal.drop_data(segment)
+        if mine and self.when_ended is not None:
+            self.when_ended()
 
     def begin(
         self,

@@ -9,6 +9,7 @@ from charkh.server.handlers import (
     endpoints,
     evaluations,
     exchange,
+    exchange_data,
     lineage,
     loops,
     models,
@@ -16,8 +17,10 @@ from charkh.server.handlers import (
     overview,
     pipelines,
     recipes,
+    remote,
     runs,
     studies,
+    webhooks,
 )
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
@@ -34,6 +37,9 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     *endpoints.HANDLERS,
     *monitors.HANDLERS,
     *loops.HANDLERS,
+    *webhooks.HANDLERS,
     *lineage.HANDLERS,
     *exchange.HANDLERS,
+    *exchange_data.HANDLERS,
+    *remote.HANDLERS,
 )

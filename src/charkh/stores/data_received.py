@@ -47,8 +47,8 @@ class ReceivedFolder:
         self._counted: OrderedDict[str, _Counted] = OrderedDict()
         self._counting = threading.Lock()
 
-    def has(self, segment: str) -> bool:
-        """Whether records of this segment are here."""
+    def has_data(self, segment: str) -> bool:
+        """See `charkh.ports.exchange.DataExchange`."""
         return self._path(segment).exists()
 
     def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:

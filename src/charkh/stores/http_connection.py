@@ -3,14 +3,24 @@
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
-from charkh.core.errors import CharkhError, Conflict, Corrupt, Denied, Invalid, Locked, NotFound, Unavailable
+from charkh.core.errors import (
+    CharkhError,
+    Conflict,
+    Corrupt,
+    Denied,
+    GateRefused,
+    Incomplete,
+    Invalid,
+    Locked,
+    NotFound,
+    Unavailable,
+)
+from charkh.stores.http_address import refuse_plain
 
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 ATTEMPTS = 4
 """Every request of the exchange may be sent again: what is there already changes nothing."""
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -21,7 +31,9 @@ _CLASSES: dict[int, type[CharkhError]] = {
     403: Denied,
     404: NotFound,
     409: Conflict,
+    422: GateRefused,
     423: Locked,
+    424: Incomplete,
     502: Corrupt,
 }
 
@@ -48,13 +60,7 @@ class HttpConnection:
     """
 
     def __init__(self, address: str, token: str, client: httpx.Client | None = None) -> None:
-        parts = urlsplit(address)
-        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-            raise Denied(
-                f"{address} is not encrypted, and the token would be readable on the way",
-                code="remote.not_https",
-                hint="Use https://, or an SSH tunnel to 127.0.0.1.",
-            )
+        refuse_plain(address)
         self.address = address.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"}
         self._client = client or httpx.Client(timeout=TIMEOUT, follow_redirects=False)

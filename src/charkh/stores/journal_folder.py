@@ -135,6 +135,10 @@ class FolderJournal:
         """See `charkh.ports.journal.Journal`."""
         return self._data.read_data(segment, start)
 
+    def has_data(self, segment: str) -> bool:
+        """See `charkh.ports.exchange.DataExchange`."""
+        return self._received.has_data(segment)
+
     def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:
         """See `charkh.ports.exchange.DataExchange`."""
         return self._received.take_data(header, start, payloads)

@@ -182,6 +182,10 @@ class PostgresJournal:
         """See `charkh.ports.journal.Journal`."""
         return self._data.read_data(segment, start)
 
+    def has_data(self, segment: str) -> bool:
+        """See `charkh.ports.exchange.DataExchange`."""
+        return self._data.has_data(segment)
+
     def take_data(self, header: DataHeader, start: int, payloads: Sequence[bytes]) -> int:
         """See `charkh.ports.exchange.DataExchange`."""
         return self._data.take_data(header, start, payloads)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charkh.core.errors import CharkhError
 from charkh.workspace.sharing import report_if_due
-from charkh.workspace.workspace import Workspace, open_workspace
+from charkh.workspace.workspace import Workspace, open_nearest, open_workspace
 
 _chosen: ContextVar[Workspace | None] = ContextVar("charkh_workspace", default=None)
 _lock = threading.Lock()
@@ -23,7 +23,8 @@ def workspace(folder: str | Path | None = None) -> Workspace:
 
     Args:
         folder: one to open; without it, the one chosen by `use`, or the nearest one from the current folder
-            upwards, or the current folder itself, which becomes one: no file is needed to begin.
+            upwards, or the server that `CHARKH_URL` names, or the current folder itself, which becomes one: no file is
+            needed to begin.
 
     Raises:
         Invalid: its settings cannot be read.
@@ -52,7 +53,7 @@ def _ambient(*, create: bool) -> Workspace:
     here = Path(os.environ.get("CHARKH_WORKSPACE") or Path.cwd()).resolve()
     with _lock:
         if here not in _found:
-            _found[here] = open_workspace(here, create=create)
+            _found[here] = open_nearest(here, create=create)
             report_if_due(_found[here])
         return _found[here]
 

@@ -34,9 +34,10 @@ def run(
         Conflict: the project is in the trash.
     """
     around = current()
-    store = workspace().store
+    opened = workspace()
+    store = opened.recording
     inherited = around.project if around is not None else ""
-    return start(
+    active = start(
         store,
         name=name,
         params=params,
@@ -46,6 +47,8 @@ def run(
         folder=Path.cwd(),
         project=ensure_project(store, project).id if project else inherited,
     )
+    active.when_ended = opened.run_ended
+    return active
 
 
 def log(values: Mapping[str, float] | None = None, /, *, step: int | None = None, **metrics: float) -> None:

@@ -28,14 +28,13 @@ from charkh.stores.remote_key import read_key
 from charkh.workspace.remote_record import FILE as RECORD_FILE
 from charkh.workspace.remote_record import RemoteRecord
 from charkh.workspace.settings import STORE_FOLDER, find_workspace, read_settings
-from charkh.workspace.workspace import Workspace, store_identifier
+from charkh.workspace.workspace import SERVER_VARIABLE, Workspace, store_identifier
 
 REMOTES = "remotes"
 BUNDLE = ".bundle"
 UNNAMED = "at-"
 """Begins the name under which a remote that was given by its address is remembered."""
 SERVER = "server"
-SERVER_VARIABLE = "CHARKH_URL"
 BEARER_VARIABLE = "CHARKH_TOKEN"
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+\-]*)://")
 

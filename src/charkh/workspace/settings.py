@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "CHARKH_STORE": ("store", "path"),
     "CHARKH_STORE_JOURNAL": ("store", "journal"),
     "CHARKH_STORE_BLOBS": ("store", "blobs"),
+    "CHARKH_STORE_WAIT": ("store", "wait"),
     "CHARKH_SERVER_HOST": ("server", "host"),
     "CHARKH_SERVER_PORT": ("server", "port"),
 }

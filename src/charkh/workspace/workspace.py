@@ -50,6 +50,8 @@ from charkh.workspace.settings import find_workspace, read_settings, require_wor
 if TYPE_CHECKING:
     from charkh.datasets.table_cache import TableCache
 
+SERVER_VARIABLE = "CHARKH_URL"
+"""Names the charkh server that a script without a workspace records to; for a workspace it is one more remote."""
 FORMAT = 1
 CHECK = 16
 """Hex digits of the check in `format.json`."""
@@ -151,6 +153,14 @@ class Workspace:
         """A folder for what does not fit into memory for a while."""
         return self.store_folder / "cache" / "scratch"
 
+    @property
+    def recording(self) -> Store:
+        """The store that runs are recorded into: the same one, unless it is behind a server."""
+        return self.store
+
+    def run_ended(self) -> None:
+        """Called when a run has ended in this process; nothing to do where the store is the workspace's own."""
+
     def close(self) -> None:
         """Seal what this process wrote and let go of everything; a second call does nothing."""
         if self._closed:
@@ -193,8 +203,34 @@ def open_workspace(start: Path | None = None, *, create: bool = False) -> Worksp
         Unavailable: the store cannot be reached or written.
     """
     begin = (start or Path.cwd()).resolve()
-    folder = find_workspace(begin) if create else require_workspace(begin)
-    return Workspace(folder or begin, read_settings(folder or begin), create=True)
+    folder = (find_workspace(begin) if create else require_workspace(begin)) or begin
+    settings = read_settings(folder)
+    if settings.store.url:
+        return behind_server(folder, settings, settings.store.url)
+    return Workspace(folder, settings, create=True)
+
+
+def open_nearest(start: Path, *, create: bool = False) -> Workspace:
+    """As `open_workspace`, for who names no folder: where there is none, the server that `CHARKH_URL` names.
+
+    Raises:
+        NotFound: there is neither, and `create` is not said.
+        Invalid, Unavailable: as `open_workspace`.
+        Denied: the server's address is one to which no token may be sent.
+    """
+    begin = start.resolve()
+    url = os.environ.get(SERVER_VARIABLE, "")
+    if url and find_workspace(begin) is None:
+        return behind_server(begin, read_settings(begin), url)
+    return open_workspace(begin, create=create)
+
+
+def behind_server(folder: Path, settings: Settings, url: str) -> Workspace:
+    """A workspace whose store is at a charkh server."""
+    # Here, because only who records to a server needs what ships it.
+    from charkh.workspace.spool import SpooledWorkspace
+
+    return SpooledWorkspace(folder, settings, url)
 
 
 def actor_name() -> str:

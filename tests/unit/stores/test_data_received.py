@@ -1,4 +1,4 @@
-"""Records of another store's open segment: taken once, in order, whoever sends them how often, in folder and database."""
+"""Records of another store's open segment: taken once and in order, whoever sends them, in folder and database."""
 
 import os
 import threading

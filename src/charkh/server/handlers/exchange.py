@@ -27,6 +27,7 @@ from charkh.ports.exchange_frames import decode_parts, encode_parts
 from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
 from charkh.workspace.purging import purge
+from charkh.workspace.receiving import drop_sealed
 from charkh.workspace.remotes import exchange_of
 
 MAX_OBJECT = 256 * 1024 * 1024
@@ -122,6 +123,8 @@ def _take(state: State, body: bytes) -> int:
     before = workspace.store.queries.ask(Erasures())
     taken = exchange_of(workspace.journal).take(list(decode_parts([body])))
     after = workspace.store.queries.ask(Erasures()) if taken else before
+    if taken:
+        drop_sealed(workspace)
     if after != before:
         # A colleague erased something: its bytes leave this machine with the fact that says so, or with the next
         # collection when one is under way.
