@@ -45,6 +45,7 @@ NOUNS: dict[str, str] = {
     "endpoint": "Served models and their prediction logs.",
     "monitor": "Watches over live data, predictions and late truth.",
     "loop": "Watch, retrain, judge, promote: with brakes.",
+    "webhook": "Who outside is told what happens.",
     "hooks": "Hooks of Git and Mercurial: the lock is proved, data follows the code.",
     "lineage": "What was made from what.",
     "lock": "charkh.lock: the versions that this code works with.",

@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 class Egress(Protocol):
     """Calls addresses that may be called.
 
-    Resolution: a name is resolved once for a call, all its addresses are judged, and the connection goes to one of them.
+    Resolution: a name is resolved once for a call, all its addresses are judged, and one of them is called.
     Redirections: never followed. Proxies of the environment: never used.
     Time: a call ends within a bound, however slowly the receiver answers.
     """

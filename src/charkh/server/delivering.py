@@ -1,0 +1,55 @@
+"""Who is told what happens, and how: the forms of this room and of the bridges, put together for a workspace."""
+
+from collections.abc import Mapping, Sequence
+
+from charkh.ports.outbox import Outbox
+from charkh.webhooks.letter import CloudEvents, Form, Slack
+from charkh.webhooks.webhook import CLOUDEVENTS, SLACK, Webhook
+from charkh.workspace.notifying import Deliverer, DeliveryThread
+from charkh.workspace.outgoing import outbox_of, sender_of
+from charkh.workspace.workspace import Workspace
+
+
+def forms_of(workspace: Workspace) -> Mapping[str, Form]:
+    """By format, how letters are written."""
+    return {CLOUDEVENTS: CloudEvents(f"charkh://{workspace.identifier}"), SLACK: Slack()}
+
+
+def standing_targets(workspace: Workspace) -> Sequence[Webhook]:
+    """The targets that charkh.toml names by itself."""
+    del workspace
+    return ()
+
+
+def deliverer_of(workspace: Workspace, outbox: Outbox) -> Deliverer:
+    """The deliverer of a workspace."""
+    forms = forms_of(workspace)
+    return Deliverer(workspace, outbox, sender_of(workspace, tuple(forms)), forms, standing_targets(workspace))
+
+
+class Delivery:
+    """Delivers beside the server, from `start` to `stop`; of several servers of one store, one at a time.
+
+    Args:
+        workspace: whose facts are told.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._outbox: Outbox | None = None
+        self._thread: DeliveryThread | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._outbox = outbox_of(self._workspace)
+        self._thread = DeliveryThread(deliverer_of(self._workspace, self._outbox), self._outbox)
+        self._thread.start()
+
+    def stop(self, grace: float) -> bool:
+        """Begin nothing more; whether what was under way ended within `grace` seconds. What did not is sent again."""
+        if self._thread is None or self._outbox is None:
+            return True
+        ended = self._thread.stop(grace)
+        if ended:
+            self._outbox.close()
+        return ended
