@@ -54,7 +54,7 @@ def add(
     terms = Terms(
         name=name,
         url=_address(url),
-        events=tuple(on or ["run.ended", "model.*", "dataset.version", "monitor.raised"]),
+        events=tuple(on or ["run.ended", "model.version", "model.alias_moved", "dataset.version", "alert.raised"]),
         filter=Filter(subject=subject, name=of, tags=_tags(tag)),
         format=form,
         description=description,

@@ -13,6 +13,7 @@ from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.serve import announce, numeric_address, refuse_a_taken_port
 from charkh.server.application import api
+from charkh.server.delivering import Delivery
 from charkh.server.front import Front
 from charkh.server.offering import Offering
 from charkh.server.policy import LOOPBACK, Doorkeeper, host_names
@@ -81,10 +82,14 @@ def up(
     listening = None if ready is None else lambda: ready(told)
     scheduler = Scheduler(workspace, every)
     scheduler.start()
+    delivery = Delivery(workspace)
+    delivery.start()
     try:
         asyncio.run(_serve(front, inference, listened, number, listening))
     finally:
         mlflow.close()
+        if not delivery.stop(GRACE):
+            _log.warning("a webhook has not answered yet; what was sent to it is sent again at the next start")
         if not scheduler.stop(GRACE):
             _log.warning("a round of the loops is still under way and is given up; the next start resumes it")
 

@@ -90,22 +90,23 @@ class CloudEvents:
         if not is_named(told.event.kind, webhook.terms.events) or not told.passes(webhook):
             return ()
         event = told.event
-        body = self._written(event.kind, event, told.body)
+        body = self._written(event.kind, event, told.body, told.title())
         if len(body) > MAX_BYTES:
-            body = self._written(event.kind, event, {"cut": True})
+            bare = msgspec.structs.replace(event, edges=(), facts={})
+            body = self._written(event.kind, bare, {"cut": True}, told.title())
         return (_letter(event, "application/cloudevents+json; charset=utf-8", body),)
 
     def sample(self, webhook: Webhook, event: str) -> Letter:
         """See `Form`."""
         made = sample_event(webhook, event)
-        body = self._written(made.kind, made, {"test": True, "webhook": webhook.name})
+        body = self._written(made.kind, made, {"test": True, "webhook": webhook.name}, webhook.name)
         return _letter(made, "application/cloudevents+json; charset=utf-8", body)
 
     def headers(self, secret: str, message: str, moment: int, body: bytes) -> Mapping[str, str]:
         """See `Form`."""
         return standard_headers(secret, message, moment, body)
 
-    def _written(self, kind: str, event: Event, body: Mapping[str, Any]) -> bytes:
+    def _written(self, kind: str, event: Event, body: Mapping[str, Any], title: str) -> bytes:
         data: dict[str, Any] = dict(body)
         if event.edges:
             data["edges"] = [list(msgspec.structs.astuple(edge)) for edge in event.edges]
@@ -120,6 +121,7 @@ class CloudEvents:
             "time": _time(seconds(event.clock)),
             "datacontenttype": "application/json",
             "actor": event.actor,
+            "title": title,
             "data": data,
         }
         return msgspec.json.encode(document)

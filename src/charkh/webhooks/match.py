@@ -7,8 +7,8 @@ from typing import Any
 from charkh.core.events import Event
 from charkh.webhooks.webhook import Filter
 
-SILENT = "webhook."
-"""Facts about webhooks themselves are told to nobody: telling of a failure must not fail again."""
+SILENT = ("webhook.", "user.")
+"""Facts that are told to nobody: of webhooks, where telling of a failure would fail again, and of users and tokens."""
 
 NAMED_BY = ("name", "dataset", "model", "pipeline", "monitor", "endpoint", "loop", "study", "source", "alias")
 """Fields of bodies that say the name of what the fact is about."""
