@@ -102,6 +102,7 @@ def up(
     ] = 0,
     open_inference: OpenInference = False,
     every: Annotated[str, typer.Option(help="How often the loops turn, such as 5m; 0s for never.")] = "60s",
+    workers: Annotated[int, typer.Option(help="Server processes on the one port.", min=1, max=256)] = 1,
     json: AsJson = False,
 ) -> None:
     """Serve the overview, the API and the endpoints.
@@ -137,6 +138,26 @@ def up(
         write_note("  Ctrl-C ends it; requests under way are answered first")
 
     with open_workspace() as workspace:
+        if workspace.is_remote:
+            raise Invalid(
+                "this workspace has its store at a server, and cannot be one",
+                code="server.no_store",
+                hint="Run `charkh up` where the store is.",
+            )
+        if workers > 1:
+            # As above: watching several servers is one more thing that no other command needs.
+            from charkh.server.workers import up_together
+
+            up_together(
+                workspace,
+                workers,
+                host=host,
+                port=port,
+                every=seconds,
+                open_inference=open_inference,
+                ready=ready,
+            )
+            return
         serve_all(workspace, host=host, port=port, every=seconds, open_inference=open_inference, ready=ready)
 
 

@@ -7,6 +7,7 @@ import time
 from charkh.bridges.dlt.collector import dlt_collector
 from charkh.core.errors import CharkhError
 from charkh.workspace.fetching import due_sources, fetch
+from charkh.workspace.leading import leadership_of
 from charkh.workspace.sealing import seal_all
 from charkh.workspace.turning import turn_loop
 from charkh.workspace.watching import due, watch
@@ -18,6 +19,8 @@ _log = logging.getLogger("charkh.server")
 class Scheduler:
     """Works in a thread beside the server; one failure is logged and does not stop the next round.
 
+    Of several servers of one store, one has the rounds at a time; when it is gone another takes them over.
+
     Args:
         workspace: whose loops are turned.
         every: seconds between two rounds; 0 for none.
@@ -26,6 +29,7 @@ class Scheduler:
     def __init__(self, workspace: Workspace, every: float) -> None:
         self._workspace = workspace
         self._every = every
+        self._leadership = leadership_of(workspace, "loops")
         self._looked: dict[str, float] = {}
         self._stop = threading.Event()
         # A retraining may take hours; a server that is told to stop does not wait for it, and the next one
@@ -42,7 +46,10 @@ class Scheduler:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(grace)
-        return not self._thread.is_alive()
+        ended = not self._thread.is_alive()
+        if ended:
+            self._leadership.close()
+        return ended
 
     def round(self) -> None:
         """One round: the sources and monitors that are due, every loop once, then seal what is closed."""
@@ -94,6 +101,7 @@ class Scheduler:
     def _run(self) -> None:
         while not self._stop.wait(self._every):
             try:
-                self.round()
+                if self._leadership.leads():
+                    self.round()
             except Exception:  # noqa: BLE001 - the edge of the thread: a pipeline of the user's may raise anything
                 _log.exception("a round of the loops failed")

@@ -44,6 +44,7 @@ def up(
     every: float = 60.0,
     open_inference: bool = False,
     ready: Callable[[Ready], None] | None = None,
+    shared: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way.
 
@@ -54,6 +55,7 @@ def up(
         every: seconds between two turns of the loops; 0 for none.
         open_inference: endpoints ask for no token; on loopback only.
         ready: called when the server listens.
+        shared: other processes of the same server listen there, too.
 
     Raises:
         Denied: it would listen beyond this machine, which needs users and is not built yet.
@@ -68,7 +70,8 @@ def up(
             hint="Listening beyond this machine needs users, which are not built yet; use an SSH tunnel to 127.0.0.1.",
         )
     listened = numeric_address(address, number)
-    refuse_a_taken_port(listened, number)
+    if not shared:
+        refuse_a_taken_port(listened, number)
     token = token_of(workspace.store_folder)
     offering = Offering(workspace)
     offered = offering()

@@ -66,6 +66,16 @@ class PostgresJournal:
         self._begin()
         self._data.after_fork()
 
+    @property
+    def engine(self) -> Engine:
+        """The engine of the database, for what else several processes agree on there."""
+        return self._engine
+
+    @property
+    def schema(self) -> str:
+        """The database schema that the tables lie in; empty for the connection's own."""
+        return self._tables.schema
+
     def append(self, payloads: Sequence[bytes], *, durable: bool = False) -> None:
         """See `charkh.ports.journal.Journal`."""
         encode_frames(payloads)

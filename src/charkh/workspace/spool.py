@@ -91,6 +91,11 @@ class SpooledWorkspace(Workspace):
         )
 
     @property
+    def is_remote(self) -> bool:
+        """See `charkh.workspace.workspace.Workspace`."""
+        return True
+
+    @property
     def recording(self) -> Store:
         """See `charkh.workspace.workspace.Workspace.recording`; from here on the shipping process is there."""
         self.start_shipping()

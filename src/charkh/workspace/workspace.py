@@ -154,6 +154,11 @@ class Workspace:
         return self.store_folder / "cache" / "scratch"
 
     @property
+    def is_remote(self) -> bool:
+        """Whether the store is at a charkh server, and only what waits for it is here."""
+        return False
+
+    @property
     def recording(self) -> Store:
         """The store that runs are recorded into: the same one, unless it is behind a server."""
         return self.store
