@@ -23,7 +23,7 @@ from charkh.models import logged, model, registered
 from charkh.monitors import monitor
 from charkh.pipelines import execution
 from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
-from charkh.runs import held, project, run
+from charkh.runs import held, inputs, project, run
 from charkh.sources import source
 from charkh.studies import study
 from charkh.webhooks import webhook
@@ -44,6 +44,7 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     run.ARTIFACT_KIND: run.RunArtifact,
     run.LINKED_KIND: run.RunLinked,
     run.ENDED_KIND: run.RunEnded,
+    inputs.INPUT_KIND: inputs.RunInput,
     run.SEALED_KIND: run.RunSealed,
     run.RENAMED_KIND: run.RunRenamed,
     run.TRASHED_KIND: run.RunTrashed,

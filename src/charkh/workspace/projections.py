@@ -18,6 +18,7 @@ from charkh.ports.projections import Projection
 from charkh.recipes.index import PROJECTION as RECIPES
 from charkh.runs.held import PROJECTION as HELD
 from charkh.runs.index import PROJECTION as RUNS
+from charkh.runs.inputs import PROJECTION as INPUTS
 from charkh.sources.index import PROJECTION as SOURCES
 from charkh.studies.index import PROJECTION as STUDIES
 from charkh.webhooks.index import PROJECTION as WEBHOOKS
@@ -32,6 +33,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     FORGETTING,
     RUNS,
     HELD,
+    INPUTS,
     RECIPES,
     CHECKS,
     PIPELINES,
