@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 
 FILE = "shipped.json"
+PACKS_FILE = "shipped-packs"
+"""A line for each pack that the server has, or does not take."""
 LOCK = "shipping.lock"
 """Held by the process that ships."""
 USERS = "writers.lock"
@@ -48,6 +50,29 @@ def write_shipped(spool: Path, shipped: Shipped) -> None:
     with contextlib.suppress(OSError):
         waiting.write_bytes(msgspec.json.encode(msgspec.structs.replace(shipped, at=time.time())))
         waiting.replace(path)
+
+
+def read_packs(spool: Path) -> set[str]:
+    """The packs that need not be shipped any more, by name."""
+    try:
+        return set((spool / PACKS_FILE).read_text().split())
+    except FileNotFoundError:
+        return set()
+
+
+def note_pack(spool: Path, name: str) -> None:
+    """Add a pack to those that need not be shipped any more. On a full disk it is asked for once more, and no harm."""
+    with contextlib.suppress(OSError), (spool / PACKS_FILE).open("a") as file:
+        file.write(f"{name}\n")
+
+
+def waiting_packs(spool: Path) -> list[str]:
+    """The packs of a spool that the server has not, by name."""
+    try:
+        listed = [name for name in os.listdir(spool / "packs" / "pack") if not name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    return sorted(set(listed) - read_packs(spool)) if listed else []
 
 
 def waiting_facts(known: Mapping[str, int], shipped: Shipped) -> int:

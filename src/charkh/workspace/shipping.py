@@ -30,7 +30,16 @@ from charkh.stores.exchange_http import HttpExchange
 from charkh.stores.http_connection import HttpConnection
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.segment_tail import SegmentTail
-from charkh.workspace.shipped import LOCK, USERS, Shipped, read_shipped, waiting_facts, write_shipped
+from charkh.workspace.shipped import (
+    LOCK,
+    USERS,
+    Shipped,
+    note_pack,
+    read_shipped,
+    waiting_facts,
+    waiting_packs,
+    write_shipped,
+)
 from charkh.workspace.workspace import store_identifier
 
 PREDICTIONS = "predictions"
@@ -74,7 +83,6 @@ class Shipper:
         self._facts = HttpExchange(connection)
         self._packs = HttpBlobs(connection)
         self._shipped = read_shipped(spool)
-        self._sent: set[str] = set()
         self._places: dict[str, _Place] = {}
         self._told: dict[str, float] = {}
         self._asked = False
@@ -102,7 +110,8 @@ class Shipper:
     def is_done(self) -> bool:
         """Whether the server has every fact, and no open segment has records that it has not."""
         exchange = FolderExchange(self._journal)
-        return not waiting_facts(exchange.known(), self._shipped) and not self._journal.list_data()
+        waits = waiting_facts(exchange.known(), self._shipped) or waiting_packs(self._spool)
+        return not waits and not self._journal.list_data()
 
     def say(self, error: CharkhError | None) -> None:
         """Write down what kept the last round from ending."""
@@ -171,9 +180,9 @@ class Shipper:
     def _ship_facts(self) -> bool:
         exchange = FolderExchange(self._journal)
         known = dict(exchange.known())
+        moved = self._ship_packs()
         if not waiting_facts(known, self._shipped):
-            return False
-        self._ship_packs()
+            return moved
         try:
             for some in portions(_until(exchange, self._shipped.facts, known), PULL_BYTES):
                 self._facts.take(some)
@@ -185,11 +194,11 @@ class Shipper:
             raise
         return True
 
-    def _ship_packs(self) -> None:
-        """Bytes before the facts that point at them."""
-        listed = [info.key for info in self._blobs.list(PACKS)]
-        waiting = [key for key in listed if key not in self._sent and key not in self._shipped.refused]
-        for key in waiting:
+    def _ship_packs(self) -> bool:
+        """Bytes before the facts that point at them; whether there were any."""
+        names = waiting_packs(self._spool)
+        for name in names:
+            key = PACKS + name
             try:
                 if not self._packs.has(key):
                     self._packs.put(key, [self._blobs.get(key)])
@@ -197,10 +206,11 @@ class Shipper:
                 if error.code in {"remote.refused", "user.not_allowed", "exchange.denied"}:
                     raise
                 # What was erased over there is not taken again; the rest goes on.
-                refused = {**self._shipped.refused, key: error.message}
+                refused = {**self._shipped.refused, name: error.message}
                 self._shipped = msgspec.structs.replace(self._shipped, refused=refused)
-                continue
-            self._sent.add(key)
+                write_shipped(self._spool, self._shipped)
+            note_pack(self._spool, name)
+        return bool(names)
 
     def _learn(self, counts: Mapping[str, int]) -> None:
         mine = FolderExchange(self._journal).known()

@@ -28,7 +28,7 @@ from charkh.stores.http_address import refuse_plain
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.journal_spooled import SpooledJournal
 from charkh.stores.remote_http import RemoteStore
-from charkh.workspace.shipped import LOCK, USERS, Shipped, read_shipped, waiting_facts
+from charkh.workspace.shipped import LOCK, USERS, Shipped, read_packs, read_shipped, waiting_facts, waiting_packs
 from charkh.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -126,20 +126,20 @@ class SpooledWorkspace(Workspace):
         return waiting_facts(FolderExchange(journal).known(), self.shipped())
 
     def ship(self, seconds: float) -> bool:
-        """Wait until the server has every fact that was recorded here so far; whether it has.
+        """Wait until the server has every fact and byte that was recorded here so far; whether it has.
 
         Args:
-            seconds: to wait at most; less where the server cannot be reached.
+            seconds: to wait at most.
         """
         journal = self.journal
         assert isinstance(journal, FolderJournal)
-        wanted = FolderExchange(journal).known()
-        if not waiting_facts(wanted, self.shipped()):
+        wanted, packs = FolderExchange(journal).known(), waiting_packs(self.store_folder)
+        if not packs and not waiting_facts(wanted, self.shipped()):
             return True
         self.start_shipping()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if not waiting_facts(wanted, self.shipped()):
+            if not waiting_facts(wanted, self.shipped()) and read_packs(self.store_folder).issuperset(packs):
                 return True
             time.sleep(POLL_SECONDS)
         return False
