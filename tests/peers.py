@@ -20,7 +20,7 @@ PEERS: dict[str, tuple[str, ...]] = {
         "catboost==1.2.10",
         "lightgbm==4.6.0",
         "scikit-learn==1.7.2",
-        "statsmodels==0.14.5",
+        "statsmodels==0.15.0",
         "xgboost-cpu==3.0.5",
     ),
     "autolog-deep": (

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from charkh.bridges.autolog.switch import autolog as autolog
     from charkh.core.dimensions import search as search
     from charkh.core.errors import CharkhError as CharkhError
     from charkh.core.params import Params as Params
@@ -49,6 +50,7 @@ _HOMES = {
     "Split": "charkh.datasets.split:Split",
     "Table": "charkh.datasets.table:Table",
     "add": "charkh.workspace.tables:add",
+    "autolog": "charkh.bridges.autolog.switch:autolog",
     "check": "charkh.workspace.tables:check",
     "dataset": "charkh.workspace.tables:dataset",
     "evaluate": "charkh.workspace.training:evaluate",
@@ -78,6 +80,7 @@ __all__ = [
     "Split",
     "Table",
     "add",
+    "autolog",
     "check",
     "dataset",
     "evaluate",

@@ -26,6 +26,11 @@ class Bridge(NamedTuple):
 
 BRIDGES: tuple[Bridge, ...] = (
     Bridge(
+        "autolog",
+        "What training libraries do, recorded by their own callbacks: scikit-learn, XGBoost, PyTorch Lightning and others.",
+        (),
+    ),
+    Bridge(
         "dvc",
         "Versions of files and folders, with their history, to and from DVC's cache and remotes; its stages.",
         ("import dvc", "export dvc", "dvc repro", "dvc list"),
@@ -41,6 +46,11 @@ BRIDGES: tuple[Bridge, ...] = (
         "openlineage",
         "What a dataset version is, as an OpenLineage dataset event with its facets.",
         ("export openlineage",),
+    ),
+    Bridge(
+        "mlflow",
+        "Runs, metrics, artifacts and models of unmodified MLflow clients, over MLflow's own REST protocol.",
+        ("up",),
     ),
     Bridge(
         "dlt",

@@ -1,0 +1,1 @@
+"""Training libraries that record themselves: each by its own callbacks, switched on by `charkh.autolog`."""
