@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -177,8 +176,8 @@ def main(work: Work) -> None:
 
 def _end_with_parent() -> None:
     """The parent never writes: its end of the pipe closes when it is gone, however it went."""
-    stdin: Any = sys.stdin.buffer
-    stdin.read()
+    while os.read(0, 4096):
+        continue
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -69,7 +69,7 @@ def note_pack(spool: Path, name: str) -> None:
 def waiting_packs(spool: Path) -> list[str]:
     """The packs of a spool that the server has not, by name."""
     try:
-        listed = [name for name in os.listdir(spool / "packs" / "pack") if not name.startswith(".")]
+        listed = [path.name for path in (spool / "packs" / "pack").iterdir() if not path.name.startswith(".")]
     except FileNotFoundError:
         return []
     return sorted(set(listed) - read_packs(spool)) if listed else []
