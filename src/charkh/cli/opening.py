@@ -5,6 +5,7 @@ from pathlib import Path
 
 from charkh.cli.waiting import say_who
 from charkh.workspace import workspace
+from charkh.workspace.aside import take_in_quietly
 from charkh.workspace.locks import tell_who_holds, wait_at_most
 from charkh.workspace.workspace import Workspace
 
@@ -25,6 +26,7 @@ def open_workspace(*, create: bool = False) -> Workspace:
         from charkh.workspace.sharing import report_if_due
 
         report_if_due(opened)
+    take_in_quietly(opened)
     return opened
 
 

@@ -131,12 +131,46 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[server]`: where `charkh up` listens.
 
     Attributes:
-        host: address to bind; this machine alone by default.
+        host: address to bind; this machine alone by default. Another one needs users.
         port: TCP port.
+        hosts: further names under which clients may call, such as `charkh.example.org`.
+        certificate: file of the TLS certificate chain (PEM), relative to the workspace; plain HTTP without one.
+        key: file of its private key (PEM), relative to the workspace.
+        rate: requests a second that one token may send for long once there are users; 0 for no bound.
     """
 
     host: str = "127.0.0.1"
     port: int = 7461
+    hosts: tuple[str, ...] = ()
+    certificate: str = ""
+    key: str = ""
+    rate: float = 1000.0
+
+
+class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[oidc]`: the OpenID provider that vouches for people and services; needs `charkh[oidc]`.
+
+    Attributes:
+        issuer: address of the provider, exactly as it stands in its tokens; empty for none.
+        client: this server's id at the provider, for signing in with a browser.
+        secret_env: variable with the client's secret; empty for a public client, which proves itself by PKCE alone.
+        audience: what tokens of clients must be made for; `client` by default.
+        claim: the claim with the user's name.
+        groups: the claim with the user's groups.
+        grants: by group (`*` for everybody that the provider knows), roles and scopes such as `writer:flights/`.
+        algorithms: signatures that are believed.
+        scopes: what is asked for when somebody signs in.
+    """
+
+    issuer: str = ""
+    client: str = ""
+    secret_env: str = ""
+    audience: str = ""
+    claim: str = "email"
+    groups: str = "groups"
+    grants: dict[str, tuple[str, ...]] = {}
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
 
 
 class RemoteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,6 +228,19 @@ class OpenLineageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     namespace: str = ""
 
 
+class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[run]`: what a run of a script keeps without being asked.
+
+    Attributes:
+        console: what the script prints, without credentials.
+        system: how often the machine is measured (processors, memory, disk, network, cards), such as `10s`; `0s` for
+            never.
+    """
+
+    console: bool = True
+    system: str = "10s"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that `charkh.toml` or `[tool.charkh]` may say.
 
@@ -205,6 +252,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = ServerSettings()
     cache: CacheSettings = CacheSettings()
     gc: GcSettings = GcSettings()
+    run: RunSettings = RunSettings()
     gate: dict[str, GateSettings] = {}
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
@@ -214,6 +262,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     egress: EgressSettings = EgressSettings()
     webhook: dict[str, WebhookSettings] = {}
     openlineage: OpenLineageSettings = OpenLineageSettings()
+    oidc: OidcSettings = OidcSettings()
     pipelines: str = ""
 
 
@@ -278,7 +327,7 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
             parse_condition(text)
     for loop in settings.loop.values():
         parse_duration(loop.cooldown)
-    for length in (settings.gc.grace, settings.gc.young, settings.gc.silent):
+    for length in (settings.gc.grace, settings.gc.young, settings.gc.silent, settings.run.system):
         parse_duration(length)
     parse_size(settings.cache.files)
     parse_size(settings.cache.tables)

@@ -1,10 +1,10 @@
 """The facts that a run in progress states, as drafts; the bytes they hold are put, and flushed by the caller."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from charkh.core.errors import NotFound
+from charkh.core.errors import Invalid, NotFound
 from charkh.core.events import Draft, Edge
 from charkh.core.files import FileRef
 from charkh.core.ids import parse_id
@@ -28,7 +28,7 @@ from charkh.runs.run import (
     RunTagged,
     bounded_text,
 )
-from charkh.runs.values import long_tags, plain_params
+from charkh.runs.values import PlainParams, checked_key, long_tags, plain_params
 
 
 def started_draft(
@@ -42,8 +42,9 @@ def started_draft(
     project: str = "",
     user: str = "",
     began: float = 0.0,
+    goals: Mapping[str, str] | None = None,
 ) -> Draft:
-    """A run begins; a part of another one points to it. The last three are as `RunStarted` says.
+    """A run begins; a part of another one points to it. The last four are as `RunStarted` says.
 
     Raises:
         Invalid: a text is too long, or `parent` is no id.
@@ -59,6 +60,7 @@ def started_draft(
         project=project,
         user=bounded_text(user, "user's name"),
         began=began,
+        goals={checked_key(name, "metric"): _goal(name, goal) for name, goal in (goals or {}).items()},
     )
     edges = (Edge(f"run:{run}", "part_of", f"run:{around}"),) if around else ()
     return Draft(kind=STARTED_KIND, subject=f"run:{run}", body=body, edges=edges)
@@ -71,7 +73,15 @@ def params_draft(store: Store, run: str, params: Mapping[str, Any]) -> Draft:
         Invalid: a name cannot be kept, or a value has no JSON form.
         Unavailable: the vault cannot be written.
     """
-    plain = plain_params(params)
+    return plain_params_draft(store, run, plain_params(params))
+
+
+def plain_params_draft(store: Store, run: str, plain: PlainParams) -> Draft:
+    """The same of params that have been made plain already.
+
+    Raises:
+        Unavailable: the vault cannot be written.
+    """
     large = {name: store.vault.put_bytes(text, "param.json") for name, text in plain.large.items()}
     body = RunParams(run=run, values=plain.values, large=large)
     held = tuple(sorted({file.held for file in large.values()}))
@@ -102,12 +112,41 @@ def artifact_drafts(store: Store, run: str, path: str, data: bytes | Path) -> li
         NotFound: there is no such file or folder.
         Unavailable: the vault cannot be written.
     """
-    return [_artifact_draft(run, where, _put(store, where, part)) for where, part in _parts(path, data)]
+    return parts_drafts(store, run, artifact_parts(path, data))
+
+
+def parts_drafts(store: Store, run: str, parts: Sequence[tuple[str, bytes | Path]]) -> list[Draft]:
+    """The same of parts that `artifact_parts` has found.
+
+    Raises:
+        Unavailable: the vault cannot be written.
+    """
+    return [_artifact_draft(run, where, _put(store, where, part)) for where, part in parts]
+
+
+def artifact_parts(path: str, data: bytes | Path) -> list[tuple[str, bytes | Path]]:
+    """What is left under `path`: one file, or every file of a folder.
+
+    Raises:
+        Invalid: a path cannot be kept.
+        NotFound: there is no such file or folder.
+    """
+    return list(_parts(path, data))
 
 
 def link_draft(run: str, edge: Edge) -> Draft:
     """The run is linked to something."""
     return Draft(kind=LINKED_KIND, subject=f"run:{run}", body=RunLinked(run=run), edges=(edge,))
+
+
+def _goal(name: str, goal: str) -> str:
+    if goal not in {"max", "min"}:
+        raise Invalid(
+            f"the goal of the metric {name!r} is {goal!r}, and not 'max' or 'min'",
+            code="run.bad_goal",
+            hint=f"Write charkh.run(goals={{{name!r}: 'max'}}) where more of it is better, 'min' where less is.",
+        )
+    return goal
 
 
 def ended_draft(

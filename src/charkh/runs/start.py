@@ -1,39 +1,54 @@
-"""Start a run and record into it: params, metrics, tags, artifacts, links, and its end."""
+"""Start a run and record into it: params, metrics, media, tags, artifacts, links, and its end."""
 
 import atexit
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from charkh.core.errors import CharkhError, NotFound
+from charkh.core.errors import CharkhError
 from charkh.core.events import Draft, Edge, Event
 from charkh.core.files import FileRef
 from charkh.core.ids import new_id
 from charkh.core.refs import parse_subject
-from charkh.ports.exchange import is_received
-from charkh.ports.journal import DataHeader
 from charkh.ports.store import Store
 from charkh.runs import active
-from charkh.runs.facts import artifact_drafts, ended_draft, link_draft, params_draft, started_draft
+from charkh.runs.closing import seal_closed
+from charkh.runs.console_capture import capture, release
+from charkh.runs.console_log import ConsoleLog
+from charkh.runs.deferred import TROUBLES, Deferred
+from charkh.runs.facts import (
+    artifact_parts,
+    ended_draft,
+    link_draft,
+    parts_drafts,
+    plain_params_draft,
+    started_draft,
+    tagged_draft,
+)
 from charkh.runs.listening import listeners, tell
 from charkh.runs.machine import this_machine
-from charkh.runs.membership import MAIN_WRITER, Membership, announced, find_membership
+from charkh.runs.media_log import MediaLog
+from charkh.runs.membership import MAIN_WRITER, Membership, announced, child_writer, find_membership
 from charkh.runs.points_log import PointsLog
 from charkh.runs.provenance import Provenance, collect, provenance_draft
-from charkh.runs.run import TAGGED_KIND, EndStatus, RunTagged
-from charkh.runs.seal import sealed_draft
-from charkh.runs.values import plain_tags
+from charkh.runs.resume import Resumed
+from charkh.runs.run import EndStatus
+from charkh.runs.shows import Shows
+from charkh.runs.system import SystemSampler
+from charkh.runs.used import used_subject
+from charkh.runs.values import long_tags, plain_params
 
 GATHERING_SECONDS = 30.0
 _log = logging.getLogger("charkh")
 
 
-class ActiveRun:
+class ActiveRun(Shows):
     """A run that this process records into; use it in a `with` block, or call `end`.
 
     Threads: may be shared.
@@ -47,16 +62,21 @@ class ActiveRun:
         project: id of its project; empty for the default one, and where another process began the run.
     """
 
-    def __init__(self, store: Store, member: Membership) -> None:
+    def __init__(self, store: Store, member: Membership, *, strict: bool = True) -> None:
         self.id = member.run
         self.subject = f"run:{member.run}"
         self.ended = False
         self.project = ""
         self.when_ended: Callable[[], None] | None = None
         self._store = store
+        self._member = member
         self._starter = member.starter
         self._process = os.getpid()
         self._points = PointsLog(store.journal, member.run, member.writer)
+        self._media = MediaLog(store.journal, member.run, member.writer)
+        self._facts = Deferred(member.run, strict=strict)
+        self._console: ConsoleLog | None = None
+        self._sampler: SystemSampler | None = None
         self._tagged: dict[str, str] = {}
         self._token: active.Entered | None = None
         self._gathering: threading.Thread | None = None
@@ -92,29 +112,33 @@ class ActiveRun:
 
         Raises:
             Invalid: a name cannot be kept, or a value has no JSON form.
-            Unavailable: the store cannot be written.
+            Unavailable: the store cannot be written, and the run is strict; otherwise it is kept and tried again.
         """
-        if params:
-            self._record(params_draft(self._store, self.id, params))
+        if not params:
+            return
+        plain = plain_params(params)
+        size = sum(map(len, plain.large.values())) + 1000 * len(plain.values)
+        self._facts.do(lambda: self._record(plain_params_draft(self._store, self.id, plain)), size)
 
     def set_tags(self, tags: Mapping[str, str | None]) -> None:
-        """Set short labels; the latest value of a name stays, None removes it.
+        """Set labels; the latest value of a name stays, None removes it.
 
         Raises:
-            Invalid: a name cannot be kept, or a value is too long.
-            Unavailable: the store cannot be written.
+            Invalid: a name cannot be kept.
+            Unavailable: as `set_params`.
         """
-        plain = plain_tags(tags)
-        if not plain:
+        said = dict(tags)
+        if not said:
             return
-        with self._lock:
-            replaces = {name: (self._tagged[name],) for name in plain if name in self._tagged}
-            body = RunTagged(run=self.id, tags=plain, replaces=replaces)
-            (event,) = self._record(Draft(kind=TAGGED_KIND, subject=self.subject, body=body))
-            self._tagged.update(dict.fromkeys(plain, event.id))
+        plain = long_tags(said)
+        size = sum(map(len, plain.large.values())) + 1000 * len(said)
+        self._facts.do(lambda: self._tag(said, list(plain.values)), size)
 
     def add_artifact(self, path: str, data: bytes | Path) -> tuple[FileRef, ...]:
         """Keep a file, or every file of a folder, under `path`; durable on return.
+
+        Where the store cannot be written and the run is not strict, nothing is returned: bytes are kept in memory
+        and files are read when the store takes them.
 
         Args:
             path: where it stands among the run's artifacts: relative, `/` between parts.
@@ -123,27 +147,40 @@ class ActiveRun:
         Raises:
             Invalid: `path` cannot be kept.
             NotFound: there is no such file or folder.
-            Unavailable: the store cannot be written.
+            Unavailable: as `set_params`.
         """
-        drafts = artifact_drafts(self._store, self.id, path, data)
-        self._record(*drafts, durable=True)
-        return tuple(draft.body.file for draft in drafts)
+        parts = artifact_parts(path, data)
+        size = sum(len(part) if isinstance(part, bytes) else 1000 for _, part in parts)
+        return self._facts.do(lambda: self._add(parts), size) or ()
 
-    def use(self, subject: str, relation: str = "used") -> None:
-        """State that the run was made from `subject`, such as `dataset:ID`."""
-        self._record(link_draft(self.id, Edge(self.subject, relation, str(parse_subject(subject)))))
+    def use(self, source: Any, relation: str = "used") -> None:
+        """State what the run was made from.
+
+        Args:
+            source: a subject such as `dataset:ID`, a reference such as `flights@3`, a version, or a table that was
+                read from one.
+            relation: how it was used.
+
+        Raises:
+            Invalid: it is none of these.
+            NotFound: there is no such dataset.
+            Unavailable: as `set_params`.
+        """
+        for subject in used_subject(self._store, source):
+            self._link(Edge(self.subject, relation, str(parse_subject(subject))))
 
     def made(self, subject: str, relation: str = "produced_by") -> None:
         """State that `subject`, such as `model:ID`, was made by the run."""
-        self._record(link_draft(self.id, Edge(str(parse_subject(subject)), relation, self.subject)))
+        self._link(Edge(str(parse_subject(subject)), relation, self.subject))
 
     def end(self, status: EndStatus = "finished", *, error: str = "") -> None:
-        """End the run: its points are sealed, and its end is durable on return. A second call does nothing.
+        """End the run: what it logged is sealed, and its end is durable on return. A second call does nothing.
 
-        Where this process has joined a run that another began, only its own points are sealed.
+        Where this process has joined a run that another began, only what it logged itself is sealed.
 
         Raises:
-            Unavailable: the end cannot be written; the run will show as lost.
+            Unavailable: the end cannot be written, and the run is strict; otherwise that is reported, and the run
+                will show as lost.
         """
         with self._lock:
             if self.ended:
@@ -152,17 +189,12 @@ class ActiveRun:
         _unended.discard(self)
         self._leave()
         mine = self._process == os.getpid()
-        if self._gathering is not None and mine:
-            self._gathering.join(GATHERING_SECONDS)
-        own, lost = self._points.close()
-        ends = self._starter and mine
-        sealed, drafts = self._seal(own, others=ends)
-        if ends:
-            drafts.append(ended_draft(self.id, status, error, lost))
-        if drafts:
-            self._store.record(*drafts, durable=True)
-        for segment in sealed:
-            self._store.journal.drop_data(segment)
+        try:
+            self._finish(status, error, mine=mine)
+        except TROUBLES as trouble:
+            if self._facts.strict:
+                raise
+            _log.warning("the end of run %s is not recorded: %s", self.id, trouble)
         if mine and self.when_ended is not None:
             self.when_ended()
 
@@ -175,24 +207,64 @@ class ActiveRun:
         provenance: Provenance | None,
         folder: Path | None,
         project: str = "",
+        goals: Mapping[str, str] | None = None,
     ) -> None:
         """What `start` does first: state that the run begins, unless this process has joined it, and open its points.
 
         Raises:
             Invalid, Unavailable: as `start` does.
         """
-        drafts = [params_draft(self._store, self.id, params)] if params else []
+        plain = plain_params(params) if params else None
         if self._starter:
-            began = started_draft(self.id, name, group, parent, this_machine().host, os.getpid(), project=project)
-            drafts.insert(0, began)
+            host, pid = this_machine().host, os.getpid()
+            began = started_draft(self.id, name, group, parent, host, pid, project=project, goals=goals)
             self.project = project
-            drafts += [provenance_draft(self._store, self.id, provenance)] if provenance is not None else []
-        self._record(*drafts)
+        else:
+            began = None
+
+        def record() -> None:
+            drafts = [began] if began is not None else []
+            drafts += [plain_params_draft(self._store, self.id, plain)] if plain is not None else []
+            if began is not None and provenance is not None:
+                drafts.append(provenance_draft(self._store, self.id, provenance))
+            self._record(*drafts)
+
+        self._facts.do(record)
         self._points.open()
         if self._starter and folder is not None and provenance is None:
             name = "charkh-provenance"
             self._gathering = threading.Thread(target=self._gather, args=[folder], name=name, daemon=True)
             self._gathering.start()
+
+    def go_on(self, resumed: Resumed) -> None:
+        """Let what is logged without a step go on where the run stopped."""
+        self._points.continue_from(resumed.steps)
+        self._media.continue_from(resumed.shown)
+
+    def listen_to_console(self) -> None:
+        """Keep what this process prints from now on, until the run ends."""
+        if self._console is None and not self.ended:
+            self._console = ConsoleLog(self._store.journal, self.id, self._points.writer)
+            capture(self._console)
+
+    def watch_system(self, interval: float, folder: Path) -> None:
+        """Measure the machine every `interval` seconds from now on, until the run ends.
+
+        Args:
+            interval: seconds; the first measure is taken when it has passed.
+            folder: on the disk that is watched.
+        """
+        if self._sampler is None and not self.ended:
+            self._sampler = SystemSampler(self._points, interval, folder)
+            self._sampler.start()
+
+    def when_possible(self, action: Callable[[], object]) -> None:
+        """Record something more about the run now, or when the store takes it.
+
+        Raises:
+            Unavailable: as `set_params`.
+        """
+        self._facts.do(action)
 
     def __enter__(self) -> "ActiveRun":
         self._token = active.enter(self)
@@ -200,17 +272,42 @@ class ActiveRun:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
-                self.end()
-            else:
-                self.end("failed", error=f"{kind.__name__}: {error}".removesuffix(": "))
+            status, told = _outcome(kind, error)
+            if status != "finished" and self._console is not None:
+                # It is printed only after the block has been left.
+                self._console.print(1, "".join(traceback.format_exception(kind, error, trace)))
+            self.end(status, error=told)
         except CharkhError as failure:
             if kind is None:
                 raise
             _log.warning("run %s could not be ended: %s", self.id, failure)
+
+    def _finish(self, status: EndStatus, error: str, *, mine: bool) -> None:
+        if self._sampler is not None:
+            self._sampler.stop()
+        if self._gathering is not None and mine:
+            self._gathering.join(GATHERING_SECONDS)
+        if self._console is not None:
+            release(self._console)
+        logs = [self._points, self._media] + ([self._console] if self._console is not None else [])
+        own: list[str] = []
+        lost = 0
+        for each in logs:
+            segments, dropped = each.close()
+            own += segments
+            lost += dropped
+        lost += self._facts.settle()
+        ends = self._starter and mine
+        sealed, drafts = seal_closed(self._store, self.subject, own, others=ends)
+        if ends:
+            drafts.append(ended_draft(self.id, status, error, lost))
+        if drafts:
+            self._store.record(*drafts, durable=True)
+        for segment in sealed:
+            self._store.journal.drop_data(segment)
 
     def _leave(self) -> None:
         if self._token is not None:
@@ -220,44 +317,24 @@ class ActiveRun:
 
     def _gather(self, folder: Path) -> None:
         try:
-            self._record(provenance_draft(self._store, self.id, collect(folder)))
-        except CharkhError as error:
+            found = collect(folder)
+            self._facts.do(lambda: self._record(provenance_draft(self._store, self.id, found)))
+        except TROUBLES as error:
             _log.warning("the provenance of run %s is not kept: %s", self.id, error)
 
-    def _seal(self, own: Sequence[str], *, others: bool) -> tuple[list[str], list[Draft]]:
-        """Segments that may go once the facts are recorded; where that fails, whoever seals next has them still.
+    def _tag(self, tags: Mapping[str, str | None], names: list[str]) -> None:
+        with self._lock:
+            replaces = {name: (self._tagged[name],) for name in names if name in self._tagged}
+            (event,) = self._record(tagged_draft(self._store, self.id, tags, replaces))
+            self._tagged.update(dict.fromkeys(names, event.id))
 
-        Args:
-            own: the segments that this process wrote.
-            others: those that dead processes left of the same run too.
-        """
-        sealed: list[str] = []
-        drafts: list[Draft] = []
-        try:
-            for header in self._closed_segments(own, others=others):
-                try:
-                    draft = sealed_draft(self._store, header)
-                except NotFound:
-                    # Another process has sealed it meanwhile.
-                    continue
-                sealed.append(header.segment)
-                drafts += [draft] if draft is not None else []
-            if drafts:
-                self._store.vault.flush()
-        except CharkhError as error:
-            _log.warning("points of run %s wait to be sealed: %s", self.id, error)
-            return [], []
-        return sealed, drafts
+    def _add(self, parts: list[tuple[str, bytes | Path]]) -> tuple[FileRef, ...]:
+        drafts = parts_drafts(self._store, self.id, parts)
+        self._record(*drafts, durable=True)
+        return tuple(draft.body.file for draft in drafts)
 
-    def _closed_segments(self, own: Sequence[str], *, others: bool) -> list[DataHeader]:
-        return [
-            each.header
-            for each in self._store.journal.list_data()
-            if each.header.subject == self.subject
-            and not each.live
-            and (others or each.header.segment in own)
-            and not is_received(each.header)
-        ]
+    def _link(self, edge: Edge) -> None:
+        self._facts.do(lambda: self._record(link_draft(self.id, edge)), 1000)
 
     def _record(self, *drafts: Draft, durable: bool = False) -> tuple[Event, ...]:
         if any(draft.holds for draft in drafts):
@@ -276,6 +353,10 @@ def start(
     folder: Path | None = None,
     provenance: Provenance | None = None,
     project: str = "",
+    goals: Mapping[str, str] | None = None,
+    identifier: str = "",
+    resumed: Resumed | None = None,
+    strict: bool = True,
 ) -> ActiveRun:
     """Start a run, or join the one that the environment names (`CHARKH_RUN_ID`, torchrun).
 
@@ -285,23 +366,30 @@ def start(
         store: where it is recorded.
         name: for people; runs may share it.
         group: what belongs together, such as the seeds of one experiment.
-        parent: id of the run that this one is a part of; such a run is always a new one.
+        parent: id of the run that this one is a part of; such a run is a new one, unless `identifier` is given.
         params: what was chosen.
         tags: short labels.
         folder: where the code lies; its provenance is gathered on a thread of its own.
         provenance: what has been gathered already, for many runs of one process.
         project: id of the project that it belongs to, as `ensure_project` gives it; the default one when empty.
+        goals: by metric, `max` or `min`: which of its values is the best.
+        identifier: the id that it has, 32 hex digits; a new one when empty.
+        resumed: the run that goes on, in place of a new one.
+        strict: let the caller see when the store cannot be written. Otherwise that is reported once, what was stated
+            is kept in memory and tried again, and the run shows as incomplete where that is in vain.
 
     Raises:
         Invalid: a text is too long, or a param has no JSON form.
-        Unavailable: the store cannot be written.
+        Unavailable: the store cannot be written, and `strict`.
     """
-    run = ActiveRun(store, _membership(parent))
+    run = ActiveRun(store, _membership(parent, resumed.run if resumed is not None else identifier), strict=strict)
     if not _unended:
         # With a run and not with the import, so that what it needs at the end of the process is still open.
         atexit.unregister(_end_all)
         atexit.register(_end_all)
-    run.begin(name, group, parent, params or {}, provenance, folder, project)
+    if resumed is not None:
+        run.go_on(resumed)
+    run.begin(name, group, parent, params or {}, provenance, folder, project, goals)
     if tags:
         run.set_tags(tags)
     _unended.add(run)
@@ -311,7 +399,12 @@ def start(
 _unended: set[ActiveRun] = set()
 
 
-def _membership(parent: str) -> Membership:
+def _membership(parent: str, identifier: str) -> Membership:
+    if identifier:
+        rank = os.environ.get("RANK", MAIN_WRITER)
+        inside = any(each.id == identifier for each in _unended)
+        writer = child_writer(rank) if inside else rank
+        return Membership(run=identifier, writer=writer, starter=rank == MAIN_WRITER and not inside)
     if parent:
         return Membership(run=new_id(), writer=MAIN_WRITER, starter=True)
     member = find_membership(os.environ, _taken.count)
@@ -328,12 +421,20 @@ class _Taken:
 _taken = _Taken()
 
 
+def _outcome(kind: type[BaseException] | None, error: BaseException | None) -> tuple[EndStatus, str]:
+    """How a run ends whose block was left with this exception, and what is told of it."""
+    if kind is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return "finished", ""
+    told = f"{kind.__name__}: {error}".removesuffix(": ")
+    return ("killed" if issubclass(kind, KeyboardInterrupt) else "failed"), told
+
+
 def _end_all() -> None:
     """At the end of the process."""
     failed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     for run in list(_unended):
         try:
-            told = f"{type(failed).__name__}: {failed}".removesuffix(": ") if failed else ""
-            run.end("failed" if failed else "finished", error=told)
+            status, told = _outcome(type(failed), failed) if isinstance(failed, BaseException) else ("finished", "")
+            run.end(status, error=told)
         except CharkhError as error:
             _log.warning("run %s could not be ended: %s", run.id, error)

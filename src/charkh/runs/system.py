@@ -44,7 +44,6 @@ class SystemSampler:
         self._interval = interval
         self._folder = folder
         self._stop = threading.Event()
-        self._step = 0
 
     def start(self) -> None:
         """Begin; nothing is read before the first interval has passed."""
@@ -61,15 +60,10 @@ class SystemSampler:
             try:
                 values = meter.sample()
                 if values and not self._stop.is_set():
-                    self._points.log(values, self._step, SYSTEM_CONTEXT, None)
-                    self._step += 1
+                    self._points.log(values, None, SYSTEM_CONTEXT, None)
             except CharkhError:
                 # The run has ended in between.
                 return
-
-    def continue_from(self, step: int) -> None:
-        """Let the samples of a run that is taken up again go on from a step."""
-        self._step = step
 
 
 class Meter:

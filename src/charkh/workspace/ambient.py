@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from charkh.core.errors import CharkhError
+from charkh.workspace.aside import take_in_quietly
 from charkh.workspace.sharing import report_if_due
 from charkh.workspace.workspace import Workspace, open_nearest, open_workspace
 
@@ -55,6 +56,7 @@ def _ambient(*, create: bool) -> Workspace:
         if here not in _found:
             _found[here] = open_nearest(here, create=create)
             report_if_due(_found[here])
+            take_in_quietly(_found[here])
         return _found[here]
 
 

@@ -423,7 +423,7 @@ def test_where_the_bytes_cannot_be_kept_the_run_still_ends(store: Store, caplog:
         run.log({"loss": 0.5}, step=1)
     assert {record.message.partition(":")[0] for record in caplog.records} == {
         f"the provenance of run {run.id} is not kept",
-        f"points of run {run.id} wait to be sealed",
+        f"segments of run {run.id} wait to be sealed",
     }
     assert by_id(store, run.id).status == "finished"
     assert metric_history(store, run.id, "loss").values.tolist() == [0.5]
