@@ -39,7 +39,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "mlflow2": ("mlflow==2.22.2",),
     "great-expectations": ("great-expectations>=1.3,<2", "pyarrow"),
     "pandera": ("pandera[io,pandas]>=0.24,<1", "pyarrow"),
-    "tensorboard": ("tensorboard==2.21.0", "setuptools<81", "tensorboardX==2.6.5", "pillow>=10"),
+    "tensorboard": ("tensorboard==2.21.0", "setuptools<81", "tensorboardX==2.6.5", "pillow>=10", "soundfile>=0.12"),
     "webhooks": ("standardwebhooks>=1.0,<2", "cloudevents>=1.11,<2"),
     "uv": ("uv>=0.9",),
 }

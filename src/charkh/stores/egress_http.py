@@ -104,6 +104,9 @@ class HttpEgress:
             response = connection.getresponse()
             seconds = time.monotonic() - began
             body = response.read(call.read) if call.read else b""
+            if connection.given_up:
+                # An answer that was cut off here reads like one that ended.
+                raise TimeoutError
             return Answer(response.status, seconds, _retry_after(response.headers.get("retry-after", "")), body)
         except (OSError, http.client.HTTPException, ValueError) as error:
             told = f"no answer within {self._seconds:g} s" if connection.given_up else _said(error)

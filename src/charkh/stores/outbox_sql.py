@@ -87,6 +87,9 @@ class SqlOutbox:
         self._writing = engine.execution_options(charkh_write=True)
         self.lead = lead
         with self._writing.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # Two servers that start at once must not both make the tables.
+                connection.execute(select(func.pg_advisory_xact_lock(LOCK_NUMBER + 1)))
             _metadata.create_all(connection)
 
     def place(self) -> Mapping[str, int]:
@@ -99,10 +102,10 @@ class SqlOutbox:
         """See `charkh.ports.outbox.Outbox`."""
         new = 0
         with self._writing.begin() as connection:
-            statement = insert_into(connection, _items).on_conflict_do_nothing()
+            statement = insert_into(connection, _items).on_conflict_do_nothing().returning(_items.c.number)
             for parcel in parcels:
                 fresh = {"state": "pending", "queued": now, "due": now, "attempts": 0}
-                new += connection.execute(statement.values(**msgspec.structs.asdict(parcel), **fresh)).rowcount
+                new += len(connection.execute(statement.values(**msgspec.structs.asdict(parcel), **fresh)).all())
             keeping = insert_into(connection, _state).values(key=PLACE, value=msgspec.msgpack.encode(dict(place)))
             connection.execute(
                 keeping.on_conflict_do_update(index_elements=["key"], set_={"value": keeping.excluded.value})
@@ -230,7 +233,9 @@ def postgres_outbox(address: str) -> SqlOutbox:
     Raises:
         Unavailable: the extra is not installed.
     """
-    engine = postgres_engine(address)
+    # Each statement sees what others committed: a letter that is sent again while its attempt is written down is
+    # no reason to fail.
+    engine = postgres_engine(address).execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
     def lead() -> Generator[bool]:

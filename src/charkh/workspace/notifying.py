@@ -35,6 +35,8 @@ LANES = 4
 """Letters of one webhook that are under way at once, each about another subject."""
 KEEP = 1000
 """Letters of a webhook whose history is kept."""
+WAIT_TO_LEAD = 5.0
+"""Seconds after which a server looks whether the one that delivered has gone."""
 REST = (5.0, 300.0)
 """Seconds that a webhook is left alone when nothing got through: at first, and at most."""
 
@@ -234,7 +236,7 @@ class DeliveryThread:
                         self._stop.wait(self._every)
             except Exception:  # noqa: BLE001 - the edge of the thread: a failing disk or database may come back
                 _log.exception("webhooks are not delivered for the moment")
-            self._stop.wait(max(self._every, 5.0))
+            self._stop.wait(max(self._every, WAIT_TO_LEAD))
 
     def _round(self) -> None:
         self._deliverer.read()
