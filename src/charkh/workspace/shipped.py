@@ -13,6 +13,8 @@ PACKS_FILE = "shipped-packs"
 """A line for each pack that the server has, or does not take."""
 LOCK = "shipping.lock"
 """Held by the process that ships."""
+NUDGE = "nudge"
+"""Touched by who waits: the process that ships looks at once."""
 USERS = "writers.lock"
 """Held, shared, by every process that may write into the spool."""
 

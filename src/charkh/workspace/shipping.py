@@ -32,6 +32,7 @@ from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.segment_tail import SegmentTail
 from charkh.workspace.shipped import (
     LOCK,
+    NUDGE,
     USERS,
     Shipped,
     note_pack,
@@ -46,6 +47,8 @@ PREDICTIONS = "predictions"
 """Segments of this content are not shown while they grow: they travel once they are sealed."""
 PAUSE = 0.2
 """Seconds between two looks at what grew."""
+STEP = 0.02
+"""Seconds between two looks at whether somebody waits."""
 LONGEST_PAUSE = 15.0
 """Seconds between two attempts to reach a server that does not answer."""
 HEARTBEAT = 20.0
@@ -72,10 +75,13 @@ class Shipper:
     Args:
         spool: the folder.
         connection: to the server.
+
+    Attributes:
+        spool: as given.
     """
 
     def __init__(self, spool: Path, connection: HttpConnection) -> None:
-        self._spool = spool
+        self.spool = spool
         self._connection = connection
         self._store = store_identifier(spool)
         self._journal = FolderJournal(spool / "journal", self._store)
@@ -110,7 +116,7 @@ class Shipper:
     def is_done(self) -> bool:
         """Whether the server has every fact, and no open segment has records that it has not."""
         exchange = FolderExchange(self._journal)
-        waits = waiting_facts(exchange.known(), self._shipped) or waiting_packs(self._spool)
+        waits = waiting_facts(exchange.known(), self._shipped) or waiting_packs(self.spool)
         return not waits and not self._journal.list_data()
 
     def say(self, error: CharkhError | None) -> None:
@@ -118,7 +124,7 @@ class Shipper:
         trouble = error.message if error is not None else ""
         if trouble != self._shipped.trouble:
             self._shipped = msgspec.structs.replace(self._shipped, trouble=trouble)
-            write_shipped(self._spool, self._shipped)
+            write_shipped(self.spool, self._shipped)
 
     def seal_dead(self) -> None:
         """Seal what scripts left that were killed."""
@@ -129,8 +135,8 @@ class Shipper:
             from charkh.workspace.sealing import seal_all
             from charkh.workspace.workspace import Workspace
 
-            settings = Settings(store=StoreSettings(path=str(self._spool)))
-            with Workspace(self._spool, settings, create=False) as workspace:
+            settings = Settings(store=StoreSettings(path=str(self.spool)))
+            with Workspace(self.spool, settings, create=False) as workspace:
                 seal_all(workspace)
 
     def _ship_data(self) -> bool:
@@ -196,7 +202,7 @@ class Shipper:
 
     def _ship_packs(self) -> bool:
         """Bytes before the facts that point at them; whether there were any."""
-        names = waiting_packs(self._spool)
+        names = waiting_packs(self.spool)
         for name in names:
             key = PACKS + name
             try:
@@ -208,18 +214,18 @@ class Shipper:
                 # What was erased over there is not taken again; the rest goes on.
                 refused = {**self._shipped.refused, name: error.message}
                 self._shipped = msgspec.structs.replace(self._shipped, refused=refused)
-                write_shipped(self._spool, self._shipped)
-            note_pack(self._spool, name)
+                write_shipped(self.spool, self._shipped)
+            note_pack(self.spool, name)
         return bool(names)
 
     def _learn(self, counts: Mapping[str, int]) -> None:
         mine = FolderExchange(self._journal).known()
         facts = {**self._shipped.facts, **{segment: counts[segment] for segment in counts if segment in mine}}
         self._shipped = msgspec.structs.replace(self._shipped, facts=facts)
-        write_shipped(self._spool, self._shipped)
+        write_shipped(self.spool, self._shipped)
 
     def _path(self, segment: DataSegment) -> Path:
-        return self._spool / "journal" / "open" / f"{segment.header.segment}{SUFFIX}"
+        return self.spool / "journal" / "open" / f"{segment.header.segment}{SUFFIX}"
 
 
 def _until(exchange: FolderExchange, shipped: Mapping[str, int], known: Mapping[str, int]) -> Iterator[Part]:
@@ -253,7 +259,21 @@ def ship_until(shipper: Shipper, stop: Callable[[bool, float], bool]) -> None:
             pause, reached = min(LONGEST_PAUSE, pause * 2), False
         if stop(reached, time.monotonic() - since):
             return
-        time.sleep(pause)
+        _rest(shipper.spool, pause)
+
+
+def _rest(spool: Path, seconds: float) -> None:
+    """Wait so long, or until somebody waits for what is shipped."""
+    end, nudged = time.monotonic() + seconds, _touched(spool / NUDGE)
+    while time.monotonic() < end and _touched(spool / NUDGE) == nudged:
+        time.sleep(min(STEP, seconds))
+
+
+def _touched(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def main(spool: Path) -> int:

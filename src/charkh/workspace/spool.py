@@ -4,6 +4,7 @@ What is recorded goes into a store of this machine below the user's state folder
 waits for a network and nothing is lost with one. `charkh.workspace.shipping` uploads it.
 """
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -28,7 +29,7 @@ from charkh.stores.http_address import refuse_plain
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.journal_spooled import SpooledJournal
 from charkh.stores.remote_http import RemoteStore
-from charkh.workspace.shipped import LOCK, USERS, Shipped, read_packs, read_shipped, waiting_facts, waiting_packs
+from charkh.workspace.shipped import LOCK, NUDGE, USERS, Shipped, read_packs, read_shipped, waiting_facts, waiting_packs
 from charkh.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class SpooledWorkspace(Workspace):
         if not packs and not waiting_facts(wanted, self.shipped()):
             return True
         self.start_shipping()
+        with contextlib.suppress(OSError):
+            (self.store_folder / NUDGE).touch()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not waiting_facts(wanted, self.shipped()) and read_packs(self.store_folder).issuperset(packs):
