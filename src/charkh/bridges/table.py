@@ -53,6 +53,11 @@ BRIDGES: tuple[Bridge, ...] = (
         ("up",),
     ),
     Bridge(
+        "tensorboard",
+        "Event files as runs, once or as they grow, and runs as event files; the writer that training scripts use.",
+        ("import tensorboard", "export tensorboard"),
+    ),
+    Bridge(
         "dlt",
         "Rows of a dlt resource or source, run by dlt itself, as versions of a dataset.",
         ("source fetch",),
