@@ -12,6 +12,7 @@ from charkh.bridges.mlflow.envelope import invalid
 
 MAX_FILTER = 65_536
 MAX_CLAUSES = 200
+MAX_LIKE = 5_000_000
 
 Value = str | float | tuple[str, ...]
 
@@ -47,6 +48,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _WORDS = {"LIKE", "ILIKE", "IN"}
+NULLS = ("IS NULL", "IS NOT NULL")
 
 
 def parse_clauses(text: str) -> tuple[Clause, ...]:
@@ -74,6 +76,8 @@ def parse_clauses(text: str) -> tuple[Clause, ...]:
 
 def matches(clause: Clause, held: str | float | None) -> bool:
     """Whether what a thing holds meets the clause; what it does not hold meets none."""
+    if clause.operator in NULLS:
+        return (held is None) == (clause.operator == "IS NULL")
     if held is None:
         return False
     return COMPARE[clause.operator](held, clause.value)
@@ -106,8 +110,11 @@ def _clause(text: str, tokens: Sequence[_Token], place: int) -> tuple[Clause, in
         raise invalid(f"Invalid clause(s) in filter string: {' '.join(token.text for token in rest) or text}")
     entity, key = _identifier(rest[0].text)
     operator, place = _operator(tokens, place + 1)
+    value: Value = ""
     if operator in {"IN", "NOT IN"}:
         value, place = _list(tokens, place)
+    elif operator in NULLS:
+        pass
     else:
         if place >= len(tokens):
             raise invalid(f"Invalid clause(s) in filter string: {text}")
@@ -116,10 +123,10 @@ def _clause(text: str, tokens: Sequence[_Token], place: int) -> tuple[Clause, in
 
 
 def _identifier(text: str) -> tuple[str, str]:
-    entity, dot, key = text.partition(".") if text[:1] not in "`\"" else ("", "", text)
+    entity, dot, key = text.partition(".") if text[:1] not in '`"' else ("", "", text)
     if not dot:
         entity, key = "", text
-    if len(key) >= 2 and key[0] == key[-1] and key[0] in "`\"":
+    if len(key) >= 2 and key[0] == key[-1] and key[0] in '`"':
         key = key[1:-1]
     if not key:
         raise invalid(f"Invalid identifier '{text}'. Columns should be specified as 'attribute.<key>' or 'tag.<key>'.")
@@ -133,6 +140,12 @@ def _operator(tokens: Sequence[_Token], place: int) -> tuple[str, int]:
     word = token.text.upper()
     if word == "NOT" and place + 1 < len(tokens) and _is_word(tokens[place + 1], "IN"):
         return "NOT IN", place + 2
+    if word == "IS":
+        rest = [each.text.upper() for each in tokens[place + 1 : place + 3]]
+        if rest[:1] == ["NULL"]:
+            return "IS NULL", place + 2
+        if rest == ["NOT", "NULL"]:
+            return "IS NOT NULL", place + 3
     if token.kind != "word" or word not in _WORDS:
         raise invalid(f"Invalid clause(s) in filter string: {token.text}")
     return word, place + 1
@@ -208,21 +221,40 @@ def _ilike(held: object, pattern: object) -> bool:
 
 
 def like_match(text: str, pattern: str) -> bool:
-    """Whether a text is like a pattern, in time that is linear in the product of both: no backtracking."""
-    at_text = at_pattern = 0
-    star, resume = -1, 0
-    while at_text < len(text):
-        if at_pattern < len(pattern) and pattern[at_pattern] == "%":
-            star, resume = at_pattern, at_text
-            at_pattern += 1
-        elif at_pattern < len(pattern) and pattern[at_pattern] in {"_", text[at_text]}:
-            at_text, at_pattern = at_text + 1, at_pattern + 1
-        elif star >= 0:
-            resume += 1
-            at_text, at_pattern = resume, star + 1
-        else:
+    """Whether a text is like a pattern of SQL: `%` stands for any text, `_` for one character.
+
+    No backtracking: a piece between two `%` is taken where it is found first.
+
+    Raises:
+        MlflowError: text and pattern together would take too long.
+    """
+    first, *rest = pattern.split("%")
+    if "_" in pattern and len(text) * len(pattern) > MAX_LIKE:
+        raise invalid("The pattern is too long for the texts that it is compared with.")
+    if not rest:
+        return len(text) == len(pattern) and _at(text, pattern, 0)
+    last = rest.pop()
+    if len(text) < len(first) + len(last) or not _at(text, first, 0) or not _at(text, last, len(text) - len(last)):
+        return False
+    place, end = len(first), len(text) - len(last)
+    for piece in rest:
+        place = _found(text, piece, place, end)
+        if place < 0:
             return False
-    return all(each == "%" for each in pattern[at_pattern:])
+        place += len(piece)
+    return True
+
+
+def _at(text: str, piece: str, place: int) -> bool:
+    if "_" not in piece:
+        return text.startswith(piece, place)
+    return all(mine in ("_", other) for mine, other in zip(piece, text[place : place + len(piece)], strict=False))
+
+
+def _found(text: str, piece: str, start: int, end: int) -> int:
+    if "_" not in piece:
+        return text.find(piece, start, end)
+    return next((place for place in range(start, end - len(piece) + 1) if _at(text, piece, place)), -1)
 
 
 def _less(held: object, value: object) -> bool:

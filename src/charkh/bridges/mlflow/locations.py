@@ -8,6 +8,7 @@ A path is a key that is looked up; nothing on any disk is opened by it.
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from charkh.core.files import FileRef
@@ -104,3 +105,18 @@ def files_at(store: Store, location: Location) -> list[Stored]:
         return files
     below = location.path + "/"
     return [each for each in files if each.path == location.path or each.path.startswith(below)]
+
+
+def children(files: Sequence[Stored], path: str) -> list[tuple[str, int | None]]:
+    """Files and folders directly below `path`, by whole path; a file's size in bytes, None for a folder.
+
+    Nothing where `path` is a file: clients tell files from folders by that.
+    """
+    below = f"{path}/" if path else ""
+    found: dict[str, int | None] = {}
+    for each in files:
+        if not each.path.startswith(below):
+            continue
+        name, slash, _ = each.path.removeprefix(below).partition("/")
+        found[below + name] = None if slash else each.file.size
+    return sorted(found.items())

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from charkh.bridges.mlflow import probes
+from charkh.bridges.mlflow import experiments, inputs, metrics, probes, recording, runs
 from charkh.bridges.mlflow.call import Route
 
 PREFIXES = ("/api", "/ajax-api")
-MODULES = (probes,)
+MODULES = (probes, experiments, runs, recording, metrics, inputs)
 """The modules of handlers; each has `ROUTES`."""
 
 ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
