@@ -1,4 +1,4 @@
-"""Team mode as a team uses it: several servers over one PostgreSQL and one bucket, and clients that only have an URL."""
+"""Team mode as a team uses it: several servers over one PostgreSQL and one bucket, and clients that have an URL."""
 
 import json
 import os
@@ -98,6 +98,7 @@ def test_two_machines_serve_one_store_and_one_is_killed(team: Callable[..., Serv
     for worker in children(servers[0].process.pid)[:1]:
         os.kill(worker, signal.SIGKILL)
     finished(running)
+    runs: list[Any] = []
     for server in servers:
         status, runs = asked(server, "/api/runs?limit=1000")
         assert status == 200
