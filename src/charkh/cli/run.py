@@ -12,6 +12,7 @@ import typer
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import (
     AsJson,
+    shown_count,
     shown_size,
     shown_time,
     write_json,
@@ -20,6 +21,8 @@ from charkh.cli.output import (
     write_pairs,
     write_table,
 )
+from charkh.cli.run_console import console
+from charkh.cli.run_media import media
 from charkh.cli.run_replay import replay
 from charkh.cli.titles import titles_of
 from charkh.core.errors import Invalid, NotFound
@@ -28,12 +31,15 @@ from charkh.ports.store import Store
 from charkh.runs.compare import Row, compare, only_differing
 from charkh.runs.delete import delete_run
 from charkh.runs.find import find
+from charkh.runs.held import MediaKey
 from charkh.runs.history import Curve, metric_histories, metric_history, metric_names
 from charkh.runs.index import ArtifactsOf, ChildRuns, LinksOf, ParamConflicts
 from charkh.runs.live import Known, with_segments
-from charkh.runs.query import parse_order
-from charkh.runs.run import Artifact, LargeValue, Run, json_text
+from charkh.runs.media import count_media, list_media, read_media
+from charkh.runs.query_parser import parse_order
+from charkh.runs.run import SYSTEM_CONTEXT, Artifact, LargeValue, Run, json_text
 from charkh.runs.search import search as search_runs
+from charkh.runs.shows import NOTES
 from charkh.runs.tag import tag as tag_run
 
 app = typer.Typer(no_args_is_help=True, help="Recorded executions: params, metrics, artifacts, provenance.")
@@ -75,9 +81,10 @@ def search(
 def show(
     run: Ref,
     patch: Annotated[bool, typer.Option("--patch", help="Print the uncommitted changes it ran with: a patch.")] = False,
+    system: Annotated[bool, typer.Option("--system", help="Also what was measured of the machine.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Show a run: params, metrics, tags, artifacts, links, and where its code came from."""
+    """Show a run: params, metrics, media, tags, artifacts, links, and where its code came from."""
     with open_workspace() as workspace:
         store = workspace.store
         found = find(store, run)
@@ -88,16 +95,23 @@ def show(
         links = store.queries.ask(LinksOf(run=found.id))
         conflicts = store.queries.ask(ParamConflicts(run=found.id))
         children = store.queries.ask(ChildRuns(parent=found.id))
+        shows = count_media(store, found.id)
+        notes = [read_media(store, each).decode("utf-8", "replace") for each in list_media(store, found.id, NOTES)]
         command = _command(store, found)
         titles = titles_of(store, [each.target if each.source == found.subject else each.source for each in links])
+    if not system:
+        found = msgspec.structs.replace(found, metrics=_logged(found.metrics))
     if json:
         more = {"artifacts": artifacts, "links": links, "conflicts": conflicts, "children": children}
+        more |= {"media": [_media_words(each) for each in shows], "notes": notes}
         write_json({"run": found, "command": command, **more})
         return
     _write_run(found, command)
     _write_block("params", [(name, _shown(value)) for name, value in found.params.items()])
     _write_block("conflicts", [(each.name, f"also given: {', '.join(map(_shown, each.others))}") for each in conflicts])
     _write_block("metrics", list(found.metrics.items()))
+    _write_block("media", [(each.key, f"{shown_count(each.count, each.kind)}") for each in shows if each.key != NOTES])
+    _write_block("notes", [(str(number), text) for number, text in enumerate(notes, 1)])
     _write_block("tags", list(found.tags.items()))
     _write_block("artifacts", [(each.path, shown_size(each.file.size)) for each in artifacts])
     _write_block(
@@ -111,7 +125,7 @@ def show(
 def log(
     run: Ref,
     metric: Annotated[str, typer.Argument(help="The metric; without it, all of them with their last values.")] = "",
-    context: Annotated[str, typer.Option("--context", help="Such as val.")] = "",
+    context: Annotated[str, typer.Option("--context", help="Such as val; system for the machine's own.")] = "",
     every_writer: Annotated[
         bool, typer.Option("--every-writer", help="What every rank and attempt logged, not only what shows by default.")
     ] = False,
@@ -123,7 +137,7 @@ def log(
         store = workspace.store
         found = find(store, run)
         if not metric:
-            _write_metrics(store, found, json=json)
+            _write_metrics(store, found, context, json=json)
             return
         if every_writer:
             curves = metric_histories(store, found.id, metric, context=context)
@@ -243,7 +257,11 @@ def _write_found(text: str, order: str, limit: int, columns: str, *, json: bool)
     rows: list[list[object]] = []
     for each in known:
         run = each.run
-        cells = [_shown(each.lookup(field)) for field in fields] if fields else [_few(run.params), _few(run.metrics)]
+        cells = (
+            [_shown(each.lookup(field)) for field in fields]
+            if fields
+            else [_few(run.params), _few(_logged(run.metrics))]
+        )
         rows.append([run.id[:SHORT_ID], run.name, run.status, shown_time(run.created), _duration(run), *cells])
     write_table(["run", "name", "status", "created", "took", *heads], rows, empty="no run yet")
 
@@ -258,7 +276,7 @@ def _write_run(run: Run, command: Sequence[str]) -> None:
         ("took", _duration(run)),
         ("group", run.started.group),
         ("parent", f"run:{run.started.parent}" if run.started.parent else ""),
-        ("incomplete", f"{run.lost_records} metric records were lost" if run.lost_records else ""),
+        ("incomplete", f"{run.lost_records} records were lost" if run.lost_records else ""),
     ]
     if known is not None:
         system = known.system if known.commit or known.branch else ""
@@ -281,9 +299,21 @@ def _write_block(title: str, pairs: Sequence[tuple[str, object]]) -> None:
         write_pairs((f"  {name}", _number(value) if isinstance(value, float) else value) for name, value in pairs)
 
 
-def _write_metrics(store: Store, run: Run, *, json: bool) -> None:
+def _logged(metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics that the code logged, without what was measured of the machine."""
+    return {name: value for name, value in metrics.items() if not name.endswith(f"[{SYSTEM_CONTEXT}]")}
+
+
+def _media_words(each: MediaKey) -> dict[str, Any]:
+    words: dict[str, Any] = {"key": each.key, "kind": each.kind, "count": each.count}
+    return words | {"first_step": each.first_step, "last_step": each.last_step}
+
+
+def _write_metrics(store: Store, run: Run, context: str, *, json: bool) -> None:
     counts: dict[str, tuple[int, int]] = {}
     for each in metric_names(store, run.id):
+        if (context and each.context != context) or (not context and each.context == SYSTEM_CONTEXT):
+            continue
         count, greatest = counts.get(each.name, (0, each.last_step))
         counts[each.name] = (count + each.count, max(greatest, each.last_step))
     rows = [(name, run.metrics.get(name), *counts[name]) for name in sorted(counts)]
@@ -380,3 +410,5 @@ def _duration(run: Run) -> str:
 
 
 app.command("replay")(replay)
+app.command("media")(media)
+app.command("console")(console)

@@ -6,7 +6,7 @@ becomes one blob, which can be erased like any other content.
 
 import heapq
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -88,6 +88,40 @@ def read_console(store: Store, run_id: str) -> Iterator[ConsoleLine]:
             lines = collect_lines(_payloads(store, each)).lines
             parts.append(_shown(lines, each.header.writer, each.header.attempt))
     yield from heapq.merge(*parts, key=lambda line: line.time)
+
+
+def follow_console(store: Store, run_id: str, going_on: Callable[[], bool]) -> Iterator[ConsoleLine]:
+    """The lines that a run printed, and then those that it prints, each once, until it has ended.
+
+    Lines of several writers that are printed in between two looks come in order of time.
+
+    Args:
+        store: where the run is.
+        run_id: 32 hex digits.
+        going_on: waits a while, and says whether the run may print more.
+
+    Raises:
+        Corrupt: a sealed blob is not what its digest says.
+    """
+    seen: dict[tuple[str, int], tuple[int, str]] = {}
+    last = False
+    while True:
+        fresh: list[ConsoleLine] = []
+        now: dict[tuple[str, int], tuple[int, str]] = {}
+        for line in read_console(store, run_id):
+            place = (line.writer, line.attempt)
+            number = now.get(place, (0, ""))[0] + 1
+            known, text = seen.get(place, (0, ""))
+            # A progress bar that moved on stands in the place of the line that was seen last.
+            if number > known or (number == known and line.text != text):
+                fresh.append(line)
+            now[place] = (number, line.text)
+        seen |= now
+        yield from fresh
+        if last:
+            return
+        # Once more behind the end: what was printed between the last look and the end.
+        last = not going_on()
 
 
 def open_console(store: Store, run_id: str) -> list[DataSegment]:
