@@ -6,6 +6,7 @@ fact has the edge as well.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Column, Connection, LargeBinary, MetaData, String, Table, select
@@ -16,6 +17,8 @@ from charkh.core.redact import redact
 from charkh.ports.folding import keep_rows
 from charkh.ports.projections import Projection, Query
 from charkh.ports.store import Store
+from charkh.runs.query import compare
+from charkh.runs.tables import runs
 
 INPUT_KIND = "run.input/1"
 MAX_SHORT = 500
@@ -72,10 +75,34 @@ class InputsOfRuns(Query[dict[str, tuple[RunInput, ...]]], frozen=True, kw_only=
     runs: tuple[str, ...]
 
 
-class InputsInProjects(Query[tuple[tuple[str, str, str, str], ...]], frozen=True, kw_only=True):
-    """Run, name, digest and context of everything that runs were told to have used; at most `limit`."""
+class RunsWithInput(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """Ids of the runs that have an input whose `name`, `digest` or `context` compares as it should.
 
+    Attributes:
+        word: which of the three.
+        operator: of `charkh.runs.query.OPERATORS`.
+        values: one, or several for `in` and `not in`.
+    """
+
+    word: Literal["name", "digest", "context"]
+    operator: str
+    values: tuple[str, ...]
+
+
+class InputsInProjects(Query[tuple["NamedInput", ...]], frozen=True, kw_only=True):
+    """What the runs of some projects were told to have used, each once; at most `limit`."""
+
+    projects: tuple[str, ...]
     limit: int
+
+
+class NamedInput(msgspec.Struct, frozen=True, array_like=True):
+    """Data that some run of a project used."""
+
+    project: str
+    name: str
+    digest: str
+    context: str
 
 
 def input_draft(
@@ -140,10 +167,22 @@ def inputs_of_runs(connection: Connection, query: InputsOfRuns) -> dict[str, tup
     return {run: tuple(several) for run, several in found.items()}
 
 
-def inputs_in_projects(connection: Connection, query: InputsInProjects) -> tuple[tuple[str, str, str, str], ...]:
-    columns = (inputs.c.run, inputs.c.name, inputs.c.digest, inputs.c.context)
-    statement = select(*columns).order_by(inputs.c.stamp.desc()).limit(query.limit)
-    return tuple((row.run, row.name, row.digest, row.context) for row in connection.execute(statement))
+def runs_with_input(connection: Connection, query: RunsWithInput) -> tuple[str, ...]:
+    column = inputs.c[query.word]
+    known = connection.execute(select(column).distinct()).scalars()
+    fitting = [value for value in known if compare(value, query.operator, query.values)]
+    found: set[str] = set()
+    for start in range(0, len(fitting), IDS_AT_ONCE):
+        some = fitting[start : start + IDS_AT_ONCE]
+        found.update(connection.execute(select(inputs.c.run).where(column.in_(some)).distinct()).scalars())
+    return tuple(sorted(found))
+
+
+def inputs_in_projects(connection: Connection, query: InputsInProjects) -> tuple[NamedInput, ...]:
+    columns = (runs.c.project, inputs.c.name, inputs.c.digest, inputs.c.context)
+    statement = select(*columns).join(runs, runs.c.id == inputs.c.run).where(runs.c.project.in_(query.projects))
+    rows = connection.execute(statement.distinct().order_by(*columns).limit(query.limit))
+    return tuple(NamedInput(row.project, row.name, row.digest, row.context) for row in rows)
 
 
 def fold(connection: Connection, events: Sequence[Event]) -> None:
@@ -168,5 +207,5 @@ PROJECTION = Projection(
     tables=METADATA,
     kinds=frozenset({INPUT_KIND}),
     fold=fold,
-    answers={InputsOfRuns: inputs_of_runs, InputsInProjects: inputs_in_projects},
+    answers={InputsOfRuns: inputs_of_runs, RunsWithInput: runs_with_input, InputsInProjects: inputs_in_projects},
 )

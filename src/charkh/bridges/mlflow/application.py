@@ -98,7 +98,7 @@ class MlflowApplication:
                 store=self._store_of(caller),
                 workspace=self._workspace,
                 service=self.service,
-                actor=caller.name if caller is not None else "",
+                caller=caller,
                 permit=functools.partial(self._permit, route, headers),
                 query=query,
                 body=fields,
@@ -125,7 +125,8 @@ class MlflowApplication:
 
     async def _answer(self, route: Route, call: Call, send: Send) -> None:
         try:
-            if route.inline and self._local:
+            inline = route.inline if isinstance(route.inline, bool) else route.inline(call)
+            if inline and self._local:
                 answer = route.handler(call)
             else:
                 answer = await asyncio.get_running_loop().run_in_executor(self._pool, route.handler, call)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from charkh.bridges.mlflow.envelope import invalid
 from charkh.ports.store import Store
+from charkh.users.caller import Caller, Role
 from charkh.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from charkh.bridges.mlflow.service import Service
 
-Role = Literal["open", "reader", "writer", "admin"]
 BodyKind = Literal["json", "raw", "file"]
 
 MAX_BODY = 32 * 1024 * 1024
@@ -30,8 +30,8 @@ class Call(NamedTuple):
         store: records under the caller's name.
         workspace: what is served.
         service: what this server keeps in memory for its clients: open segments, states of runs.
-        actor: who calls.
-        permit: raises where the caller may not do this in the project with this id.
+        caller: who calls; None where the route asks for nobody.
+        permit: raises where the caller may not do this in the project with this name.
         query: the query string; a repeated key has several values.
         body: the fields of a JSON body, of a GET those of the query; empty for other kinds of body.
         path_values: by name, what stood in the path's places.
@@ -44,7 +44,7 @@ class Call(NamedTuple):
     store: Store
     workspace: Workspace
     service: "Service"
-    actor: str
+    caller: Caller | None
     permit: Callable[[str], None]
     query: Mapping[str, list[str]]
     body: Mapping[str, Any]
@@ -53,6 +53,10 @@ class Call(NamedTuple):
     raw: bytes = b""
     upload: Path | None = None
     root: str = ""
+
+    def may_see(self, project: str) -> bool:
+        """Whether the caller may read the project with this name."""
+        return self.caller is None or self.caller.may("reader", "project", project)
 
     def text(self, name: str, default: str | None = None) -> str:
         """A text among the fields; required where there is no default, and then not empty.
@@ -163,17 +167,18 @@ class Route(NamedTuple):
         role: what the caller must be at least; `open` asks for nothing.
         versions: of the API, `2.0` or `3.0`; none for a path that stands at the root of the server.
         body: what the handler reads: fields, bytes, or a file of any size.
-        inline: answers without waiting for anything but the page cache, so that no thread is worth its while.
+        inline: whether a call is answered without waiting for anything but the page cache, so that no thread is worth
+            its while; or what says so of one.
         limit: bytes that the body may have.
     """
 
     method: str
     path: str
     handler: Handler
-    role: Role
+    role: Role | Literal["open"]
     versions: tuple[str, ...] = ("2.0",)
     body: BodyKind = "json"
-    inline: bool = False
+    inline: bool | Callable[[Call], bool] = False
     limit: int = MAX_BODY
 
 
@@ -189,6 +194,16 @@ def bad(name: str, value: object) -> Exception:
     """What MLflow's server says when a field is of another type."""
     hint = f"Hint: Value was of type '{type(value).__name__}'."
     return invalid(f"Invalid value {shown_value(value)} for parameter '{name}' supplied:  {hint}{_SEE}")
+
+
+def as_fields(value: object) -> dict[str, Any] | None:
+    """A JSON object as it was decoded; None where the value is something else."""
+    return cast(dict[str, Any], value) if isinstance(value, dict) else None
+
+
+def as_items(value: object) -> list[Any]:
+    """A JSON list as it was decoded; empty where the value is something else."""
+    return cast(list[Any], value) if isinstance(value, list) else []
 
 
 def shown_value(value: object) -> str:

@@ -1,6 +1,5 @@
 """A run as MLflow's clients read it."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,11 +116,6 @@ def run_tags(store: Store, run: Run) -> dict[str, str]:
     return tags
 
 
-def now() -> float:
-    """Seconds since the epoch."""
-    return time.time()
-
-
 def _data(store: Store, run: Run, points: Sequence[LatestPoint]) -> Fields:
     return {
         "metrics": [
@@ -147,9 +141,7 @@ def _inputs(store: Store, inputs: Sequence[RunInput], links: Sequence[ModelLink]
 
 
 def _outputs(links: Sequence[ModelLink]) -> Fields:
-    return {
-        "model_outputs": [{"model_id": link.logged, "step": link.step} for link in links if link.role == "output"]
-    }
+    return {"model_outputs": [{"model_id": link.logged, "step": link.step} for link in links if link.role == "output"]}
 
 
 def _dataset(store: Store, data: RunInput) -> Fields:
