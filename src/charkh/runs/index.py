@@ -35,6 +35,7 @@ from charkh.runs.tables import (
     METADATA,
     artifacts,
     fold,
+    goals,
     links,
     metrics,
     param_events,
@@ -42,6 +43,7 @@ from charkh.runs.tables import (
     runs,
     segments,
     step_and_time,
+    tags,
 )
 
 IDS_AT_ONCE = 500
@@ -60,6 +62,7 @@ class RunsByIds(Query[tuple[Run, ...]], frozen=True, kw_only=True):
 
 
 MOST_LIKE = 20
+MOST_NAMES = 2000
 
 
 class RunsLike(Query[tuple[str, ...]], frozen=True, kw_only=True):
@@ -163,6 +166,18 @@ class TrashedRuns(Query[tuple[str, ...]], frozen=True, kw_only=True):
     """Ids of the runs in the trash, alone or with their project, since before `moment` (seconds since the epoch)."""
 
     moment: float
+
+
+class KnownNames(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """The names that runs have of a family (`params`, `metrics` or `tags`), by name; at most `MOST_NAMES`."""
+
+    family: str
+
+
+class GoalsOf(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """`max`, `min`, or both: which values of a metric were ever said to be the better ones."""
+
+    metric: str
 
 
 class TagEvents(Query[dict[str, tuple[str, ...]]], frozen=True, kw_only=True):
@@ -271,6 +286,29 @@ def trashed_runs(connection: Connection, query: TrashedRuns) -> tuple[str, ...]:
     return tuple(connection.execute(statement.where(or_(alone, with_project)).order_by(runs.c.id)).scalars())
 
 
+def known_names(connection: Connection, query: KnownNames) -> tuple[str, ...]:
+    """One step through the index a name, however many runs have it."""
+    table, column = _NAMED[query.family]
+    found: list[str] = []
+    last = ""
+    while len(found) < MOST_NAMES:
+        statement = select(column).where(column > last).order_by(column).limit(1)
+        following = connection.execute(statement.select_from(table)).scalar()
+        if following is None:
+            break
+        found.append(following)
+        last = following
+    return tuple(found)
+
+
+_NAMED = {"params": (params, params.c.name), "metrics": (metrics, metrics.c.name), "tags": (tags, tags.c.name)}
+
+
+def goals_of(connection: Connection, query: GoalsOf) -> tuple[str, ...]:
+    statement = select(goals.c.goal).where(goals.c.name == query.metric).order_by(goals.c.goal)
+    return tuple(connection.execute(statement).scalars())
+
+
 def tag_events(connection: Connection, query: TagEvents) -> dict[str, tuple[str, ...]]:
     current = current_tags().subquery()
     statement = select(current.c.name, current.c.event).where(current.c.run == query.run).order_by(current.c.event)
@@ -337,7 +375,7 @@ def _ordered_ids(
     connection: Connection, where: ColumnElement[bool], order: Sequence[Order], limit: int, now: float
 ) -> Iterator[str]:
     """Ids in order. Where the first key lies in another table, the runs that have it come first, by its index."""
-    column, held = order_column(order[0].field, now)
+    column, held = order_column(connection, order[0].field, now)
     if held is None:
         # Missing values last, without a sort where the column's own index gives the order.
         keys = [column.desc() if order[0].descending else column.asc()]
@@ -347,24 +385,32 @@ def _ordered_ids(
             yield from connection.execute(select(runs.c.id).where(where).order_by(*keys).limit(limit)).scalars()
             return
         keys = [column.is_(None), *keys]
-        yield from connection.execute(_sorted(select(runs.c.id).where(where), keys, order[1:], limit, now)).scalars()
+        yield from connection.execute(
+            _sorted(connection, select(runs.c.id).where(where), keys, order[1:], limit, now)
+        ).scalars()
         return
     rows = held.subquery()
     keys = _sort_keys(rows, order[0].descending)
     has = or_(*(each.is_not(None) for each in _value_columns(rows)))
     first = select(runs.c.id).join(rows, rows.c.run == runs.c.id).where(where, has)
-    found = list(connection.execute(_sorted(first, keys, order[1:], limit, now)).scalars())
+    found = list(connection.execute(_sorted(connection, first, keys, order[1:], limit, now)).scalars())
     yield from found
     if len(found) < limit:
         without = select(runs.c.id).where(where, runs.c.id.not_in(select(rows.c.run).where(has)))
-        rest = _sorted(without, [], order[1:], limit - len(found), now)
+        rest = _sorted(connection, without, [], order[1:], limit - len(found), now)
         yield from connection.execute(rest).scalars()
 
 
-def _sorted(statement: Select[Any], keys: list[Any], more: Sequence[Order], limit: int, now: float) -> Select[Any]:
+def _sorted(
+    connection: Connection, statement: Select[Any], keys: list[Any], more: Sequence[Order], limit: int, now: float
+) -> Select[Any]:
     for each in more:
-        column, held = order_column(each.field, now)
+        column, held = order_column(connection, each.field, now)
         if held is None:
+            if each.field.name == "created":
+                # As with a first key: behind the stamp nothing is left to order.
+                stamped = [value.desc() if each.descending else value.asc() for value in (column, runs.c.stamp)]
+                return statement.order_by(*keys, *stamped).limit(limit)
             keys += [column.is_(None), column.desc() if each.descending else column.asc()]
             continue
         rows = held.subquery()
@@ -477,6 +523,8 @@ PROJECTION = Projection(
         WerePurged: were_purged,
         TrashedRuns: trashed_runs,
         TagEvents: tag_events,
+        GoalsOf: goals_of,
+        KnownNames: known_names,
         **PROJECT_ANSWERS,
     },
     portraits={"run": portray, "project": portray_project},

@@ -4,6 +4,7 @@ A run may stay open for hours while others search: of a segment that was looked 
 added since are read.
 """
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +19,10 @@ from charkh.ports.store import Store
 from charkh.runs.index import SealedOfRuns
 from charkh.runs.membership import CLIENT_WRITER
 from charkh.runs.points import CONTENT, collect_series
-from charkh.runs.query import Field
-from charkh.runs.run import Run, RunSealed, SeriesSummary
-from charkh.runs.tables import shown_rank
+from charkh.runs.project import DEFAULT_NAME
+from charkh.runs.query import SETS, Field
+from charkh.runs.run import LargeValue, Run, RunSealed, SeriesSummary, json_text
+from charkh.runs.tables import place_of, shown_rank
 
 REMEMBERED = 4096
 """Segments of which what was read is kept in mind."""
@@ -29,23 +31,47 @@ CREATED = Field("run", "created")
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A run, and of each metric the smallest and greatest value that anybody logged."""
+    """A run, and what else a search can ask of it.
+
+    Attributes:
+        run: the run.
+        low: of each metric the smallest value that anybody logged.
+        high: of each metric the greatest value that anybody logged.
+        first: of each metric the value at the smallest step, of the writer that shows.
+        counts: of each metric how many points there are.
+        used: the subjects that the run used.
+        artifacts: the paths of the files that it left.
+        project: name of its project.
+    """
 
     run: Run
     low: dict[str, float] = {}
     high: dict[str, float] = {}
+    first: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    used: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    project: str = DEFAULT_NAME
 
     def lookup(self, field: Field) -> Any:
         """The value of a field of a search; None where the run has none."""
         run = self.run
         if field.family == "run":
-            return _word(run, field.name)
+            return self.project if field.name == "project" else _word(run, field.name)
+        if field.family == "told":
+            return _told(run.params.get(field.name))
+        if field.family in SETS:
+            written = (run.name, run.started.group, *run.tags.values())
+            found = {"used": self.used, "artifact": self.artifacts, "text": tuple(filter(None, written))}
+            return found[field.family] or None
         families: dict[str, Mapping[str, Any]] = {
             "params": run.params,
             "tags": run.tags,
             "metrics": run.metrics,
             "low": self.low,
             "high": self.high,
+            "first": self.first,
+            "count": self.counts,
         }
         return families[field.family].get(field.name)
 
@@ -92,13 +118,25 @@ def _known(store: Store, run: Run, segments: Sequence[DataSegment], sealed: Sequ
         run = msgspec.structs.replace(run, status="running")
     low: dict[str, float] = {}
     high: dict[str, float] = {}
-    for _, _, _, series in _parts(store, segments, sealed):
+    first: dict[str, tuple[str, int, int, str, float]] = {}
+    counts: dict[str, int] = {}
+    for writer, attempt, segment, series in _parts(store, segments, sealed):
         for summary in series:
             name = summary.name
+            counts[name] = counts.get(name, 0) + summary.count
+            place = (place_of(writer), -summary.first_step, -attempt, segment)
+            if name not in first or place > first[name][:4]:
+                first[name] = (*place, _finite(summary.first))
             low[name] = _least((low.get(name), summary.low))
             high[name] = -_least((-high[name] if name in high else None, -summary.high))
     shown = {name: each.last for name, each in shown_series(store, segments, sealed).items()}
-    return Known(run=msgspec.structs.replace(run, metrics=shown), low=low, high=high)
+    return Known(
+        run=msgspec.structs.replace(run, metrics=shown),
+        low=low,
+        high=high,
+        first={name: each[4] for name, each in first.items()},
+        counts=counts,
+    )
 
 
 def _parts(
@@ -121,6 +159,17 @@ def _least(values: Iterable[float | None]) -> float:
     return min(known, default=float("nan"))
 
 
+def _finite(value: float | None) -> float:
+    return value if value is not None and math.isfinite(value) else math.nan
+
+
+def _told(value: Any) -> str | None:
+    """A param as the text that shows; of one that is kept as bytes none."""
+    if isinstance(value, LargeValue):
+        return ""
+    return value if value is None or isinstance(value, str) else json_text(value)
+
+
 def _word(run: Run, name: str) -> Any:
     provenance = run.provenance
     words: dict[str, Any] = {
@@ -132,6 +181,9 @@ def _word(run: Run, name: str) -> Any:
         "actor": run.actor,
         "commit": provenance.commit if provenance is not None else "",
         "branch": provenance.branch if provenance is not None else "",
+        "script": provenance.program if provenance is not None else "",
+        "dirty": provenance.dirty if provenance is not None else None,
+        "user": run.user,
         "error": run.error,
         "created": run.created,
         "ended": run.ended,
@@ -208,4 +260,5 @@ def merged(old: SeriesSummary, new: SeriesSummary, *, by_time: bool = False) -> 
         high=-_least((-old.high, -new.high)),
         first_time=min(old.first_time, new.first_time),
         last_time=max(old.last_time, new.last_time),
+        first=new.first if new.first_step < old.first_step else old.first,
     )

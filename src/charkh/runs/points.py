@@ -102,6 +102,7 @@ class Series:
             high=high,
             first_time=float(self.times.min()) / 1e6,
             last_time=float(self.times.max()) / 1e6,
+            first=float(self.values[int(np.argmin(self.steps))]),
         )
 
 

@@ -30,6 +30,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
         environment: the installed distributions, one `name==version` a line.
         variables: the environment variables of the allow-list.
         machine: what it runs on.
+        program: path of the main script below the root of the working tree, or its name.
     """
 
     code: CodeState | None
@@ -39,6 +40,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     variables: dict[str, str]
     machine: Machine
+    program: str = ""
 
 
 def collect(folder: Path) -> Provenance:
@@ -52,6 +54,7 @@ def collect(folder: Path) -> Provenance:
         environment=environment_lock(),
         variables=allowed_variables(os.environ),
         machine=this_machine(),
+        program=_program(code.root if code is not None else ""),
     )
 
 
@@ -82,6 +85,7 @@ def provenance_draft(store: Store, run: str, provenance: Provenance) -> Draft:
         root=redact(code.root)[:MAX_TEXT],
         folder=code.folder,
         started_in=redact(provenance.started_in)[:MAX_TEXT],
+        program=redact(provenance.program)[:MAX_TEXT],
         patch_cut=code.patch_cut,
         python=machine.python,
         platform=machine.platform,
@@ -114,6 +118,15 @@ def _current_folder() -> str:
     except OSError:
         # It was removed under the process.
         return ""
+
+
+def _program(root: str) -> str:
+    """The main script; empty in an interactive session."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(path, str):
+        return ""
+    script = Path(path).absolute()
+    return script.relative_to(root).as_posix() if root and script.is_relative_to(root) else script.name
 
 
 def _script() -> str:

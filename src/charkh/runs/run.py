@@ -56,6 +56,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         pid: process id of the starter.
         project: id of its project; empty for the default one.
         user: who started it, where that is not whoever recorded it.
+        goals: by metric, `max` or `min`: which of its values is the best.
         began: seconds since the epoch where it began before it was recorded; 0 for the moment of the event.
     """
 
@@ -68,6 +69,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     project: str = ""
     user: str = ""
     began: float = 0.0
+    goals: dict[str, str] = {}
 
 
 class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,7 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
         started_in: the current folder of its process.
         patch: the differences, new text files included, without credentials; None when there are none.
         patch_cut: there were more differences than are kept: too long, or in files that are no text.
+        program: path of the main script below `root`, or its name.
         script: text of the main script where no version control system has it.
         command: the command line, a JSON list.
         environment: the installed distributions, one `name==version` a line.
@@ -116,6 +119,7 @@ class RunProvenance(msgspec.Struct, frozen=True, kw_only=True):
     system: str = "git"
     root: str = ""
     started_in: str = ""
+    program: str = ""
 
 
 class RunParams(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -194,6 +198,7 @@ class SeriesSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
         high: the greatest value; NaN when every value is.
         first_time: seconds since the epoch of the earliest point.
         last_time: seconds since the epoch of the latest point.
+        first: value at the smallest step; None where the segment was sealed before that was kept.
     """
 
     key: str
@@ -206,6 +211,7 @@ class SeriesSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     high: float
     first_time: float
     last_time: float
+    first: float | None = None
 
     @property
     def name(self) -> str:

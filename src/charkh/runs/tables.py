@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     Column,
     Connection,
     Float,
@@ -82,6 +84,8 @@ runs = Table(
     Column("provenance", LargeBinary),
     Column("commit_id", String),
     Column("branch", String),
+    Column("dirty", Boolean(create_constraint=False)),
+    Column("script", String),
     Column("provenance_stamp", String),
     Column("deleted", Float),
     Column("deleted_stamp", String),
@@ -163,8 +167,21 @@ segments = Table(
     Column("segment", String, primary_key=True),
     Column("run", String, nullable=False, index=True),
     Column("body", LargeBinary, nullable=False),
+    Column("place", String, nullable=False),
+    Column("attempt", BigInteger, nullable=False),
+    Column("brief", String, nullable=False),
     Column("stamp", String, nullable=False),
 )
+"""Sealed segments; `brief` is a JSON object: by series name its count, smallest step and the value there."""
+
+goals = Table(
+    "run_goal",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("goal", String, primary_key=True),
+)
+"""Which values of a metric were ever said to be the better ones."""
+
 artifacts = Table(
     "run_artifact",
     METADATA,
@@ -173,6 +190,7 @@ artifacts = Table(
     Column("file", LargeBinary, nullable=False),
     Column("at", Float, nullable=False),
     Column("stamp", String, nullable=False),
+    Index("run_artifact_path", "path"),
 )
 
 links = Table(
@@ -182,6 +200,7 @@ links = Table(
     Column("source", String, primary_key=True),
     Column("relation", String, primary_key=True),
     Column("target", String, primary_key=True),
+    Index("run_link_target", "target"),
 )
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -218,6 +237,17 @@ _STEP_AT = 32
 """Behind the two numbers of the writer's order stand step, attempt and time, 16 digits each."""
 
 _TIME_AT = 64
+
+
+def place_of(writer: str) -> str:
+    """Orders the writers of a run: the greatest shows."""
+    order, mark = _order_of(writer)
+    return order + mark
+
+
+def _encode_json(value: Any) -> str:
+    """JSON, null for the floats that it cannot say."""
+    return msgspec.json.encode(value).decode()
 
 
 @lru_cache(maxsize=1024)
@@ -260,6 +290,8 @@ def _fold_started(connection: Connection, events: Sequence[Event]) -> None:
     keep_rows(connection, runs, rows, stamp="stamp", keep="earliest")
     again = [{"id": body.run, "resumed_stamp": event.stamp} for event, body in bodies]
     keep_rows(connection, runs, again, stamp="resumed_stamp")
+    said = {(name, goal) for _, body in bodies for name, goal in body.goals.items()}
+    add_rows(connection, goals, [{"name": name, "goal": goal} for name, goal in sorted(said)])
 
 
 def _fold_ended(connection: Connection, events: Sequence[Event]) -> None:
@@ -284,6 +316,8 @@ def _fold_provenance(connection: Connection, events: Sequence[Event]) -> None:
             "provenance": bytes(event.body),
             "commit_id": body.commit,
             "branch": body.branch,
+            "dirty": body.dirty,
+            "script": body.program,
             "provenance_stamp": event.stamp,
         }
         for event, body in ((event, body_of(event, RunProvenance)) for event in events)
@@ -375,7 +409,15 @@ def _fold_sealed(connection: Connection, events: Sequence[Event]) -> None:
     bodies = [(event, body_of(event, RunSealed)) for event in events]
     # Two sealers that did not see each other may have packed one segment's points with two versions of zstd.
     rows = [
-        {"segment": body.segment, "run": body.run, "body": bytes(event.body), "stamp": event.stamp}
+        {
+            "segment": body.segment,
+            "run": body.run,
+            "body": bytes(event.body),
+            "place": place_of(body.writer),
+            "attempt": body.attempt,
+            "brief": _encode_json({each.name: (each.count, each.first_step, each.first) for each in body.series}),
+            "stamp": event.stamp,
+        }
         for event, body in bodies
     ]
     keep_rows(connection, segments, rows, stamp="stamp", keep="earliest")

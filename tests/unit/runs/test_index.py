@@ -33,7 +33,7 @@ from charkh.runs.projects import (
     tag_project,
 )
 from charkh.runs.purge import purge_runs
-from charkh.runs.query import parse_condition, parse_order
+from charkh.runs.query_parser import parse_condition, parse_order
 from charkh.runs.rename import rename_run
 from charkh.runs.restore import restore_run
 from charkh.runs.run import STARTED_KIND, RunStarted

@@ -17,13 +17,13 @@ from charkh.runs.query import (
     Not,
     Order,
     matches,
-    parse_condition,
-    parse_order,
     sorting_key,
 )
+from charkh.runs.query_parser import parse_condition, parse_order
 
 RATE = Field("params", "opt.rate")
 AUC = Field("metrics", "auc")
+NOW = 1e9
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,33 @@ AUC = Field("metrics", "auc")
         ("status in ('finished', 'failed')", Comparison(Field("run", "status"), "in", ("finished", "failed"))),
         ("params.opt.rate not in (1, 'a', true)", Comparison(RATE, "not in", (1, "a", True))),
         ("started >= '1970-01-02'", Comparison(Field("run", "created"), ">=", (86400.0,))),
-        ("user = 'ann'", Comparison(Field("run", "actor"), "==", ("ann",))),
+        ("user = 'ann'", Comparison(Field("run", "user"), "==", ("ann",))),
+        ("first(metrics.auc) > 1", Comparison(Field("first", "auc"), ">", (1,))),
+        ("count(metrics.auc) >= 10", Comparison(Field("count", "auc"), ">=", (10,))),
+        ("best(metrics.`my auc`) >= 1", Comparison(Field("best", "my auc"), ">=", (1,))),
+        ("text(params.opt.rate) = '0.1'", Comparison(Field("told", "opt.rate"), "==", ("0.1",))),
+        ("text ~ 'forest'", Comparison(Field("text", ""), "~", ("forest",))),
+        ("data in ('flights@3', 'weather')", Comparison(Field("data", ""), "in", ("flights@3", "weather"))),
+        ("not artifact = 'model.pkl'", Not(Comparison(Field("artifact", ""), "==", ("model.pkl",)))),
+        ("project ~ 'a/*' ", Comparison(Field("run", "project"), "~", ("a/*",))),
+        ("name LIKE 'a%'", Comparison(Field("run", "name"), "like", ("a%",))),
+        ("tags.x ilike '_b'", Comparison(Field("tags", "x"), "ilike", ("_b",))),
+        ("dirty = true", Comparison(Field("run", "dirty"), "==", (True,))),
+        ("duration > 2h", Comparison(Field("run", "duration"), ">", (7200.0,))),
+        ("created > -1d", Comparison(Field("run", "created"), ">", (NOW - 86400,))),
+        ("created > '-90m'", Comparison(Field("run", "created"), ">", (NOW - 5400,))),
+        ("created >= today", Comparison(Field("run", "created"), ">=", (86400 * 11574.0,))),
+        ("created < yesterday", Comparison(Field("run", "created"), "<", (86400 * 11573.0,))),
+        ("ended <= now", Comparison(Field("run", "ended"), "<=", (NOW,))),
+        (
+            "created = '1970-01-02'",
+            All(
+                (
+                    Comparison(Field("run", "created"), ">=", (86400.0,)),
+                    Comparison(Field("run", "created"), "<", (172800.0,)),
+                )
+            ),
+        ),
         ("not not metrics.auc > 1", Comparison(AUC, ">", (1,))),
         (
             "not (metrics.auc > 1 or metrics.auc < 0) and duration > 60",
@@ -61,14 +87,25 @@ AUC = Field("metrics", "auc")
     ],
 )
 def test_it_reads(text: str, condition: Any) -> None:
-    assert parse_condition(text) == condition
+    assert parse_condition(text, now=NOW) == condition
 
 
 @pytest.mark.parametrize(
     ("text", "place", "says"),
     [
         ("metrics.auc >> 3", 13, "a value was expected"),
-        ("auc > 3", 0, "a field was expected"),
+        ("auc > 3", 0, "did you mean metrics.auc, params.auc or tags.auc"),
+        ("nmae = 'x'", 0, "did you mean name, "),
+        ("artifact != 'x'", 9, "write e.g. not artifact = "),
+        ("text > 'x'", 5, "a run has several of text"),
+        ("created > 'soon'", 10, "such as '2026-01-31', -7d or today"),
+        ("created > '2026-99-99'", 10, "is a time"),
+        ("params.x > -7d", 11, "is no time"),
+        ("duration > -7d", 11, "a value was expected"),
+        ("dirty = 1", 8, "is true or false"),
+        ("best(params.x) > 1", 5, "takes metrics.NAME"),
+        ("text(metrics.x) = '1'", 5, "takes params.NAME"),
+        ("name like 3", 10, "looks for a text"),
         ("params. > 3", 0, "a field was expected"),
         ("params.x", 8, "a comparison was expected"),
         ("params.x > 1 params.y > 2", 13, "'and', 'or' or the end"),
@@ -80,7 +117,7 @@ def test_it_reads(text: str, condition: Any) -> None:
         ("duration > true", 11, "is a number"),
         ("status = 3", 9, "is a text"),
         ("created > 'soon'", 10, "is a time"),
-        ("max(params.x) > 1", 4, "takes a metric"),
+        ("max(params.x) > 1", 4, "takes metrics.NAME"),
         ("params.x in 3", 12, "'(' was expected"),
         ("params.x ~ 3", 11, "looks for a text"),
         ("params.x is 3", 12, "'null' was expected"),
