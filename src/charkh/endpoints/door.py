@@ -6,7 +6,7 @@ refused, whether or not a token is asked for.
 """
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 from charkh.core.errors import Denied
@@ -37,13 +37,20 @@ class Door:
         token: bearer token that every path but the health ones needs; empty only with `open_inference`.
         open_inference: no token is asked for; on loopback only.
         hosts: further names under which clients may call, such as `models.example.org`.
+        knows: says of an `Authorization` header and a path whether somebody else than the token's owner may come in.
 
     Raises:
         Denied: it would let anyone in: no token without `open_inference`, or `open_inference` beyond loopback.
     """
 
     def __init__(
-        self, host: str, *, token: str | None = None, open_inference: bool = False, hosts: Collection[str] = ()
+        self,
+        host: str,
+        *,
+        token: str | None = None,
+        open_inference: bool = False,
+        hosts: Collection[str] = (),
+        knows: Callable[[str, str], bool] | None = None,
     ) -> None:
         local = is_loopback(host)
         if open_inference and not local:
@@ -58,6 +65,7 @@ class Door:
                 code="endpoint.no_token",
                 hint="Give one, or ask for open inference on loopback.",
             )
+        self._knows = knows
         self._bearer = b"" if open_inference or not token else f"Bearer {token}".encode()
         names = {*LOOPBACK, *hosts} if local else {host, *hosts, *LOOPBACK}
         # Beyond loopback any name will do: there the token, which no browser adds by itself, is the guard.
@@ -77,8 +85,9 @@ class Door:
         if headers.get("sec-fetch-site", "") == "cross-site" or (origin and origin.partition("://")[2] != host):
             return Refusal(403, "a page of another origin may not call this server")
         if self._bearer and path not in WITHOUT_TOKEN:
-            given = headers.get("authorization", "").encode("utf-8", "replace")
-            if not hmac.compare_digest(given, self._bearer):
+            given = headers.get("authorization", "")
+            is_owner = hmac.compare_digest(given.encode("utf-8", "replace"), self._bearer)
+            if not is_owner and (self._knows is None or not self._knows(given, path)):
                 return Refusal(401, "this path needs the token: the header `Authorization: Bearer TOKEN`")
         return None
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from charkh.bridges.mlflow.webhook_letters import FORMAT as MLFLOW
+from charkh.bridges.mlflow.webhook_letters import MlflowForm
 from charkh.ports.outbox import Outbox
 from charkh.webhooks.letter import CloudEvents, Form, Slack
 from charkh.webhooks.webhook import CLOUDEVENTS, SLACK, Webhook
@@ -12,7 +14,11 @@ from charkh.workspace.workspace import Workspace
 
 def forms_of(workspace: Workspace) -> Mapping[str, Form]:
     """By format, how letters are written."""
-    return {CLOUDEVENTS: CloudEvents(f"charkh://{workspace.identifier}"), SLACK: Slack()}
+    return {
+        CLOUDEVENTS: CloudEvents(f"charkh://{workspace.identifier}"),
+        SLACK: Slack(),
+        MLFLOW: MlflowForm(workspace.store),
+    }
 
 
 def standing_targets(workspace: Workspace) -> Sequence[Webhook]:

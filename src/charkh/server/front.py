@@ -1,19 +1,23 @@
 """The one door of the port: by its path a request goes to the API or to the endpoints, under a name that is ours."""
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 import msgspec
 
 from charkh.bridges.mlflow.routes import is_mlflow
-from charkh.server.policy import Doorkeeper
+from charkh.server.policy import READING, Doorkeeper
 from charkh.server.problems import MEDIA_TYPE, Problem
+from charkh.server.traffic import Headers, Traffic, oversized
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 INFERENCE = ("/v2/", "/predict/")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -24,6 +28,7 @@ HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
 )
 """What every answer of the API says to a browser, unless the handler says it otherwise."""
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Asgi(Protocol):
@@ -40,51 +45,111 @@ class Front:
         inference: the endpoints; they have a door of their own.
         doorkeeper: knows the names of this server.
         mlflow: MLflow's protocol, where it is spoken; it asks for the token itself.
+        traffic: counts what comes in; without one, nothing is bounded by its number.
     """
 
-    def __init__(self, control: Asgi, inference: Asgi, doorkeeper: Doorkeeper, mlflow: Asgi | None = None) -> None:
+    def __init__(
+        self,
+        control: Asgi,
+        inference: Asgi,
+        doorkeeper: Doorkeeper,
+        mlflow: Asgi | None = None,
+        traffic: Traffic | None = None,
+    ) -> None:
         self._control = control
         self._inference = inference
         self._doorkeeper = doorkeeper
         self._mlflow = mlflow
+        self._traffic = traffic
+        self._said = (*HEADERS, STRICT_TRANSPORT) if doorkeeper.secure else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; anything but HTTP is not for this server."""
         if scope["type"] != "http":
             return
-        path = str(scope["path"])
+        path, headers = str(scope["path"]), scope["headers"]
+        application = self._control
         if path == "/v2" or path.startswith(INFERENCE):
-            await self._inference(scope, receive, send)
+            application = self._inference
+        elif self._mlflow is not None and is_mlflow(path):
+            application = self._mlflow
+        answered = _Answered(send, () if application is self._inference else self._said)
+        refusal = self._refusal(scope, path, headers, asks_its_own=application is self._inference)
+        if refusal is not None:
+            await _refuse(answered, refusal)
             return
-        guarded = _with_headers(send)
-        if not self._is_addressed(scope["headers"]):
-            await _refuse(guarded)
+        traffic = self._traffic
+        if traffic is None:
+            await application(scope, receive, answered)
             return
-        if self._mlflow is not None and is_mlflow(path):
-            await self._mlflow(scope, receive, guarded)
+        address = str((scope.get("client") or ("",))[0])
+        authorization = next((value for name, value in headers if name.lower() == b"authorization"), b"")
+        wait = traffic.wait(address, authorization)
+        if wait:
+            await _refuse(answered, _too_many(), [(b"retry-after", str(math.ceil(wait)).encode())])
             return
-        await self._control(scope, receive, guarded)
+        await application(scope, receive, answered)
+        guessed = bool(authorization) or b"token=" in scope.get("query_string", b"")
+        traffic.answered(address, authorization, answered.status, guessed=guessed)
+        if answered.status in {401, 403}:
+            what = f"{scope['method']} {path}"
+            shown = authorization.decode("latin-1")
+            await asyncio.to_thread(traffic.refused, address, shown, what, answered.status)
 
-    def _is_addressed(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Whether the request names this server, exactly once."""
+    def _refusal(self, scope: Scope, path: str, headers: Headers, *, asks_its_own: bool) -> Problem | None:
+        """What is said to a request that comes in at no route; None for one that may go on."""
+        status = oversized(path, scope.get("query_string", b""), headers)
+        if status:
+            return Problem(
+                type="urn:charkh:server.too_long", title="the head of the request is too long", status=status
+            )
+        if scope["method"] not in METHODS:
+            return Problem(type="about:blank", title="there is no such method", status=405)
+        if asks_its_own:
+            return None
         named = [value for name, value in headers if name.lower() == b"host"]
-        return len(named) == 1 and self._doorkeeper.knows_host(named[0].decode("latin-1"))
+        if len(named) != 1 or not self._doorkeeper.knows_host(named[0].decode("latin-1")):
+            return Problem(type="about:blank", title="this server is not addressed by that name", status=403)
+        if scope["method"] not in READING and _is_foreign(headers, named[0]):
+            return Problem(type="about:blank", title="a page of another site may not do this", status=403)
+        return None
 
 
-def _with_headers(send: Send) -> Send:
-    async def sent(message: Any) -> None:
+class _Answered:
+    """Sends an answer on, with what every one of them says, and remembers its status."""
+
+    def __init__(self, send: Send, said: Headers) -> None:
+        self._send = send
+        self._said = said
+        self.status = 0
+
+    async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
-            given = list(message.get("headers", ()))
-            said = {name.lower() for name, _ in given}
-            message = {**message, "headers": given + [pair for pair in HEADERS if pair[0] not in said]}
-        await send(message)
+            self.status = int(message["status"])
+            if self._said:
+                given = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in given}
+                message = {**message, "headers": given + [pair for pair in self._said if pair[0] not in names]}
+        await self._send(message)
 
-    return sent
+
+def _is_foreign(headers: Headers, host: bytes) -> bool:
+    """Whether a browser says that a page of another origin sent this."""
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == b"sec-fetch-site" and value not in {b"same-origin", b"none"}:
+            return True
+        if lowered == b"origin" and value.partition(b"://")[2].lower() != host.lower():
+            return True
+    return False
 
 
-async def _refuse(send: Send) -> None:
-    problem = Problem(type="about:blank", title="this server is not addressed by that name", status=403)
+def _too_many() -> Problem:
+    return Problem(type="urn:charkh:throttled", title="too much was asked in too short a time", status=429)
+
+
+async def _refuse(send: Send, problem: Problem, more: list[tuple[bytes, bytes]] | None = None) -> None:
     body = msgspec.json.encode(problem)
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode()), *(more or ())]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

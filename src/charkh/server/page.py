@@ -69,12 +69,22 @@ def overview_page(found: Overview) -> str:
     return _page(f"{found.folder.name} · charkh", head + _tiles(found) + body + end)
 
 
-def sign_in_page() -> str:
-    """What somebody without the token reads."""
+def sign_in_page(*, by_provider: bool = False) -> str:
+    """What somebody without a token reads; `by_provider` where one can sign in at an OpenID provider."""
+    link = '<p><a href="/sign-in">Sign in</a></p>' if by_provider else ""
     return _page(
         "charkh",
         "<h1>charkh</h1><p>Open the link that <code>charkh up</code> printed in its terminal: it carries the token "
-        "of this workspace. Programs send it as <code>Authorization: Bearer …</code>.</p>",
+        f"of this workspace. Programs send it as <code>Authorization: Bearer …</code>.</p>{link}",
+    )
+
+
+def visitor_page(name: str) -> str:
+    """What somebody reads whose role is not over the whole workspace."""
+    return _page(
+        "charkh",
+        f"<h1>charkh</h1><p>You are signed in as <code>{escape(name)}</code>. This page shows the whole workspace, "
+        "which your role does not reach; programs reach what it does.</p>",
     )
 
 

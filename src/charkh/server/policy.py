@@ -1,11 +1,12 @@
 """Who may call a route: a policy on every one of them, and a server that does not start without.
 
-Loopback by default, with one bearer token from a file that only its owner can read. A browser gets the
-token once as a link, and then keeps a cookie that no other site can send and that is not the token.
+Who asks is the gatekeeper's to say (`charkh.users.gatekeeper`), by a bearer token or by a browser's cookie: a browser
+gets the token once as a link, and then keeps a cookie that no other site can send and that is not the token.
 """
 
+import asyncio
 import hashlib
-import hmac
+import ipaddress
 from collections.abc import Collection
 from enum import Enum
 from typing import Any
@@ -16,23 +17,42 @@ from litestar.exceptions import HTTPException, NotAuthorizedException, Permissio
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from charkh.core.errors import Bug
+from charkh.core.errors import Bug, Unauthenticated
+from charkh.server.asking import asked_by
+from charkh.users.caller import ROLES, Caller, Role
+from charkh.users.gatekeeper import Gatekeeper, allow, not_allowed, unknown_caller
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+ANY = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 (names that no server is called by)
 JSON = "application/json"
 
 
 class Policy(Enum):
-    """What a caller must show."""
+    """What a caller must show, and the role that it must have.
+
+    `opt={"policy": …, "role": …}` of a route asks for another role; with `"scoped": True` the role need not be held
+    over the whole workspace, because everything that the handler touches goes through the store of `workspace_of`.
+    """
 
     OPEN = "open"
-    """Nothing: liveness, and the page that takes the token."""
+    """Nothing: liveness, and the pages through which one signs in."""
     READ = "read"
-    """The token."""
+    """A reader."""
     WRITE = "write"
-    """The token, and JSON where there is a body; for a browser's cookie also a request from the server's own page."""
+    """A writer, and JSON where there is a body; for a browser's cookie also a request from the server's own page."""
+    ADMIN = "admin"
+    """An admin; else as `WRITE`, and for what only reads as `READ`."""
     EXCHANGE = "exchange"
-    """The token as a bearer, with a body of any kind: another charkh, never a browser."""
+    """A writer by a bearer token, with a body of any kind: another charkh, never a browser."""
+
+
+_ROLES: dict[Policy, Role] = {
+    Policy.READ: "reader",
+    Policy.WRITE: "writer",
+    Policy.ADMIN: "admin",
+    Policy.EXCHANGE: "writer",
+}
+READING = frozenset({"GET", "HEAD"})
 
 
 def require_policies(app: Litestar) -> None:
@@ -47,7 +67,7 @@ def require_policies(app: Litestar) -> None:
         for handler in route.route_handlers:
             if handler.http_methods == {"OPTIONS"}:  # the framework's own; `guard` asks it for the token
                 continue
-            if not isinstance(handler.opt.get("policy"), Policy):
+            if not isinstance(handler.opt.get("policy"), Policy) or handler.opt.get("role", "reader") not in ROLES:
                 raise Bug(f"{'/'.join(sorted(handler.http_methods))} {route.path} has no policy")
 
 
@@ -55,46 +75,70 @@ class Doorkeeper:
     """Lets a request through or not, by the policy of its route.
 
     Args:
-        token: what a caller must show.
+        gatekeeper: says who asks.
         hosts: host names under which this server may be addressed; others are refused, so that a page of
             another site cannot reach it by a name of its own (DNS rebinding).
+        secure: the server speaks TLS, so its cookies travel by nothing else.
+        numbers: it may be addressed by a number, too: it listens on every address of this machine. Rebinding needs a
+            name.
 
     Attributes:
+        gatekeeper: as given.
+        secure: as given.
         cookie: name of the browser's cookie. Cookies do not know ports: the servers of two workspaces need two names.
-        session: its value, made from the token; as a bearer it is worth nothing.
     """
 
-    def __init__(self, token: str, hosts: Collection[str]) -> None:
-        self._token = token.encode()
+    def __init__(
+        self, gatekeeper: Gatekeeper, hosts: Collection[str], *, secure: bool = False, numbers: bool = False
+    ) -> None:
+        self.gatekeeper = gatekeeper
+        self.secure = secure
         self._hosts = {host.lower() for host in hosts}
-        self.cookie = f"charkh_{hashlib.sha256(self._token).hexdigest()[:12]}"
-        self.session = hmac.new(self._token, b"charkh browser session", hashlib.sha256).hexdigest()
+        self._numbers = numbers
+        name = f"charkh_{hashlib.sha256(gatekeeper.identity).hexdigest()[:12]}"
+        self.cookie = f"__Host-{name}" if secure else name
 
-    def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Raise what the caller is told when it may not pass."""
+    async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Raise what the caller is told when it may not pass; else let the handler act as this caller."""
         policy = handler.opt.get("policy")
         if policy is Policy.OPEN:
             return
-        if not self.knows_bearer(connection.headers.get("authorization", "")):
-            if policy is Policy.EXCHANGE:
-                raise _not_authorized()
-            self._ask_browser(connection, policy)
-        if policy is Policy.WRITE and not _is_json(connection):
+        method = str(connection.scope.get("method", ""))
+        # The framework's own OPTIONS carry no policy, and whoever has a role anywhere may ask.
+        role: Role = handler.opt.get("role") or (_ROLES[policy] if isinstance(policy, Policy) else "reader")
+        if self.gatekeeper.is_stale:
+            await asyncio.to_thread(self.gatekeeper.refresh)
+        changes = isinstance(policy, Policy) and policy is not Policy.READ and method not in READING
+        caller = self.holder_of(connection, browsers=policy is not Policy.EXCHANGE, changes=changes)
+        if isinstance(policy, Policy) and not handler.opt.get("scoped") and not caller.may_everywhere(role):
+            raise not_allowed(role)
+        asked_by(allow(caller, role))
+        if changes and policy is not Policy.EXCHANGE and not _is_json(connection):
             raise HTTPException("a body must be application/json", status_code=415)
 
-    def knows(self, token: str) -> bool:
-        """Whether this is the token; takes the same time for every wrong one."""
-        return hmac.compare_digest(token.encode("utf-8", "replace"), self._token)
+    def holder_of(
+        self, connection: ASGIConnection[Any, Any, Any, Any], *, browsers: bool = True, changes: bool = False
+    ) -> Caller:
+        """Who asks, by what the request shows.
 
-    def knows_bearer(self, header: str) -> bool:
-        """Whether an `Authorization` header carries the token."""
-        scheme, _, token = header.partition(" ")
-        return scheme.lower() == "bearer" and self.knows(token.strip())
+        Args:
+            connection: the request.
+            browsers: a cookie counts, too.
+            changes: the request changes something: with a cookie it must come from a page of this server.
 
-    def knows_session(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
-        """Whether the browser that asks has opened the link with the token before."""
-        given = connection.cookies.get(self.cookie, "").encode("utf-8", "replace")
-        return hmac.compare_digest(given, self.session.encode())
+        Raises:
+            NotAuthorizedException: nobody that is known.
+            PermissionDeniedException: a page of another site sent it.
+        """
+        try:
+            return self.gatekeeper.identify(connection.headers.get("authorization", ""))
+        except Unauthenticated as error:
+            caller = self.gatekeeper.holder_of_session(connection.cookies.get(self.cookie, "")) if browsers else None
+            if caller is None:
+                raise _not_authorized() from error
+        if changes and connection.headers.get("sec-fetch-site", "") != "same-origin":
+            raise PermissionDeniedException("only a page of this server may do this")
+        return caller
 
     def knows_host(self, header: str) -> bool:
         """Whether a `Host` header names this server."""
@@ -102,25 +146,23 @@ class Doorkeeper:
         if not name.endswith("]"):
             head, colon, port = name.rpartition(":")
             name = head if colon and port.isdecimal() else name
-        return name in self._hosts
+        return name in self._hosts or (self._numbers and _is_number(name))
 
-    def _ask_browser(self, connection: ASGIConnection[Any, Any, Any, Any], policy: object) -> None:
-        if not self.knows_session(connection):
-            raise _not_authorized()
-        if policy is Policy.WRITE and connection.headers.get("sec-fetch-site", "") != "same-origin":
-            raise PermissionDeniedException("only a page of this server may do this")
+
+def _is_number(name: str) -> bool:
+    try:
+        return not ipaddress.ip_address(name.strip("[]")).is_unspecified
+    except ValueError:
+        return False
 
 
 def _not_authorized() -> NotAuthorizedException:
-    return NotAuthorizedException(
-        "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`",
-        headers={"WWW-Authenticate": 'Bearer realm="charkh"'},
-    )
+    return NotAuthorizedException(unknown_caller().message, headers={"WWW-Authenticate": 'Bearer realm="charkh"'})
 
 
-def host_names(host: str) -> frozenset[str]:
-    """The names under which a server that binds `host` is addressed."""
-    return LOOPBACK if host in LOOPBACK else LOOPBACK | {host.lower()}
+def host_names(host: str, more: Collection[str] = ()) -> frozenset[str]:
+    """The names under which a server that binds `host` is addressed, those that the operator added included."""
+    return LOOPBACK | {name.lower() for name in (host, *more) if name not in ANY}
 
 
 def _is_json(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:

@@ -20,6 +20,7 @@ from charkh.server.handlers import (
     remote,
     runs,
     studies,
+    users,
     webhooks,
 )
 
@@ -39,6 +40,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     *loops.HANDLERS,
     *webhooks.HANDLERS,
     *lineage.HANDLERS,
+    *users.HANDLERS,
     *exchange.HANDLERS,
     *exchange_data.HANDLERS,
     *remote.HANDLERS,

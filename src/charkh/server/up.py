@@ -4,22 +4,21 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from charkh.bridges.mlflow.application import MlflowApplication
-from charkh.core.errors import Denied, Unavailable
+from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.serve import announce, numeric_address, refuse_a_taken_port
 from charkh.server.application import api
 from charkh.server.delivering import Delivery
+from charkh.server.doors import Doors, open_doors
 from charkh.server.front import Front
 from charkh.server.offering import Offering
-from charkh.server.policy import LOOPBACK, Doorkeeper, host_names
 from charkh.server.scheduler import Scheduler
-from charkh.users.gatekeeper import Gatekeeper
-from charkh.workspace.token import token_of
 from charkh.workspace.workspace import Workspace
 
 GRACE = 10.0
@@ -45,6 +44,9 @@ def up(
     open_inference: bool = False,
     ready: Callable[[Ready], None] | None = None,
     shared: bool = False,
+    hosts: Collection[str] = (),
+    certificate: Path | None = None,
+    key: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way.
 
@@ -56,31 +58,30 @@ def up(
         open_inference: endpoints ask for no token; on loopback only.
         ready: called when the server listens.
         shared: other processes of the same server listen there, too.
+        hosts: further names under which clients may call, beside those of the settings.
+        certificate: file of the TLS certificate chain; the settings' by default, and plain HTTP without one.
+        key: file of its private key.
 
     Raises:
-        Denied: it would listen beyond this machine, which needs users and is not built yet.
+        Denied: it would listen beyond this machine, and nobody is a user yet.
         Unavailable: the address cannot be listened on.
     """
     settings = workspace.settings.server
     address, number = (host or settings.host).strip("[]"), port or settings.port
-    if address not in LOOPBACK:
-        raise Denied(
-            f"charkh up does not listen on {address} yet",
-            code="server.beyond_loopback",
-            hint="Listening beyond this machine needs users, which are not built yet; use an SSH tunnel to 127.0.0.1.",
-        )
+    doors = open_doors(workspace, address, hosts=hosts, certificate=certificate, key=key)
     listened = numeric_address(address, number)
     if not shared:
         refuse_a_taken_port(listened, number)
-    token = token_of(workspace.store_folder)
     offering = Offering(workspace)
     offered = offering()
-    inference = Application(offered, Door(address, token=token, open_inference=open_inference), reload=offering)
-    doorkeeper = Doorkeeper(token, host_names(address))
-    mlflow = MlflowApplication(workspace, Gatekeeper(workspace.store, token))
-    front = Front(api(workspace, doorkeeper), inference, doorkeeper, mlflow)
+    door = Door(address, token=doors.token, open_inference=open_inference, hosts=doors.hosts, knows=doors.may_infer)
+    inference = Application(offered, door, reload=offering)
+    mlflow = MlflowApplication(workspace, doors.gatekeeper)
+    front = Front(api(workspace, doors.doorkeeper), inference, doors.doorkeeper, mlflow, doors.traffic)
     told = Ready(
-        address=f"http://{_authority(address)}:{number}", token=token, endpoints=tuple(each.name for each in offered)
+        address=f"{doors.scheme}://{_authority(address)}:{number}",
+        token=doors.token,
+        endpoints=tuple(each.name for each in offered),
     )
     listening = None if ready is None else lambda: ready(told)
     scheduler = Scheduler(workspace, every)
@@ -88,9 +89,10 @@ def up(
     delivery = Delivery(workspace)
     delivery.start()
     try:
-        asyncio.run(_serve(front, inference, listened, number, listening))
+        asyncio.run(_serve(front, inference, listened, number, listening, doors))
     finally:
         mlflow.close()
+        doors.traffic.close()
         if not delivery.stop(GRACE):
             _log.warning("a webhook has not answered yet; what was sent to it is sent again at the next start")
         if not scheduler.stop(GRACE):
@@ -98,14 +100,14 @@ def up(
 
 
 async def _serve(
-    front: Front, inference: Application, host: str, port: int, listening: Callable[[], None] | None
+    front: Front, inference: Application, host: str, port: int, listening: Callable[[], None] | None, doors: Doors
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(ValueError, NotImplementedError):  # outside the main thread there are no signals
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-    server = _server(front, host, port)
+    server = _server(front, host, port, doors)
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
     beside: list[asyncio.Task[Any]] = [stopping, asyncio.create_task(inference.watch())]
@@ -134,7 +136,7 @@ def _authority(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _server(front: Front, host: str, port: int) -> Any:
+def _server(front: Front, host: str, port: int, doors: Doors) -> Any:
     # Granian is imported when something is served: no other command needs its start-up time.
     from granian.constants import Interfaces
     from granian.server.embed import Server
@@ -148,4 +150,6 @@ def _server(front: Front, host: str, port: int) -> Any:
         backlog=1024,
         backpressure=1024,
         log_enabled=False,
+        ssl_cert=doors.certificate,
+        ssl_key=doors.key,
     )

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +20,15 @@ from charkh.core.errors import Denied, Unauthenticated
 from charkh.ports.store import Store
 from charkh.users.caller import WHOLE_ADMIN, Caller, Role
 from charkh.users.find import list_users
-from charkh.users.token import digest_of_token, id_in_token
+from charkh.users.index import RevokedTokens
+from charkh.users.token import digest_of_token, end_session, id_in_token
 from charkh.users.user import Token, User
 
 FRESH = 1.0
 """Seconds for which what is known of the users is believed; what this process changes counts at once."""
 OWNER = "owner"
+SESSION = 30 * 24 * 3600.0
+"""Seconds that a browser stays signed in at most."""
 _NOBODY = "0" * 64
 
 Verify = Callable[[str], Caller | None]
@@ -33,6 +37,7 @@ Verify = Callable[[str], Caller | None]
 
 class _Known(NamedTuple):
     tokens: Mapping[str, tuple[Token, User]]
+    revoked: frozenset[str]
     users: int
     read: float
 
@@ -55,6 +60,21 @@ class Gatekeeper:
         self._owner = Caller(name=store.actor, grants=(WHOLE_ADMIN,))
         self._known: _Known | None = None
         self._lock = threading.Lock()
+
+    @property
+    def identity(self) -> bytes:
+        """Bytes that no other store has; secret."""
+        return self._token
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the next question to the gatekeeper has to ask the store first."""
+        known = self._known
+        return known is None or time.monotonic() - known.read > FRESH
+
+    def refresh(self) -> None:
+        """Ask the store now, on a thread that may wait for it."""
+        self._now()
 
     @property
     def has_users(self) -> bool:
@@ -104,42 +124,53 @@ class Gatekeeper:
         return self.provider(secret) if self.provider is not None and secret.count(".") == 2 else None
 
     def session_of(self, caller: Caller) -> str:
-        """What a browser's cookie says for this caller; it counts as long as the token that it stands for."""
-        token = caller.token or OWNER
-        return f"{token}.{self._seal(token)}"
+        """What the cookie of a new session says: it counts as long as the token it stands for, a month at most."""
+        said = f"{caller.token or OWNER}.{secrets.token_hex(16)}.{int(time.time() + SESSION)}"
+        return f"{said}.{self._seal(said)}"
 
     def holder_of_session(self, cookie: str) -> Caller | None:
-        """Whose session a cookie is; None where it is nobody's, or the token behind it counts no more."""
-        token, _, seal = cookie.partition(".")
-        is_sealed = hmac.compare_digest(seal.encode("utf-8", "replace"), self._seal(token).encode())
-        if not is_sealed:
+        """Whose session a cookie is; None where it is nobody's, was ended, or the token behind it counts no more."""
+        said, _, seal = cookie.rpartition(".")
+        if not hmac.compare_digest(seal.encode("utf-8", "replace"), self._seal(said).encode()):
+            return None
+        token, session, until = said.split(".")
+        known = self._now()
+        if time.time() > float(until) or session in known.revoked:
             return None
         if token == OWNER:
             return self._owner
-        found = self._now().tokens.get(token)
+        found = known.tokens.get(token)
         return None if found is None else _caller(*found, "")
+
+    def end_session(self, cookie: str) -> None:
+        """Let a session be worth nothing any more, on every server of this store."""
+        caller = self.holder_of_session(cookie)
+        if caller is not None:
+            end_session(self._store, cookie.split(".")[1], caller.user)
+            self.forget()
 
     def forget(self) -> None:
         """Ask the store anew at the next request: something about the users has changed."""
         self._known = None
 
-    def _seal(self, token: str) -> str:
-        text = f"charkh browser session {token}".encode("utf-8", "replace")
+    def _seal(self, said: str) -> str:
+        text = f"charkh browser session {said}".encode("utf-8", "replace")
         return hmac.new(self._token, text, hashlib.sha256).hexdigest()
 
     def _now(self) -> _Known:
         known = self._known
-        if known is None or time.monotonic() - known.read > FRESH:
+        if known is None or self.is_stale:
             with self._lock:
                 known = self._known
-                if known is None or time.monotonic() - known.read > FRESH:
+                if known is None or self.is_stale:
                     known = self._known = self._read()
         return known
 
     def _read(self) -> _Known:
         users = list_users(self._store)
         tokens = {token.id: (token, user) for user in users for token in user.tokens}
-        return _Known(tokens=tokens, users=len(users), read=time.monotonic())
+        revoked = frozenset(self._store.queries.ask(RevokedTokens()))
+        return _Known(tokens=tokens, revoked=revoked, users=len(users), read=time.monotonic())
 
 
 def allow(caller: Caller, role: Role, project: str = "") -> Caller:

@@ -85,6 +85,10 @@ class MakeUser(Command, frozen=True, kw_only=True):
     external: str = ""
 
 
+class RevokedTokens(Query[tuple[str, ...]], frozen=True, kw_only=True):
+    """Ids of every token and every browser session that was ended, in order."""
+
+
 class Users(Query[tuple[User, ...]], frozen=True, kw_only=True):
     """Every user with its grants and tokens, in the order in which they were made."""
 
@@ -186,6 +190,10 @@ def users(connection: Connection, _query: Users) -> tuple[User, ...]:
     )
 
 
+def revoked_tokens(connection: Connection, _query: RevokedTokens) -> tuple[str, ...]:
+    return tuple(connection.execute(select(_revoked.c.id).order_by(_revoked.c.id)).scalars())
+
+
 def _token(made: TokenMade, created: float, revoked: float | None) -> Token:
     return Token(
         id=made.token,
@@ -210,7 +218,7 @@ PROJECTION = Projection(
     tables=_metadata,
     kinds=frozenset(_ROWS),
     fold=fold,
-    answers={Users: users},
+    answers={Users: users, RevokedTokens: revoked_tokens},
     portraits={"user": portray},
     decisions={MakeUser: decide_make},
 )

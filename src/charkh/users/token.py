@@ -88,6 +88,12 @@ def revoke_token(store: Store, identifier: str, *, reason: str = "") -> Token:
     return find_token(store, token.id)
 
 
+def end_session(store: Store, session: str, user: str) -> None:
+    """Let a browser's session be worth nothing from now on."""
+    body = TokenRevoked(token=session, user=user, reason="signed out")
+    store.record(Draft(kind=TOKEN_REVOKED_KIND, subject=f"user:{user or 'owner'}", body=body), durable=True)
+
+
 def find_token(store: Store, identifier: str) -> Token:
     """The token with this id; the whole token is understood, too.
 

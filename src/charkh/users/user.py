@@ -88,7 +88,7 @@ class TokenMade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenRevoked(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of `user.token_revoked/1`: the token is worth nothing any more, for good."""
+    """Body of `user.token_revoked/1`: a token, or a browser's session, is worth nothing any more, for good."""
 
     token: str
     user: str

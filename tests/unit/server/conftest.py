@@ -13,6 +13,7 @@ from charkh.server.application import api
 from charkh.server.front import Front
 from charkh.server.offering import Offering
 from charkh.server.policy import Doorkeeper, host_names
+from charkh.users.gatekeeper import Gatekeeper
 from charkh.workspace.workspace import Workspace
 from workspaces import make_workspace
 
@@ -30,8 +31,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 @pytest.fixture(scope="module")
-def doorkeeper() -> Doorkeeper:
-    return Doorkeeper(TOKEN, host_names("127.0.0.1"))
+def doorkeeper(workspace: Workspace) -> Doorkeeper:
+    return Doorkeeper(Gatekeeper(workspace.store, TOKEN), host_names("127.0.0.1"))
+
+
+@pytest.fixture
+def session(doorkeeper: Doorkeeper) -> str:
+    """What the cookie of a browser says that has opened the owner's link."""
+    return doorkeeper.gatekeeper.session_of(doorkeeper.gatekeeper.admit(f"Bearer {TOKEN}", "admin"))
 
 
 @pytest.fixture(scope="module")

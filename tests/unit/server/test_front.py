@@ -25,7 +25,7 @@ def dispatched(path: str, doorkeeper: Doorkeeper, kind: str = "http") -> list[st
         return None
 
     front = Front(side("api"), side("endpoints"), doorkeeper)
-    scope = {"type": kind, "path": path, "headers": [(b"host", b"localhost")]}
+    scope = {"type": kind, "method": "GET", "path": path, "headers": [(b"host", b"localhost")]}
     asyncio.run(front(scope, nothing, nothing))
     return seen
 

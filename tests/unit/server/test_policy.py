@@ -7,6 +7,7 @@ from litestar.routes import HTTPRoute
 from charkh.core.errors import Bug
 from charkh.server.application import api
 from charkh.server.policy import Doorkeeper, Policy, host_names, require_policies
+from charkh.users.gatekeeper import Gatekeeper
 from charkh.workspace.workspace import Workspace
 from unit.server.conftest import TOKEN, Ask
 
@@ -43,7 +44,8 @@ def test_what_changes_something_is_a_write_and_the_rest_is_none(listed: list[tup
     assert {path for _, path, policy in listed if policy is Policy.OPEN} == OPEN
     changing = {Policy.WRITE, Policy.EXCHANGE}
     assert {method for method, _, policy in listed if policy in changing} == {"POST"}
-    assert all(policy in changing for method, _, policy in listed if method != "GET")
+    assert all(policy in {*changing, Policy.ADMIN} for method, _, policy in listed if method != "GET")
+    assert {path for _, path, policy in listed if policy is Policy.ADMIN} >= {"/api/users", "/api/users/token"}
     assert {path for _, path, policy in listed if policy is Policy.EXCHANGE} == {
         f"/api/exchange/{name}" for name in ("object", "delete", "parts", "facts")
     }
@@ -66,33 +68,47 @@ def test_the_token_comes_in_everywhere(listed: list[tuple[str, str, Policy]], as
 
 
 def test_a_browser_comes_in_by_its_cookie(
-    listed: list[tuple[str, str, Policy]], ask: Ask, doorkeeper: Doorkeeper
+    listed: list[tuple[str, str, Policy]], ask: Ask, doorkeeper: Doorkeeper, session: str
 ) -> None:
-    cookie = {"Cookie": f"{doorkeeper.cookie}={doorkeeper.session}"}
+    cookie = {"Cookie": f"{doorkeeper.cookie}={session}"}
     for method, path, policy in listed:
+        if path == "/api/sign-out":
+            continue
         for site in ("same-origin", "same-site", "cross-site", "none", ""):
             headers = {**cookie, **({"Sec-Fetch-Site": site} if site else {})}
             status = ask(method, path, headers=headers).status_code
-            refused = policy is Policy.WRITE and site != "same-origin"
-            expected = {401} if policy is Policy.EXCHANGE else {403} if refused else known(path)
+            foreign = method != "GET" and site in {"same-site", "cross-site"}
+            refused = foreign or (policy in {Policy.WRITE, Policy.ADMIN} and method != "GET" and site != "same-origin")
+            expected = {403} if foreign else {401} if policy is Policy.EXCHANGE else {403} if refused else known(path)
             assert status in expected, f"{method} {path} from {site}: {status}"
 
 
-def test_no_other_cookie_comes_in(ask: Ask, doorkeeper: Doorkeeper) -> None:
+def test_who_signs_out_is_out_whatever_was_kept_of_the_cookie(ask: Ask, doorkeeper: Doorkeeper, session: str) -> None:
+    headers = {"Cookie": f"{doorkeeper.cookie}={session}", "Sec-Fetch-Site": "same-origin"}
+    assert ask("GET", "/api/models", headers=headers).status_code == 200
+    answer = ask("POST", "/api/sign-out", headers=headers)
+    assert answer.status_code == 204
+    assert f"{doorkeeper.cookie}=" in answer.headers["set-cookie"]
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert ask("GET", "/api/models", headers=headers).status_code == 401
+
+
+def test_no_other_cookie_comes_in(ask: Ask, doorkeeper: Doorkeeper, session: str) -> None:
     for cookie in (
         f"{doorkeeper.cookie}={TOKEN}",
         f"{doorkeeper.cookie}=",
-        f"other={doorkeeper.session}",
+        f"other={session}",
         f"{doorkeeper.cookie}=\xe9",
     ):
         answer = ask("GET", "/api/models", headers=[("Cookie", cookie.encode("latin-1"))])
         assert answer.status_code == 401
 
 
-def test_the_cookie_is_no_bearer(ask: Ask, doorkeeper: Doorkeeper) -> None:
-    assert ask("GET", "/api/models", token=doorkeeper.session).status_code == 401
-    assert doorkeeper.session != TOKEN
-    assert Doorkeeper("another", ()).cookie != doorkeeper.cookie, "two workspaces on this machine keep two cookies"
+def test_the_cookie_is_no_bearer(ask: Ask, doorkeeper: Doorkeeper, session: str, workspace: Workspace) -> None:
+    assert ask("GET", "/api/models", token=session).status_code == 401
+    assert TOKEN not in session
+    other = Doorkeeper(Gatekeeper(workspace.store, "another"), ())
+    assert other.cookie != doorkeeper.cookie, "two workspaces on this machine keep two cookies"
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,19 @@ from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
 
 
-@get("/api/datasets", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/datasets", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def list_datasets(state: State, prefix: FromQuery[str] = "") -> tuple[DatasetSummary, ...]:
     """Datasets by name."""
     return workspace_of(state).store.queries.ask(Datasets(prefix=prefix))
 
 
-@get("/api/datasets/versions", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/datasets/versions", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def list_versions(state: State, name: FromQuery[str]) -> tuple[DatasetVersion, ...]:
     """Versions of one dataset, newest first."""
     return workspace_of(state).store.queries.ask(DatasetVersions(name=name))
 
 
-@get("/api/datasets/version", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/datasets/version", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def show_version(state: State, ref: FromQuery[str]) -> DatasetVersion:
     """The version that a reference means."""
     return find(workspace_of(state).store, ref)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Request, get, post
 from litestar.datastructures import State
-from litestar.params import FromQuery
+from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
 from charkh.core.errors import Invalid
@@ -33,7 +33,7 @@ def list_data(state: State) -> list[DataListed]:
 
 
 @get("/api/exchange/data/{segment:str}", opt={"policy": Policy.READ}, sync_to_thread=True)
-def read_data(state: State, segment: str, start: FromQuery[int] = 0) -> Stream:
+def read_data(state: State, segment: FromPath[str], start: FromQuery[int] = 0) -> Stream:
     """The records of a data segment from ordinal `start` on, as frames."""
     records = workspace_of(state).journal.read_data(parse_id(segment), max(0, start))
 
@@ -49,7 +49,9 @@ def read_data(state: State, segment: str, start: FromQuery[int] = 0) -> Stream:
     status_code=200,
     request_max_body_size=MAX_BODY,
 )
-async def take_data(request: Request[Any, Any, State], state: State, segment: str, start: FromQuery[int]) -> DataKnown:
+async def take_data(
+    request: Request[Any, Any, State], state: State, segment: FromPath[str], start: FromQuery[int]
+) -> DataKnown:
     """Take records from ordinal `start` on: the segment's header in a frame, and then the records in theirs.
 
     The same records again change nothing; where earlier ones are missing, the answer says from where to send them.
@@ -58,7 +60,7 @@ async def take_data(request: Request[Any, Any, State], state: State, segment: st
     return await asyncio.to_thread(_take, workspace_of(state), segment, start, body)
 
 
-def _take(workspace: Workspace, segment: str, start: int, body: bytes) -> DataKnown:
+def _take(workspace: Workspace, segment: FromPath[str], start: int, body: bytes) -> DataKnown:
     scan = scan_frames(body)
     if scan.end != len(body) or not scan.frames or start < 0:
         raise _no_records("frames that are whole")

@@ -32,38 +32,38 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: str = ""
 
 
-@get("/api/models", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/models", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def list_models(state: State, prefix: FromQuery[str] = "") -> tuple[ModelSummary, ...]:
     """Models by name."""
     return workspace_of(state).store.queries.ask(Models(prefix=prefix))
 
 
-@get("/api/models/versions", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/models/versions", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def list_versions(state: State, name: FromQuery[str]) -> tuple[ModelVersion, ...]:
     """Versions of one model, newest first."""
     return workspace_of(state).store.queries.ask(ModelVersions(name=name))
 
 
-@get("/api/models/version", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/models/version", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def show_version(state: State, ref: FromQuery[str]) -> ModelVersion:
     """The version that a reference means."""
     return find(workspace_of(state).store, ref)
 
 
-@get("/api/models/history", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/models/history", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def list_moves(state: State, name: FromQuery[str], alias: FromQuery[str] = "") -> tuple[AliasMove, ...]:
     """Who moved which alias, when and why, newest first."""
     return workspace_of(state).store.queries.ask(AliasHistory(name=name, alias=alias))
 
 
-@post("/api/models/alias", opt={"policy": Policy.WRITE}, sync_to_thread=True, status_code=200)
+@post("/api/models/alias", opt={"policy": Policy.WRITE, "scoped": True}, sync_to_thread=True, status_code=200)
 def move(state: State, data: JSONBody[Move]) -> ModelVersion:
     """Move an alias by hand."""
     store = workspace_of(state).store
     return move_alias(store, data.ref, data.alias, expect=data.expect, reason=data.reason)
 
 
-@post("/api/models/rollback", opt={"policy": Policy.WRITE}, sync_to_thread=True, status_code=200)
+@post("/api/models/rollback", opt={"policy": Policy.WRITE, "scoped": True}, sync_to_thread=True, status_code=200)
 def undo(state: State, data: JSONBody[Undo]) -> ModelVersion:
     """Roll an alias back."""
     store = workspace_of(state).store

@@ -4,7 +4,9 @@ from typing import cast
 
 from litestar.datastructures import State
 
+from charkh.server.asking import who_asks
 from charkh.server.policy import Doorkeeper
+from charkh.workspace.acting import workspace_for
 from charkh.workspace.workspace import Workspace
 
 MOST = 1000
@@ -12,8 +14,12 @@ MOST = 1000
 
 
 def workspace_of(state: State) -> Workspace:
-    """The workspace that this server serves."""
-    return cast(Workspace, state["workspace"])
+    """The workspace as the caller of this request may use it: its store shows and takes what the caller may.
+
+    Raises:
+        Bug: nobody was admitted for this request.
+    """
+    return workspace_for(cast(Workspace, state["workspace"]), who_asks())
 
 
 def doorkeeper_of(state: State) -> Doorkeeper:

@@ -12,7 +12,7 @@ from charkh.server.handlers.opened import limited, workspace_of
 from charkh.server.policy import Policy
 
 
-@get("/api/runs", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/runs", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def list_runs(
     state: State, where: FromQuery[str] = "", order: FromQuery[str] = "", limit: FromQuery[int] = 100
 ) -> tuple[Run, ...]:
@@ -20,13 +20,13 @@ def list_runs(
     return search(workspace_of(state).store, where, order=order, limit=limited(limit))
 
 
-@get("/api/runs/run", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/runs/run", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def show_run(state: State, ref: FromQuery[str]) -> Run:
     """The run that a reference means."""
     return find(workspace_of(state).store, ref)
 
 
-@get("/api/runs/history", opt={"policy": Policy.READ}, sync_to_thread=True)
+@get("/api/runs/history", opt={"policy": Policy.READ, "scoped": True}, sync_to_thread=True)
 def show_history(state: State, ref: FromQuery[str], key: FromQuery[str], context: FromQuery[str] = "") -> list[Point]:
     """The points of one metric: step, time, value and attempt."""
     store = workspace_of(state).store
