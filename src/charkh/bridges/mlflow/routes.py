@@ -8,11 +8,35 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from charkh.bridges.mlflow import experiments, inputs, metrics, probes, recording, runs
+from charkh.bridges.mlflow import (
+    experiments,
+    inputs,
+    logged_models,
+    logged_search,
+    metrics,
+    model_versions,
+    outputs,
+    probes,
+    recording,
+    registered_models,
+    runs,
+)
 from charkh.bridges.mlflow.call import Route
 
 PREFIXES = ("/api", "/ajax-api")
-MODULES = (probes, experiments, runs, recording, metrics, inputs)
+MODULES = (
+    probes,
+    experiments,
+    runs,
+    recording,
+    metrics,
+    inputs,
+    outputs,
+    logged_search,
+    logged_models,
+    registered_models,
+    model_versions,
+)
 """The modules of handlers; each has `ROUTES`."""
 
 ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
