@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from charkh.bridges.mlflow import (
+from charkh.bridges.mlflow import (, webhooks
     experiments,
     inputs,
     logged_models,
@@ -36,7 +36,7 @@ MODULES = (
     logged_models,
     registered_models,
     model_versions,
-)
+, webhooks)
 """The modules of handlers; each has `ROUTES`."""
 
 ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
