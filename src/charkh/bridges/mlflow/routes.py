@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from charkh.bridges.mlflow import (, webhooks
+from charkh.bridges.mlflow import (
     experiments,
     inputs,
     logged_models,
@@ -20,6 +20,7 @@ from charkh.bridges.mlflow import (, webhooks
     recording,
     registered_models,
     runs,
+    webhooks,
 )
 from charkh.bridges.mlflow.call import Route
 
@@ -36,7 +37,8 @@ MODULES = (
     logged_models,
     registered_models,
     model_versions,
-, webhooks)
+    webhooks,
+)
 """The modules of handlers; each has `ROUTES`."""
 
 ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
