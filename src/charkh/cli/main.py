@@ -53,6 +53,7 @@ NOUNS: dict[str, str] = {
     "import": "Bring in what another tool keeps.",
     "export": "Hand a version to another tool.",
     "dvc": "Stages of a DVC repository, run under charkh's step cache.",
+    "user": "Users and service accounts: roles, tokens.",
     "audit": "Proof that the journal was not changed.",
 }
 """Every noun and its line of help; `cli/NOUN.py` has its verbs."""

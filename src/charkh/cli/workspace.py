@@ -103,6 +103,11 @@ def up(
     open_inference: OpenInference = False,
     every: Annotated[str, typer.Option(help="How often the loops turn, such as 5m; 0s for never.")] = "60s",
     workers: Annotated[int, typer.Option(help="Server processes on the one port.", min=1, max=256)] = 1,
+    hosts: Annotated[
+        list[str] | None, typer.Option(help="Further names under which clients may call; several times for several.")
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="File of the TLS certificate chain, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option(help="File of its private key, PEM.")] = None,
     json: AsJson = False,
 ) -> None:
     """Serve the overview, the API and the endpoints.
@@ -156,9 +161,22 @@ def up(
                 every=seconds,
                 open_inference=open_inference,
                 ready=ready,
+                hosts=hosts or (),
+                certificate=certificate,
+                key=key,
             )
             return
-        serve_all(workspace, host=host, port=port, every=seconds, open_inference=open_inference, ready=ready)
+        serve_all(
+            workspace,
+            host=host,
+            port=port,
+            every=seconds,
+            open_inference=open_inference,
+            ready=ready,
+            hosts=hosts or (),
+            certificate=certificate,
+            key=key,
+        )
 
 
 def serve(

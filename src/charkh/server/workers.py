@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -36,6 +36,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     every: float
     open_inference: bool
+    hosts: tuple[str, ...] = ()
+    certificate: str = ""
+    key: str = ""
 
 
 def up_together(
@@ -47,13 +50,16 @@ def up_together(
     every: float = 60.0,
     open_inference: bool = False,
     ready: Callable[[Ready], None] | None = None,
+    hosts: Collection[str] = (),
+    certificate: Path | None = None,
+    key: Path | None = None,
 ) -> None:
     """Serve with several processes until SIGTERM or SIGINT.
 
     Args:
         workspace: what is served; each worker opens it for itself.
         workers: how many.
-        host, port, every, open_inference, ready: as of `charkh.server.up.up`.
+        host, port, every, open_inference, ready, hosts, certificate, key: as of `charkh.server.up.up`.
 
     Raises:
         Denied: it would listen beyond this machine without users.
@@ -62,7 +68,16 @@ def up_together(
     settings = workspace.settings.server
     address, number = (host or settings.host).strip("[]"), port or settings.port
     refuse_a_taken_port(numeric_address(address, number), number)
-    work = Work(folder=str(workspace.folder), host=address, port=number, every=every, open_inference=open_inference)
+    work = Work(
+        folder=str(workspace.folder),
+        host=address,
+        port=number,
+        every=every,
+        open_inference=open_inference,
+        hosts=tuple(hosts),
+        certificate="" if certificate is None else str(certificate.absolute()),
+        key="" if key is None else str(key.absolute()),
+    )
     stop = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda _number, _frame: stop.set())
@@ -169,6 +184,9 @@ def main(work: Work) -> None:
                 open_inference=work.open_inference,
                 ready=ready,
                 shared=True,
+                hosts=work.hosts,
+                certificate=Path(work.certificate) if work.certificate else None,
+                key=Path(work.key) if work.key else None,
             )
     except CharkhError as error:
         sys.exit(f"error: {error.message}\n  hint: {error.hint}")

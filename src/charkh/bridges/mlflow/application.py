@@ -31,9 +31,9 @@ from charkh.bridges.mlflow.routes import RouteTable
 from charkh.bridges.mlflow.service import Service
 from charkh.core.errors import CharkhError, Unauthenticated
 from charkh.ports.store import Store
-from charkh.users.acting import store_for
 from charkh.users.caller import Caller, Role
 from charkh.users.gatekeeper import Gatekeeper
+from charkh.workspace.acting import store_for
 from charkh.workspace.workspace import Workspace
 
 Scope = MutableMapping[str, Any]
