@@ -123,7 +123,7 @@ def test_what_one_server_wrote_the_other_reads_at_once(team: Callable[..., Serve
     assert [each["name"] for each in reader.charkh("dataset", "list")] == ["flights"]
     finished([reader.start(code, "another")])
     assert [version["made"]["number"] for version in asked(one, "/api/datasets/versions?name=flights")[1]] == [2, 1]
-    assert reader.charkh("dataset", "show", "flights@1", "--head", "1")["rows"] == [{"a": 1}]
+    assert reader.charkh("dataset", "show", "flights@1", "--head", "1")["rows"] == [{"a": "1"}]
 
 
 def asked(server: Server, path: str) -> tuple[int, Any]:

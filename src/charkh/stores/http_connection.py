@@ -52,7 +52,7 @@ class HttpConnection:
 
     Args:
         address: `https://host/prefix`, or `http://` on this machine.
-        token: the bearer token; never sent to another address, because no redirect is followed.
+        token: the bearer token, empty for none; never sent to another address, because no redirect is followed.
         client: sends the requests; one of its own by default.
 
     Raises:
@@ -62,7 +62,7 @@ class HttpConnection:
     def __init__(self, address: str, token: str, client: httpx.Client | None = None) -> None:
         refuse_plain(address)
         self.address = address.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = client or httpx.Client(timeout=TIMEOUT, follow_redirects=False)
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> bytes:

@@ -289,6 +289,9 @@ def main(spool: Path) -> int:
     shipper = Shipper(spool, HttpConnection(url, os.environ.get("CHARKH_TOKEN", "")))
 
     def stop(reached: bool, idle: float) -> bool:
+        if not (spool / "url").exists():
+            # Somebody took the spool away.
+            return True
         patience = LINGER if reached and shipper.is_done() else GIVE_UP
         return idle > patience and not _has_writers(spool)
 
