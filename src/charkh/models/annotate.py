@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from charkh.core.ids import ID_PATTERN
 from charkh.models.decisions import Describe, Tag
 from charkh.models.declare import find_model
 from charkh.models.find import find
@@ -11,7 +12,7 @@ from charkh.ports.store import Store
 
 
 def describe(store: Store, ref: str, text: str) -> None:
-    """Give a model (`delay`) or a version (`delay@3`, `model:ID`) another description; an empty one takes it away.
+    """Give a model (`delay`) or a version (`delay@3`, `model:ID` or an id) another description; an empty one removes it.
 
     Raises:
         NotFound: there is none.
@@ -22,7 +23,7 @@ def describe(store: Store, ref: str, text: str) -> None:
 
 
 def tag(store: Store, ref: str, tags: Mapping[str, str | None]) -> None:
-    """Set tags of a model (`delay`) or a version (`delay@3`, `model:ID`), None removing one.
+    """Set tags of a model (`delay`) or a version (`delay@3`, `model:ID` or an id), None removing one.
 
     Raises:
         NotFound: there is none.
@@ -35,6 +36,6 @@ def tag(store: Store, ref: str, tags: Mapping[str, str | None]) -> None:
 
 def subject_of(store: Store, ref: str) -> str:
     """What is meant: a bare name is the model, everything else one of its versions."""
-    if "@" in ref or ref.startswith("model:"):
+    if "@" in ref or ID_PATTERN.fullmatch(ref.removeprefix("model:")):
         return find(store, ref).subject
     return name_subject(find_model(store, ref).keys[0])

@@ -24,7 +24,6 @@ from charkh.bridges.mlflow.registry_shapes import (
     version_of,
 )
 from charkh.core.errors import Conflict, Invalid
-from charkh.models.annotate import tag
 from charkh.models.decisions import Describe, MoveAlias, Tag
 from charkh.models.declare import declare, find_model
 from charkh.models.index import AliasHolderOf, Models, ModelVersions
@@ -122,7 +121,7 @@ def latest_versions(call: Call) -> Fields:
 def set_tag(call: Call) -> Fields:
     """Set a tag of a model."""
     model, (key, value) = model_of(call), tag_of(call)
-    tag(call.store, model.name, {key: value})
+    call.store.commands.decide(Tag(about=name_subject(model.keys[0]), said=put_words(call.store, {key: value})))
     return {}
 
 
