@@ -1,7 +1,7 @@
 """From named tensors to what a scikit-learn estimator was trained on, and back to named tensors."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from charkh.core.errors import Invalid, Unavailable
-from charkh.ports.runtimes import Signature, Tensors, TensorSpec, row_count
+from charkh.ports.runtimes import Signature, Tensors, TensorSpec
+from charkh.runtimes.columns import PREDICT, PREDICT_PROBA, columns_of, stack
 from charkh.runtimes.sklearn_trees import parts_of
-
-PREDICT = "predict"
-PREDICT_PROBA = "predict_proba"
 
 Array = npt.NDArray[Any]
 
@@ -43,8 +41,6 @@ _ARGMAX = (
 """Classifiers whose label is the class of the greatest probability, so that one pass gives both outputs."""
 
 _TIE = 1e-9
-_KINDS = {"FP64": "fiub", "FP32": "fiub", "INT64": "iub", "INT32": "iub", "BOOL": "b", "BYTES": "OUST"}
-_NUMPY = {"FP64": np.float64, "FP32": np.float32, "INT64": np.int64, "INT32": np.int32, "BOOL": np.bool_}
 
 
 class SklearnPredictor:
@@ -88,12 +84,7 @@ class SklearnPredictor:
             ) from error
 
     def _columns(self, inputs: Tensors) -> list[Array]:
-        columns = [_column(self._inputs[name], inputs) for name in self._order]
-        rows = row_count(inputs)
-        for name, column in zip(self._order, columns, strict=True):
-            if len(column) != rows:
-                raise _misfit(name, f"it has {len(column)} rows and another input {rows}")
-        return columns
+        return columns_of([self._inputs[name] for name in self._order], inputs)
 
     def _ask(self, rows: object) -> dict[str, Array]:
         answers: dict[str, Array] = {}
@@ -177,18 +168,11 @@ def _objects(names: Sequence[str], columns: Sequence[Array]) -> object:
 
 
 def _doubles(_names: Sequence[str], columns: Sequence[Array]) -> object:
-    return _stack(columns, np.float64)
+    return stack(columns, np.float64)
 
 
 def _singles(_names: Sequence[str], columns: Sequence[Array]) -> object:
-    return _stack(columns, np.float32)
-
-
-def _stack(columns: Sequence[Array], dtype: type[np.floating[Any]]) -> Array:
-    matrix = np.empty((len(columns[0]), len(columns)), dtype)
-    for position, column in enumerate(columns):
-        matrix[:, position] = column
-    return matrix
+    return stack(columns, np.float32)
 
 
 def _frame(names: Sequence[str], columns: Sequence[Array]) -> object:
@@ -204,39 +188,6 @@ def _series(name: str, column: Array) -> pl.Series:
     return pl.Series(name, values, dtype=pl.String)
 
 
-def _column(spec: TensorSpec, inputs: Tensors) -> Array:
-    """The input as an array of the declared datatype; missing texts are None."""
-    if spec.name not in inputs:
-        raise _misfit(spec.name, "it is missing")
-    column = np.asarray(inputs[spec.name])
-    if column.ndim != len(spec.shape) or column.shape[1:] != spec.shape[1:]:
-        raise _misfit(spec.name, f"its shape is {column.shape}, not {spec.shape}")
-    if column.dtype.kind not in _KINDS.get(spec.datatype, ""):
-        raise _misfit(spec.name, f"it holds {column.dtype}, not {spec.datatype}")
-    if spec.datatype == "BYTES":
-        return _text_column(spec, column)
-    column = column.astype(_NUMPY[spec.datatype], copy=False)
-    if not spec.optional and column.dtype.kind == "f" and np.isnan(column).any():
-        raise _misfit(spec.name, "a value is missing")
-    return column
-
-
-def _text_column(spec: TensorSpec, column: Array) -> Array:
-    column = column.astype(object, copy=False)
-    equal = cast(Any, np.equal)
-    missing: npt.NDArray[np.bool_] = equal(column, None)
-    if not spec.optional:
-        if missing.any():
-            raise _misfit(spec.name, "a value is missing")
-        return column
-    missing |= equal(column, "") | equal(column, b"")
-    if not missing.any():
-        return column
-    column = column.copy()
-    column[missing] = None
-    return column
-
-
 def _plain(values: object) -> Array:
     array = np.asarray(values)
     return array.astype(object) if array.dtype.kind in "US" else array
@@ -248,11 +199,3 @@ def _first(estimator: Any) -> object:
 
 def _last(estimator: Any) -> object:
     return _last(estimator.steps[-1][1]) if isinstance(estimator, Pipeline) else estimator
-
-
-def _misfit(name: str, why: str) -> Invalid:
-    return Invalid(
-        f"input {name!r} does not fit the signature: {why}",
-        code="model.input_misfit",
-        hint="Send every input of the signature, with its datatype and one row count.",
-    )

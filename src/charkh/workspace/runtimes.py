@@ -1,27 +1,75 @@
-"""The model runtimes whose libraries are installed, found by dotted path."""
+"""The model runtimes whose libraries are installed, found by dotted path and loaded at the first use."""
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
+from functools import cached_property
 from typing import NamedTuple, cast
 
-from charkh.ports.runtimes import ModelRuntime
+from charkh.ports.runtimes import ModelRuntime, Predictor, Safety, Signature
 
 
 class RuntimeRow(NamedTuple):
-    """One runtime: where its class is, and the libraries without which it is not offered."""
+    """One runtime: its name, where its class is, and the libraries without which it is not offered."""
 
+    name: str
     path: str
     needs: tuple[str, ...]
 
 
-RUNTIMES = (RuntimeRow("charkh.runtimes.sklearn:SklearnRuntime", ("sklearn", "skops")),)
+RUNTIMES = (
+    # Boosters before scikit-learn: their estimators are scikit-learn's too, which skops cannot write.
+    RuntimeRow("xgboost", "charkh.runtimes.xgboost:XgboostRuntime", ("xgboost",)),
+    RuntimeRow("lightgbm", "charkh.runtimes.lightgbm:LightgbmRuntime", ("lightgbm",)),
+    RuntimeRow("catboost", "charkh.runtimes.catboost:CatboostRuntime", ("catboost",)),
+    RuntimeRow("onnx", "charkh.runtimes.onnx:OnnxRuntime", ("onnxruntime",)),
+    RuntimeRow("sklearn", "charkh.runtimes.sklearn:SklearnRuntime", ("sklearn", "skops")),
+)
+
+FRAMEWORKS = {"onnx": ("onnx",)}
+"""The package that a runtime's estimators come from, where it is another than the first that the runtime needs."""
 
 
 def installed_runtimes() -> tuple[ModelRuntime, ...]:
-    """An instance of each runtime whose libraries can be imported."""
-    return tuple(_made(row.path) for row in RUNTIMES if all(importlib.util.find_spec(name) for name in row.needs))
+    """Each runtime whose libraries can be imported; none of them is until it is asked something."""
+    return tuple(
+        RuntimeAtFirstUse(row) for row in RUNTIMES if all(importlib.util.find_spec(name) for name in row.needs)
+    )
 
 
-def _made(path: str) -> ModelRuntime:
-    module, _, name = path.partition(":")
-    return cast(ModelRuntime, getattr(importlib.import_module(module), name)())
+class RuntimeAtFirstUse:
+    """A runtime that is imported when it is needed: a model of one framework does not wait for all the others."""
+
+    def __init__(self, row: RuntimeRow) -> None:
+        self._row = row
+        self._packages = FRAMEWORKS.get(row.name, row.needs[:1])
+
+    @property
+    def name(self) -> str:
+        return self._row.name
+
+    @property
+    def libraries(self) -> Mapping[str, str]:
+        return self._runtime.libraries
+
+    def accepts(self, estimator: object) -> bool:
+        """Whether it is of the framework, judged without importing it, and the runtime can save it."""
+        origins = {each.__module__.partition(".")[0] for each in type(estimator).__mro__}
+        return not origins.isdisjoint(self._packages) and self._runtime.accepts(estimator)
+
+    def save(self, estimator: object) -> Mapping[str, bytes]:
+        """See `charkh.ports.runtimes.ModelRuntime`."""
+        return self._runtime.save(estimator)
+
+    def inspect(self, files: Mapping[str, bytes]) -> Safety:
+        """See `charkh.ports.runtimes.ModelRuntime`."""
+        return self._runtime.inspect(files)
+
+    def load(self, files: Mapping[str, bytes], signature: Signature) -> Predictor:
+        """See `charkh.ports.runtimes.ModelRuntime`."""
+        return self._runtime.load(files, signature)
+
+    @cached_property
+    def _runtime(self) -> ModelRuntime:
+        module, _, name = self._row.path.partition(":")
+        return cast(ModelRuntime, getattr(importlib.import_module(module), name)())
