@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from charkh.cli.export_standards import export_croissant, export_openlineage
+from charkh.cli.export_tensorboard import export_tensorboard
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, shown_size, write_json, write_line, write_note
 from charkh.datasets.find import find
@@ -51,3 +52,4 @@ def export_dvc(
 
 app.command("croissant")(export_croissant)
 app.command("openlineage")(export_openlineage)
+app.command("tensorboard")(export_tensorboard)
