@@ -89,10 +89,8 @@ class Deferred:
         """Try once more what waits; how many facts are not recorded and never will be."""
         if self._process != os.getpid():
             return 0
+        self.retry()
         with self._lock:
-            self._tried = 0.0
-            if self._waiting:
-                self._retry()
             lost, self._lost = self._lost + len(self._waiting), 0
             self._waiting.clear()
             return lost
@@ -102,6 +100,7 @@ class Deferred:
         if self._process != os.getpid():
             return True
         with self._lock:
+            self._tried = 0.0
             return not self._waiting or self._retry()
 
     def _retry(self) -> bool:

@@ -89,7 +89,7 @@ class SegmentLog:
                 writer.close()
             except CharkhError as error:
                 self._report(error)
-                self._lost += writer.lost == 0
+                self._lost += max(writer.waiting, writer.lost == 0)
             self._lost += writer.lost
         return [writer.segment for writer in writers], self._lost
 

@@ -59,6 +59,7 @@ class ActiveRun(Shows):
         subject: `run:id`, as it stands in edges.
         ended: whether `end` has been called in this process.
         when_ended: called when this process has ended it.
+        aside: another store, for facts that this run's own does not take at its end; None where there is none.
         project: id of its project; empty for the default one, and where another process began the run.
     """
 
@@ -68,6 +69,7 @@ class ActiveRun(Shows):
         self.ended = False
         self.project = ""
         self.when_ended: Callable[[], None] | None = None
+        self.aside: Callable[[], Store] | None = None
         self._store = store
         self._member = member
         self._starter = member.starter
@@ -77,6 +79,7 @@ class ActiveRun(Shows):
         self._facts = Deferred(member.run, strict=strict)
         self._console: ConsoleLog | None = None
         self._sampler: SystemSampler | None = None
+        self._began: Draft | None = None
         self._tagged: dict[str, str] = {}
         self._token: active.Entered | None = None
         self._gathering: threading.Thread | None = None
@@ -217,10 +220,9 @@ class ActiveRun(Shows):
         plain = plain_params(params) if params else None
         if self._starter:
             host, pid = this_machine().host, os.getpid()
-            began = started_draft(self.id, name, group, parent, host, pid, project=project, goals=goals)
+            self._began = started_draft(self.id, name, group, parent, host, pid, project=project, goals=goals)
             self.project = project
-        else:
-            began = None
+        began = self._began
 
         def record() -> None:
             drafts = [began] if began is not None else []
@@ -299,15 +301,34 @@ class ActiveRun(Shows):
             segments, dropped = each.close()
             own += segments
             lost += dropped
+        if not self._facts.retry() and self.aside is not None:
+            self._step_aside(self.aside)
+            self._facts.retry()
         lost += self._facts.settle()
         ends = self._starter and mine
         sealed, drafts = seal_closed(self._store, self.subject, own, others=ends)
         if ends:
             drafts.append(ended_draft(self.id, status, error, lost))
         if drafts:
-            self._store.record(*drafts, durable=True)
+            self._record_last(drafts)
         for segment in sealed:
             self._store.journal.drop_data(segment)
+
+    def _record_last(self, drafts: list[Draft]) -> None:
+        try:
+            self._store.record(*drafts, durable=True)
+        except TROUBLES:
+            if self.aside is None:
+                raise
+            # The blobs that the other facts name are not there: their segments wait to be sealed.
+            self._step_aside(self.aside)
+            self._store.record(*(each for each in drafts if not each.holds), durable=True)
+
+    def _step_aside(self, aside: Callable[[], Store]) -> None:
+        """Let what waits, which is recorded through `_store`, go to another store; that the run began stands there."""
+        self._store = aside()
+        if self._began is not None:
+            self._store.record(self._began)
 
     def _leave(self) -> None:
         if self._token is not None:
