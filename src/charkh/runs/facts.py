@@ -13,6 +13,7 @@ from charkh.core.refs import parse_path
 from charkh.ports.store import Store
 from charkh.runs.run import (
     ARTIFACT_KIND,
+    ARTIFACT_REMOVED_KIND,
     ENDED_KIND,
     LINKED_KIND,
     MAX_TEXT,
@@ -21,6 +22,7 @@ from charkh.runs.run import (
     TAGGED_KIND,
     EndStatus,
     RunArtifact,
+    RunArtifactRemoved,
     RunEnded,
     RunLinked,
     RunParams,
@@ -132,6 +134,12 @@ def artifact_parts(path: str, data: bytes | Path) -> list[tuple[str, bytes | Pat
         NotFound: there is no such file or folder.
     """
     return list(_parts(path, data))
+
+
+def removed_draft(run: str, path: str) -> Draft:
+    """No file stands under `path` any more."""
+    body = RunArtifactRemoved(run=run, path=path)
+    return Draft(kind=ARTIFACT_REMOVED_KIND, subject=f"run:{run}", body=body)
 
 
 def link_draft(run: str, edge: Edge) -> Draft:

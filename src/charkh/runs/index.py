@@ -121,9 +121,10 @@ class LatestOf(Query[dict[str, tuple[LatestPoint, ...]]], frozen=True, kw_only=T
 
 
 class ArtifactsOf(Query[tuple[Artifact, ...]], frozen=True, kw_only=True):
-    """The files that a run left, by path."""
+    """The files that a run left, by path; `path` asks for the one that stands there."""
 
     run: str
+    path: str = ""
 
 
 class LinksOf(Query[tuple[Edge, ...]], frozen=True, kw_only=True):
@@ -214,7 +215,10 @@ def child_runs(connection: Connection, query: ChildRuns) -> tuple[str, ...]:
 
 
 def artifacts_of(connection: Connection, query: ArtifactsOf) -> tuple[Artifact, ...]:
-    statement = select(artifacts).where(artifacts.c.run == query.run).order_by(artifacts.c.path)
+    statement = select(artifacts).where(artifacts.c.run == query.run, artifacts.c.file.is_not(None))
+    if query.path:
+        statement = statement.where(artifacts.c.path == query.path)
+    statement = statement.order_by(artifacts.c.path)
     return tuple(
         Artifact(path=row.path, file=_decode_file(row.file), at=row.at) for row in connection.execute(statement)
     )
@@ -504,7 +508,7 @@ class _Parts:
 
 PROJECTION = Projection(
     name="run",
-    version=4,
+    version=5,
     tables=METADATA,
     kinds=KINDS,
     fold=fold,

@@ -22,6 +22,7 @@ PROVENANCE_KIND = "run.provenance/1"
 PARAMS_KIND = "run.params/1"
 TAGGED_KIND = "run.tagged/1"
 ARTIFACT_KIND = "run.artifact/1"
+ARTIFACT_REMOVED_KIND = "run.artifact_removed/1"
 LINKED_KIND = "run.linked/1"
 ENDED_KIND = "run.ended/1"
 SEALED_KIND = "run.sealed/1"
@@ -158,6 +159,13 @@ class RunArtifact(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     path: str
     file: FileRef
+
+
+class RunArtifactRemoved(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `run.artifact_removed/1`: no file is shown under `path` until one is added again; nothing is freed."""
+
+    run: str
+    path: str
 
 
 class RunLinked(msgspec.Struct, frozen=True, kw_only=True):

@@ -207,7 +207,7 @@ def _texts(field: Field) -> tuple[Rows, ColumnElement[Any]]:
         shown = _shown_tags(field.name).subquery()
         return select(shown.c.run), shown.c.text
     if field.family == "artifact":
-        return select(artifacts.c.run), artifacts.c.path
+        return select(artifacts.c.run).where(artifacts.c.file.is_not(None)), artifacts.c.path
     if field.family == "used":
         return select(links.c.run).where(links.c.source == literal("run:").concat(links.c.run)), links.c.target
     raise Bug(f"{field} has to be resolved before it is searched for")

@@ -31,6 +31,7 @@ from charkh.runs.project import DEFAULT_PROJECT
 from charkh.runs.project_tables import METADATA, PROJECT_FOLDS
 from charkh.runs.run import (
     ARTIFACT_KIND,
+    ARTIFACT_REMOVED_KIND,
     DELETED_KIND,
     ENDED_KIND,
     LINKED_KIND,
@@ -43,6 +44,7 @@ from charkh.runs.run import (
     TAGGED_KIND,
     TRASHED_KIND,
     RunArtifact,
+    RunArtifactRemoved,
     RunDeleted,
     RunEnded,
     RunLinked,
@@ -187,7 +189,7 @@ artifacts = Table(
     METADATA,
     Column("run", String, primary_key=True),
     Column("path", String, primary_key=True),
-    Column("file", LargeBinary, nullable=False),
+    Column("file", LargeBinary),
     Column("at", Float, nullable=False),
     Column("stamp", String, nullable=False),
     Index("run_artifact_path", "path"),
@@ -396,6 +398,14 @@ def _fold_artifacts(connection: Connection, events: Sequence[Event]) -> None:
     keep_rows(connection, artifacts, rows, stamp="stamp")
 
 
+def _fold_removed(connection: Connection, events: Sequence[Event]) -> None:
+    rows: list[Row] = [
+        {"run": body.run, "path": body.path, "file": None, "at": seconds(event.clock), "stamp": event.stamp}
+        for event, body in ((event, body_of(event, RunArtifactRemoved)) for event in events)
+    ]
+    keep_rows(connection, artifacts, rows, stamp="stamp")
+
+
 def _fold_links(connection: Connection, events: Sequence[Event]) -> None:
     rows = [
         {"run": body_of(event, RunLinked).run, "source": edge.source, "relation": edge.relation, "target": edge.target}
@@ -475,6 +485,7 @@ _FOLDS = {
     PARAMS_KIND: _fold_params,
     TAGGED_KIND: _fold_tagged,
     ARTIFACT_KIND: _fold_artifacts,
+    ARTIFACT_REMOVED_KIND: _fold_removed,
     LINKED_KIND: _fold_links,
     SEALED_KIND: _fold_sealed,
     RENAMED_KIND: _fold_renamed,

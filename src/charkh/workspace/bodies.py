@@ -26,8 +26,8 @@ from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
 from charkh.runs import held, inputs, project, run
 from charkh.sources import source
 from charkh.studies import study
-from charkh.webhooks import webhook
 from charkh.users import user
+from charkh.webhooks import webhook
 
 BODIES: Mapping[str, type[msgspec.Struct]] = {
     ERASED_KIND: Erased,
@@ -42,6 +42,7 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     run.PARAMS_KIND: run.RunParams,
     run.TAGGED_KIND: run.RunTagged,
     run.ARTIFACT_KIND: run.RunArtifact,
+    run.ARTIFACT_REMOVED_KIND: run.RunArtifactRemoved,
     run.LINKED_KIND: run.RunLinked,
     run.ENDED_KIND: run.RunEnded,
     inputs.INPUT_KIND: inputs.RunInput,

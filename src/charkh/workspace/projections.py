@@ -21,8 +21,8 @@ from charkh.runs.index import PROJECTION as RUNS
 from charkh.runs.inputs import PROJECTION as INPUTS
 from charkh.sources.index import PROJECTION as SOURCES
 from charkh.studies.index import PROJECTION as STUDIES
-from charkh.webhooks.index import PROJECTION as WEBHOOKS
 from charkh.users.index import PROJECTION as USERS
+from charkh.webhooks.index import PROJECTION as WEBHOOKS
 
 PROJECTIONS: tuple[Projection, ...] = (
     LINEAGE,

@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from charkh.bridges.mlflow.call import Call, Raw, Route, Streamed
 from charkh.bridges.mlflow.envelope import (
     BAD_REQUEST,
     INTERNAL,
+    UNAVAILABLE,
     MlflowError,
     decode_body,
     decode_query,
@@ -42,6 +43,9 @@ Send = Callable[[Any], Awaitable[None]]
 
 THREADS = 8
 """Threads that wait for the disk and the catalog; more would only wait for one another."""
+
+PIECE = 1 << 20
+"""Bytes of an upload that are written at once."""
 
 _JSON = b"application/json"
 _log = logging.getLogger("charkh.server")
@@ -199,30 +203,43 @@ class MlflowApplication:
         return store if caller is None else store_for(store, caller)
 
     async def _to_file(self, receive: Receive, limit: int) -> Path:
-        """The body in a file of the store's scratch folder; never more than a piece of it is in memory."""
-        folder = self._workspace.scratch
+        """The body in a file of the store's scratch folder; some megabytes of it at most are in memory."""
+        loop = asyncio.get_running_loop()
+        file, path = await loop.run_in_executor(self._pool, _scratch_file, self._workspace.scratch)
+        pieces: list[bytes] = []
+        size = held = 0
+        more = True
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _Left
+                piece, more = message.get("body", b""), bool(message.get("more_body"))
+                pieces.append(piece)
+                size, held = size + len(piece), held + len(piece)
+                if size > limit:
+                    raise MlflowError(BAD_REQUEST, f"The body has more than {limit} bytes.")
+                if held >= PIECE or not more:
+                    await loop.run_in_executor(self._pool, file.write, b"".join(pieces))
+                    pieces, held = [], 0
+            await loop.run_in_executor(self._pool, file.close)
+        except BaseException as error:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.close()
+            if isinstance(error, OSError):
+                raise MlflowError(UNAVAILABLE, f"The upload cannot be written: {error.strerror}") from error
+            raise
+        return path
+
+
+def _scratch_file(folder: Path) -> tuple[BinaryIO, Path]:
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(prefix="upload-", dir=folder)
-        path, size = Path(name), 0
-        try:
-            with os.fdopen(number, "wb") as file:
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Left
-                    piece = message.get("body", b"")
-                    size += len(piece)
-                    if size > limit:
-                        raise MlflowError(BAD_REQUEST, f"The body has more than {limit} bytes.")
-                    file.write(piece)
-                    if not message.get("more_body"):
-                        return path
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise MlflowError("TEMPORARILY_UNAVAILABLE", f"The upload cannot be written: {error.strerror}") from error
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+    except OSError as error:
+        raise MlflowError(UNAVAILABLE, f"The upload cannot be written: {error.strerror}") from error
+    return os.fdopen(number, "wb"), Path(name)
 
 
 class _Refused(Exception):

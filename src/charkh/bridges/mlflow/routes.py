@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from charkh.bridges.mlflow import (
+    artifacts,
     experiments,
     inputs,
     logged_models,
@@ -20,6 +21,7 @@ from charkh.bridges.mlflow import (
     recording,
     registered_models,
     runs,
+    uploads,
     webhooks,
 )
 from charkh.bridges.mlflow.call import Route
@@ -27,6 +29,8 @@ from charkh.bridges.mlflow.call import Route
 PREFIXES = ("/api", "/ajax-api")
 MODULES = (
     probes,
+    artifacts,
+    uploads,
     experiments,
     runs,
     recording,
