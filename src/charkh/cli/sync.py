@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from charkh.workspace.syncing import SyncReport
 
 
+STATUS = "status"
+"""A remote of this name has to be in charkh.toml; else the word means what `--status` does."""
+
+
 def sync(
     remote: Annotated[
         str, typer.Argument(help="A remote of charkh.toml, a folder or an address; the default one when left out.")
@@ -42,7 +46,15 @@ def sync(
             code="sync.facts_only",
             hint="Say one of the two.",
         )
-    if status:
+    with open_workspace() as workspace:
+        if workspace.is_remote:
+            # Here, because only a machine that records to a server has something to ship.
+            from charkh.cli.sync_spool import ship, show_status
+
+            (show_status if status or remote == STATUS else ship)(workspace, json=json)
+            return
+        named = remote in workspace.settings.remote
+    if status or (remote == STATUS and not named):
         _status(json=json)
         return
     # What moves bytes is imported by the command that moves them.

@@ -48,6 +48,35 @@ def spool_folder(url: str) -> Path:
     return Path(state) / "charkh" / "spool" / blake3(url.rstrip("/").encode()).hexdigest()[:32]
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What is on this machine and not yet at the server.
+
+    Attributes:
+        url: of the server.
+        folder: where it lies.
+        facts: facts.
+        packs: packs with bytes.
+        segments: data segments that still grow, or that a script left which died.
+        trouble: why the last attempt failed; empty where it did not.
+        refused: bytes that the server does not take, and why.
+        shipping: whether a process ships them now.
+    """
+
+    url: str
+    folder: str
+    facts: int
+    packs: int
+    segments: int
+    trouble: str
+    refused: dict[str, str]
+    shipping: bool
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all of it is there."""
+        return not (self.facts or self.packs or self.segments)
+
+
 class SpooledWorkspace(Workspace):
     """A workspace whose store is behind a charkh server.
 
@@ -120,11 +149,19 @@ class SpooledWorkspace(Workspace):
         """What the server has of this machine's records."""
         return read_shipped(self.store_folder)
 
-    def waiting(self) -> int:
-        """How many facts of this machine are not at the server yet."""
-        journal = self.journal
-        assert isinstance(journal, FolderJournal)
-        return waiting_facts(FolderExchange(journal).known(), self.shipped())
+    def waiting(self) -> Waiting:
+        """What of this machine is not at the server yet."""
+        shipped = self.shipped()
+        return Waiting(
+            url=self.url,
+            folder=str(self.store_folder),
+            facts=waiting_facts(self._facts().known(), shipped),
+            packs=len(waiting_packs(self.store_folder)),
+            segments=len(self.journal.list_data()),
+            trouble=shipped.trouble,
+            refused=shipped.refused,
+            shipping=is_shipping(self.store_folder),
+        )
 
     def ship(self, seconds: float) -> bool:
         """Wait until the server has every fact and byte that was recorded here so far; whether it has.
@@ -132,9 +169,7 @@ class SpooledWorkspace(Workspace):
         Args:
             seconds: to wait at most.
         """
-        journal = self.journal
-        assert isinstance(journal, FolderJournal)
-        wanted, packs = FolderExchange(journal).known(), waiting_packs(self.store_folder)
+        wanted, packs = self._facts().known(), waiting_packs(self.store_folder)
         if not packs and not waiting_facts(wanted, self.shipped()):
             return True
         self.start_shipping()
@@ -156,7 +191,7 @@ class SpooledWorkspace(Workspace):
             _log.warning(
                 "%d facts are kept on this machine and not yet at %s (%s); they are shipped as soon as it answers, "
                 "at the latest by the next run or `charkh sync`",
-                *(self.waiting(), self.url, told),
+                *(self.waiting().facts, self.url, told),
             )
         except CharkhError as error:
             _log.warning("what was recorded is kept, and whether %s has it is not known: %s", self.url, error)
@@ -168,6 +203,11 @@ class SpooledWorkspace(Workspace):
         if self._users >= 0:
             os.close(self._users)
             self._users = -1
+
+    def _facts(self) -> FolderExchange:
+        journal = self.journal
+        assert isinstance(journal, FolderJournal)
+        return FolderExchange(journal)
 
     def _far_blobs(self) -> Blobs:
         # Here, because only who reads what is over there needs an HTTP client.
