@@ -1,20 +1,21 @@
-"""`charkh audit`: proof that the journal's sealed facts are what they were when they were sealed."""
+"""`charkh audit`: who did what, and proof that the journal's sealed facts are what they were when they were sealed."""
 
 from typing import Annotated
 
 import typer
 
+from charkh.cli.audit_log import log
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_size, write_json, write_line, write_note, write_pairs
 from charkh.core.errors import Corrupt
 from charkh.workspace.auditing import verify_audit
 
-app = typer.Typer(no_args_is_help=True, help="Proof that the journal was not changed.")
+app = typer.Typer(no_args_is_help=True, help="Who did what, and proof that the journal was not changed.")
 
 
 @app.callback()
 def group() -> None:
-    """Proof that the journal was not changed."""
+    """Who did what, and proof that the journal was not changed."""
 
 
 @app.command()
@@ -45,3 +46,6 @@ def verify(
             code="audit.broken",
             hint="Compare journal/sealed with a copy; everything in front of the first place is as it was.",
         )
+
+
+app.command("log")(log)

@@ -54,7 +54,7 @@ NOUNS: dict[str, str] = {
     "export": "Hand a version to another tool.",
     "dvc": "Stages of a DVC repository, run under charkh's step cache.",
     "user": "Users and service accounts: roles, tokens.",
-    "audit": "Proof that the journal was not changed.",
+    "audit": "Who did what, and proof that the journal was not changed.",
 }
 """Every noun and its line of help; `cli/NOUN.py` has its verbs."""
 

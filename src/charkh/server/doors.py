@@ -24,6 +24,7 @@ class Doors(NamedTuple):
         doorkeeper: lets requests in by the policy of their route.
         traffic: counts what comes in.
         hosts: further names under which clients may call.
+        name: one under which clients may call, for what is shown to people.
         certificate: file of the TLS certificate chain, or None.
         key: file of its private key, or None.
     """
@@ -33,6 +34,7 @@ class Doors(NamedTuple):
     doorkeeper: Doorkeeper
     traffic: Traffic
     hosts: tuple[str, ...]
+    name: str
     certificate: Path | None
     key: Path | None
 
@@ -93,6 +95,7 @@ def open_doors(
         doorkeeper=doorkeeper,
         traffic=Traffic(gatekeeper, workspace.store, settings.rate),
         hosts=names,
+        name=address if address not in ANY else next(iter(names), "127.0.0.1"),
         certificate=given,
         key=private,
     )

@@ -111,7 +111,7 @@ class Doorkeeper:
         changes = isinstance(policy, Policy) and policy is not Policy.READ and method not in READING
         caller = self.holder_of(connection, browsers=policy is not Policy.EXCHANGE, changes=changes)
         if isinstance(policy, Policy) and not handler.opt.get("scoped") and not caller.may_everywhere(role):
-            raise not_allowed(role)
+            raise not_allowed(role, everywhere=True)
         asked_by(allow(caller, role))
         if changes and policy is not Policy.EXCHANGE and not _is_json(connection):
             raise HTTPException("a body must be application/json", status_code=415)

@@ -79,7 +79,7 @@ def up(
     mlflow = MlflowApplication(workspace, doors.gatekeeper)
     front = Front(api(workspace, doors.doorkeeper), inference, doors.doorkeeper, mlflow, doors.traffic)
     told = Ready(
-        address=f"{doors.scheme}://{_authority(address)}:{number}",
+        address=f"{doors.scheme}://{_authority(doors.name)}:{number}",
         token=doors.token,
         endpoints=tuple(each.name for each in offered),
     )

@@ -18,6 +18,7 @@ import msgspec
 
 from charkh.core.errors import Denied, Unauthenticated
 from charkh.ports.store import Store
+from charkh.runs.projects import list_projects
 from charkh.users.caller import WHOLE_ADMIN, Caller, Role
 from charkh.users.find import list_users
 from charkh.users.index import RevokedTokens
@@ -90,13 +91,15 @@ class Gatekeeper:
         Args:
             authorization: the header's value; empty where there is none.
             role: what the request needs.
-            project: name of the one project that the request is about.
+            project: name or id of the one project that the request is about.
 
         Raises:
             Unauthenticated: nothing that is known was shown.
             Denied: the caller has not this role there.
         """
-        return allow(self.identify(authorization), role, project)
+        caller = self.identify(authorization)
+        is_id = project.isdecimal() and not caller.may_everywhere(role)
+        return allow(caller, role, self._name_of(project) if is_id else project)
 
     def identify(self, authorization: str) -> Caller:
         """Who shows this header.
@@ -153,6 +156,10 @@ class Gatekeeper:
         """Ask the store anew at the next request: something about the users has changed."""
         self._known = None
 
+    def _name_of(self, project: str) -> str:
+        known = {each.id: each.name for each in list_projects(self._store, deleted=None)}
+        return known.get(project, project)
+
     def _seal(self, said: str) -> str:
         text = f"charkh browser session {said}".encode("utf-8", "replace")
         return hmac.new(self._token, text, hashlib.sha256).hexdigest()
@@ -206,12 +213,13 @@ def unknown_caller() -> Unauthenticated:
     )
 
 
-def not_allowed(role: Role) -> Denied:
-    """What a known caller is told that lacks a role."""
+def not_allowed(role: Role, *, everywhere: bool = False) -> Denied:
+    """What a known caller is told that lacks a role, perhaps only because it must be over the whole workspace."""
+    where = " over the whole workspace" if everywhere else ""
     return Denied(
-        f"this needs the role of {'an' if role == 'admin' else 'a'} {role}",
+        f"this needs the role of {'an' if role == 'admin' else 'a'} {role}{where}",
         code="user.not_allowed",
-        hint="Ask an admin for it: charkh user grant NAME ROLE SCOPE.",
+        hint=f"Ask an admin for it: charkh user grant NAME {role} SCOPE.",
     )
 
 

@@ -48,6 +48,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     tags: dict[str, str] = {}
 
+    def __hash__(self) -> int:
+        # It is a default in other structs, and what writes the API's schema looks defaults up in a set.
+        return hash((self.subject, self.name, *sorted(self.tags.items())))
+
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a person decides about a webhook.

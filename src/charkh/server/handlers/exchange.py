@@ -6,7 +6,7 @@ A client can put packs and leases; it can delete leases alone, because the serve
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,8 +22,11 @@ from charkh.assets.pack import check_pack
 from charkh.assets.shelf import PACKS, TRASH
 from charkh.core.digests import DIGEST_PATTERN
 from charkh.core.errors import Denied, Invalid, Locked
+from charkh.core.events import decode_event
 from charkh.ports.blobs import BlobInfo
+from charkh.ports.exchange import Part
 from charkh.ports.exchange_frames import decode_parts, encode_parts
+from charkh.server.asking import who_asks
 from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
 from charkh.workspace.purging import purge
@@ -35,6 +38,7 @@ MAX_SMALL = 64 * 1024 * 1024
 """Bytes of a lease: 64 digits for each digest that it keeps."""
 READABLE = (PACKS, TRASH, LEASES, CLOCK)
 TEMPORARY = (LEASES, CLOCK)
+POWERS = ("user.", "webhook.")
 BYTES = "application/octet-stream"
 _AT_ONCE = asyncio.Semaphore(4)
 """Packs are held in memory while they are looked at."""
@@ -121,7 +125,9 @@ async def take_facts(request: Request[Any, Any, State], state: State) -> int:
 def _take(state: State, body: bytes) -> int:
     workspace = workspace_of(state)
     before = workspace.store.queries.ask(Erasures())
-    taken = exchange_of(workspace.journal).take(list(decode_parts([body])))
+    parts = list(decode_parts([body]))
+    _refuse_powers(parts)
+    taken = exchange_of(workspace.journal).take(parts)
     after = workspace.store.queries.ask(Erasures()) if taken else before
     if taken:
         drop_sealed(workspace)
@@ -131,6 +137,21 @@ def _take(state: State, body: bytes) -> int:
         with contextlib.suppress(Locked):
             purge(workspace)
     return taken
+
+
+def _refuse_powers(parts: Sequence[Part]) -> None:
+    """Facts that say who may do what, or whom the server tells, come from an admin alone."""
+    if who_asks().may_everywhere("admin"):
+        return
+    for part in parts:
+        for payload in part.payloads:
+            kind = decode_event(payload).kind
+            if kind.startswith(POWERS):
+                raise Denied(
+                    f"{kind} can be sent by an admin alone",
+                    code="exchange.denied",
+                    hint="Users and webhooks are made at the server: `charkh user` and `charkh webhook` there.",
+                )
 
 
 def _put(state: State, key: str, content: bytes) -> None:

@@ -32,10 +32,11 @@ def list_data(state: State) -> list[DataListed]:
     return [DataListed(header=each.header, size=each.size, live=each.live) for each in found]
 
 
-@get("/api/exchange/data/{segment:str}", opt={"policy": Policy.READ}, sync_to_thread=True)
-def read_data(state: State, segment: FromPath[str], start: FromQuery[int] = 0) -> Stream:
+@get("/api/exchange/data/{segment:str}", opt={"policy": Policy.READ})
+async def read_data(state: State, segment: FromPath[str], start: FromQuery[int] = 0) -> Stream:
     """The records of a data segment from ordinal `start` on, as frames."""
-    records = workspace_of(state).journal.read_data(parse_id(segment), max(0, start))
+    journal = workspace_of(state).journal
+    records = await asyncio.to_thread(journal.read_data, parse_id(segment), max(0, start))
 
     def frames() -> Iterator[bytes]:
         yield from (encode_frame(record.payload) for record in records)

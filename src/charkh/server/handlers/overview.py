@@ -55,12 +55,11 @@ async def show_overview(request: Request[Any, Any, State], state: State) -> Resp
     "/api/sign-out",
     opt={"policy": Policy.WRITE, "role": "reader", "scoped": True},
     status_code=204,
-    sync_to_thread=True,
 )
-def sign_out(request: Request[Any, Any, State], state: State) -> Response[None]:
+async def sign_out(request: Request[Any, Any, State], state: State) -> Response[None]:
     """End the session of this browser, for whoever has its cookie."""
     doorkeeper = doorkeeper_of(state)
-    doorkeeper.gatekeeper.end_session(request.cookies.get(doorkeeper.cookie, ""))
+    await asyncio.to_thread(doorkeeper.gatekeeper.end_session, request.cookies.get(doorkeeper.cookie, ""))
     gone = Cookie(key=doorkeeper.cookie, value="", path="/", max_age=0, secure=doorkeeper.secure, httponly=True)
     return Response(None, cookies=[gone], status_code=204)
 
