@@ -18,9 +18,9 @@ from charkh.bridges.tensorboard.hparams import (
     experiment_value,
     start_value,
 )
-from charkh.bridges.tensorboard.media import GRAPH_MIME, META_GRAPH_MIME, RUN_METADATA_MIME, Item
-from charkh.bridges.tensorboard.projector_files import write_embedding
-from charkh.bridges.tensorboard.values import value_of
+from charkh.bridges.tensorboard.media import Item
+from charkh.bridges.tensorboard.projector_files import safe_name, write_embedding
+from charkh.bridges.tensorboard.values import event_of
 from charkh.ports.store import Store
 from charkh.runs.history import metric_history, metric_names
 from charkh.runs.media import MediaItem, list_media, read_media
@@ -107,7 +107,7 @@ class _Files:
 
     def of(self, context: str) -> EventFile:
         if context not in self._open:
-            path = (self._place / _safe(context) if context else self._place) / self._name
+            path = (self._place / safe_name(context) if context else self._place) / self._name
             path.unlink(missing_ok=True)
             self._open[context] = EventFile(path, self._created)
         return self._open[context]
@@ -120,50 +120,31 @@ class _Files:
 def _write_media(store: Store, item: MediaItem, files: _Files, place: Path) -> bool:
     """Whether TensorBoard can show it."""
     data = read_media(store, item)
-    event = event_of(Item(item.key, item.kind, item.mime, data, item.details), item.step, item.time)
+    shown = Item(item.key, item.kind, item.mime, data, item.details)
+    event = event_of(shown, item.step, item.time)
     if event is not None:
         files.of("").add(event)
         return True
     if item.kind == "embedding":
-        return write_embedding(place, item, data, _beside(store, item))
+        return write_embedding(place, shown, item.step, _beside(store, item))
     # Labels and pictures of embeddings are written with them.
     return "embedding" in item.details
 
 
-def event_of(item: Item, step: int, time: float) -> Event | None:
-    """The event that shows an item; None for what events have no form for."""
-    if item.mime == GRAPH_MIME:
-        return Event(time=time, step=step, graph=item.payload)
-    if item.mime == META_GRAPH_MIME:
-        return Event(time=time, step=step, meta_graph=item.payload)
-    if item.mime == RUN_METADATA_MIME:
-        return Event(time=time, step=step, run_metadata=(item.key, item.payload))
-    if "embedding" in item.details:
-        return None
-    value = value_of(item)
-    return None if value is None else Event(time=time, step=step, values=(value,))
-
-
-def _beside(store: Store, item: MediaItem) -> dict[str, tuple[MediaItem, bytes]]:
+def _beside(store: Store, item: MediaItem) -> dict[str, Item]:
     """The labels and the picture of an embedding."""
-    found: dict[str, tuple[MediaItem, bytes]] = {}
+    found: dict[str, Item] = {}
     for part in ("metadata", "sprite"):
         for each in list_media(store, item.run, f"{item.key}/{part}"):
             if each.step == item.step:
-                found[part] = (each, read_media(store, each))
+                found[part] = Item(each.key, each.kind, each.mime, read_media(store, each), each.details)
     return found
 
 
 def _place(folder: Path, run: Run, taken: set[Path]) -> Path:
-    parts = [_safe(part) for part in run.name.split("/") if part.strip(". ")]
+    parts = [safe_name(part) for part in run.name.split("/") if part.strip(". ")]
     place = folder.joinpath(*parts) if parts else folder / run.id[:12]
     return place if place not in taken else place.with_name(f"{place.name}-{run.id[:12]}")
-
-
-def _safe(name: str) -> str:
-    """A name of a folder: never one that leads elsewhere."""
-    clean = "".join(each if each.isprintable() and each not in '/\\:*?"<>|' else "_" for each in name).strip(" ")
-    return clean if clean.strip(".") else "_"
 
 
 def _shown_params(run: Run) -> dict[str, Any]:

@@ -8,8 +8,17 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 
-from charkh.bridges.tensorboard.events import BLOB_CLASS, TENSOR_CLASS, Metadata, Value, decode_value
-from charkh.bridges.tensorboard.media import MESH_PARTS, PR_ROWS, VALUE_MIME, Item, from_npy
+from charkh.bridges.tensorboard.events import BLOB_CLASS, TENSOR_CLASS, Event, Metadata, Value, decode_value
+from charkh.bridges.tensorboard.media import (
+    GRAPH_MIME,
+    MESH_PARTS,
+    META_GRAPH_MIME,
+    PR_ROWS,
+    RUN_METADATA_MIME,
+    VALUE_MIME,
+    Item,
+    from_npy,
+)
 from charkh.bridges.tensorboard.tensors import (
     Audio,
     Histogram,
@@ -25,6 +34,20 @@ from charkh.core.errors import CharkhError
 
 TEXT = Metadata(plugin="text", data_class=TENSOR_CLASS)
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/apng", "image/bmp", "image/webp")
+
+
+def event_of(item: Item, step: int, time: float) -> Event | None:
+    """The event that shows an item; None for what events have no form for."""
+    if item.mime == GRAPH_MIME:
+        return Event(time=time, step=step, graph=item.payload)
+    if item.mime == META_GRAPH_MIME:
+        return Event(time=time, step=step, meta_graph=item.payload)
+    if item.mime == RUN_METADATA_MIME:
+        return Event(time=time, step=step, run_metadata=(item.key, item.payload))
+    if "embedding" in item.details:
+        return None
+    value = value_of(item)
+    return None if value is None else Event(time=time, step=step, values=(value,))
 
 
 def value_of(item: Item) -> Value | None:
