@@ -25,7 +25,6 @@ def trained(charkh: Charkh, tmp_path: Path) -> Callable[..., Recorded]:
         done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert "is left out" not in done.stderr, done.stderr
-        rows = charkh("run", "search", "--json").json()
-        return {each["name"]: charkh("run", "show", each["id"], "--json").json() for each in rows}
+        return {each["name"]: {**each["started"], **each} for each in charkh.json("run", "search")}
 
     return run

@@ -23,7 +23,7 @@ def test_scikit_learn_records_what_predicts_and_only_the_outermost_fit(trained: 
     search = runs["GridSearchCV"]
     assert search["params"]["best.C"] in {0.1, 1.0}
     assert "score[train]" not in search["metrics"]
-    listed = charkh("run", "media", search["id"], "--json").json()
+    listed = charkh.json("run", "media", search["run"])
     assert [each["key"] for each in listed] == ["cv_results"]
 
 
@@ -34,13 +34,11 @@ def test_the_boosters_record_each_round_by_their_own_callbacks(trained: Trained,
     for name in ("lightgbm", "catboost"):
         metric, count = rounds[name]
         key, _, context = metric.removesuffix("]").partition("[")
-        history = charkh("run", "log", runs[name]["id"], key, "--context", context, "--json").json()
+        history = charkh.json("run", "log", runs[name]["run"], key, "--context", context)
         assert [point["step"] for point in history] == list(range(count))
     assert runs["lightgbm"]["params"]["num_leaves"] == 4
     assert runs["catboost"]["params"]["depth"] == 2
-    assert any(
-        row["key"] == "feature_importance" for row in charkh("run", "media", runs["catboost"]["id"], "--json").json()
-    )
+    assert any(row["key"] == "feature_importance" for row in charkh.json("run", "media", runs["catboost"]["run"]))
 
 
 @pytest.mark.needs("peer:autolog")
@@ -49,7 +47,7 @@ def test_statsmodels_and_optuna(trained: Trained) -> None:
     assert {"ols", "search", "trial 0", "trial 1", "trial 2"} == set(runs)
     assert runs["ols"]["metrics"]["rsquared"] > 0.9
     assert runs["trial 1"]["tags"]["state"] == "pruned"
-    assert runs["trial 0"]["parent"] == runs["search"]["id"]
+    assert runs["trial 0"]["parent"] == runs["search"]["run"]
     assert runs["search"]["metrics"]["trials"] == 3
     assert runs["search"]["params"]["best.rate"] == runs["trial 0"]["params"]["rate"]
 
