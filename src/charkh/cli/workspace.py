@@ -108,6 +108,9 @@ def up(
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="File of the TLS certificate chain, PEM.")] = None,
     key: Annotated[Path | None, typer.Option(help="File of its private key, PEM.")] = None,
+    tensorboard: Annotated[
+        list[Path] | None, typer.Option(help="A folder of event files to follow; several times for several.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Serve the overview, the API and the endpoints.
@@ -149,6 +152,12 @@ def up(
                 code="server.no_store",
                 hint="Run `charkh up` where the store is.",
             )
+        if workers > 1 and tensorboard:
+            raise Invalid(
+                "several server processes follow what the settings name",
+                code="server.follows_by_settings",
+                hint='Write it into charkh.toml: [tensorboard] follow = ["runs"].',
+            )
         if workers > 1:
             # As above: watching several servers is one more thing that no other command needs.
             from charkh.server.workers import up_together
@@ -176,6 +185,7 @@ def up(
             hosts=hosts or (),
             certificate=certificate,
             key=key,
+            tensorboard=[each.resolve() for each in tensorboard or ()],
         )
 
 

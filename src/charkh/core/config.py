@@ -147,6 +147,20 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: float = 1000.0
 
 
+class TensorBoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tensorboard]`: folders of event files that `charkh up` follows.
+
+    Attributes:
+        follow: what TensorBoard would be given, relative to the workspace, such as `runs`.
+        project: name of the project of their runs; the default one when empty.
+        every: between two looks, such as `1s`.
+    """
+
+    follow: tuple[str, ...] = ()
+    project: str = ""
+    every: str = "1s"
+
+
 class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[oidc]`: the OpenID provider that vouches for people and services; needs `charkh[oidc]`.
 
@@ -263,6 +277,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook: dict[str, WebhookSettings] = {}
     openlineage: OpenLineageSettings = OpenLineageSettings()
     oidc: OidcSettings = OidcSettings()
+    tensorboard: TensorBoardSettings = TensorBoardSettings()
     pipelines: str = ""
 
 
@@ -327,6 +342,7 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
             parse_condition(text)
     for loop in settings.loop.values():
         parse_duration(loop.cooldown)
+    parse_duration(settings.tensorboard.every)
     for length in (settings.gc.grace, settings.gc.young, settings.gc.silent, settings.run.system):
         parse_duration(length)
     parse_size(settings.cache.files)

@@ -16,6 +16,7 @@ from charkh.endpoints.serve import announce, numeric_address, refuse_a_taken_por
 from charkh.server.application import api
 from charkh.server.delivering import Delivery
 from charkh.server.doors import Doors, open_doors
+from charkh.server.following import Following
 from charkh.server.front import Front
 from charkh.server.offering import Offering
 from charkh.server.scheduler import Scheduler
@@ -47,6 +48,7 @@ def up(
     hosts: Collection[str] = (),
     certificate: Path | None = None,
     key: Path | None = None,
+    tensorboard: Collection[Path] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way.
 
@@ -61,6 +63,7 @@ def up(
         hosts: further names under which clients may call, beside those of the settings.
         certificate: file of the TLS certificate chain; the settings' by default, and plain HTTP without one.
         key: file of its private key.
+        tensorboard: folders of event files that are followed, beside those of the settings.
 
     Raises:
         Denied: it would listen beyond this machine, and nobody is a user yet.
@@ -88,11 +91,15 @@ def up(
     scheduler.start()
     delivery = Delivery(workspace)
     delivery.start()
+    following = Following(workspace, tuple(tensorboard))
+    following.start()
     try:
         asyncio.run(_serve(front, inference, listened, number, listening, doors))
     finally:
         mlflow.close()
         doors.traffic.close()
+        if not following.stop(GRACE):
+            _log.warning("event files are still being read; the next start goes on behind what is recorded")
         if not delivery.stop(GRACE):
             _log.warning("a webhook has not answered yet; what was sent to it is sent again at the next start")
         if not scheduler.stop(GRACE):

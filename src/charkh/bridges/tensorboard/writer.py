@@ -1,4 +1,4 @@
-"""`SummaryWriter`, called as those of PyTorch and tensorboardX: it records a run, and event files where it is told to."""
+"""`SummaryWriter`, called as those of PyTorch and tensorboardX: it records a run, and event files if it is told to."""
 
 from __future__ import annotations
 
