@@ -42,7 +42,7 @@ def encode_image(image: Any) -> Encoded:
         OSError: the file cannot be read.
     """
     if isinstance(image, str | os.PathLike):
-        image = Path(cast("str | os.PathLike[str]", image)).read_bytes()
+        image = read_file(cast("str | os.PathLike[str]", image))
     if isinstance(image, bytes | bytearray | memoryview):
         return _sniffed(bytes(cast("bytes | bytearray", image)))
     figure = _figure_of(image)
@@ -78,6 +78,19 @@ def encode_figure(figure: Any) -> Encoded:
         code="run.bad_media",
         hint="Give a figure of Matplotlib, Plotly or Altair; a picture of it goes to log_image.",
     )
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except ValueError as error:
+        # No file system has such a name.
+        raise OSError(f"{error}: {path!r}") from error
 
 
 def png_size(data: bytes) -> Mapping[str, int]:

@@ -67,7 +67,7 @@ def _channels_last(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     shape = array.shape
     if array.ndim == 2:
         array = array[:, :, None]
-    elif array.ndim == 3 and shape[2] not in COLOUR_TYPES and shape[0] in COLOUR_TYPES:
+    elif array.ndim == 3 and shape[2] not in COLOUR_TYPES and shape[0] in (1, 3, 4):
         array = array.transpose(1, 2, 0)
     sound = array.ndim == 3 and array.shape[2] in COLOUR_TYPES and 0 not in array.shape
     if not sound or max(array.shape) > 1 << 20 or array.dtype.kind not in "buif":

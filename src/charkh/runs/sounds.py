@@ -6,11 +6,10 @@ import os
 import sys
 import wave
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from charkh.core.errors import Invalid
-from charkh.runs.pictures import Encoded
+from charkh.runs.pictures import Encoded, read_file
 
 FULL = 32767
 MOST_CHANNELS = 8
@@ -28,7 +27,7 @@ def encode_audio(samples: Any, rate: int) -> Encoded:
         OSError: the file cannot be read.
     """
     if isinstance(samples, str | os.PathLike):
-        samples = Path(cast("str | os.PathLike[str]", samples)).read_bytes()
+        samples = read_file(cast("str | os.PathLike[str]", samples))
     if isinstance(samples, bytes | bytearray | memoryview):
         return _sniffed(bytes(cast("bytes | bytearray", samples)))
     if not isinstance(rate, int) or not 0 < rate < 1 << 24:  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -50,7 +50,7 @@ def _columns(table: Any) -> tuple[Mapping[str, Sequence[Any]], int]:
     """The first rows by column, and how many there are."""
     library = type(table).__module__.partition(".")[0]
     found: dict[str, Sequence[Any]]
-    if library == "polars" and hasattr(table, "columns"):
+    if library == "polars" and hasattr(table, "select"):
         frame = table.collect() if hasattr(table, "collect") else table
         return frame.head(MAX_ROWS).to_dict(as_series=False), int(frame.height)
     if library == "pandas" and hasattr(table, "columns"):
