@@ -8,7 +8,9 @@ from charkh.workspace.spool import SpooledWorkspace, Waiting
 from charkh.workspace.workspace import Workspace
 
 PATIENCE = 30.0
-"""Seconds without anything shipped after which it is said that the server does not answer."""
+"""Seconds without anything shipped after which it is said that it takes longer."""
+TROUBLED = 5.0
+"""The same where the last attempt failed."""
 
 
 def ship(workspace: Workspace, *, json: bool) -> None:
@@ -22,7 +24,7 @@ def ship(workspace: Workspace, *, json: bool) -> None:
     before = found = spooled.waiting()
     since = time.monotonic()
     while found.facts or found.packs:
-        if time.monotonic() - since > PATIENCE or (found.trouble and time.monotonic() - since > PATIENCE / 3):
+        if time.monotonic() - since > (TROUBLED if found.trouble else PATIENCE):
             raise Unavailable(
                 f"{_said(found)} not at {found.url} yet: {found.trouble or 'it takes longer than that'}",
                 code="sync.not_shipped",

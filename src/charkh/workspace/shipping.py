@@ -254,6 +254,10 @@ def ship_until(shipper: Shipper, stop: Callable[[bool, float], bool]) -> None:
                 since = time.monotonic()
             shipper.say(None)
             pause, reached = PAUSE, True
+        except Denied as error:
+            # The next script brings another token, perhaps: it begins a process of its own.
+            shipper.say(error)
+            return
         except CharkhError as error:
             shipper.say(error)
             pause, reached = min(LONGEST_PAUSE, pause * 2), False
