@@ -1,8 +1,10 @@
 """`logged-models/*`: the models that runs leave before anybody registers them."""
 
 from typing import Any
+from urllib.parse import quote
 
-from charkh.bridges.mlflow.call import Call, Route
+from charkh.bridges.mlflow.artifacts import kind_of, safe_path
+from charkh.bridges.mlflow.call import Call, Route, Streamed
 from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
 from charkh.bridges.mlflow.experiments import known_experiment, require_active
 from charkh.bridges.mlflow.locations import Location, children, files_at, logged_root
@@ -10,7 +12,6 @@ from charkh.bridges.mlflow.registrations import MODEL_VERSIONS_TAG, registration
 from charkh.bridges.mlflow.registry_shapes import Fields, checked_pair, logged_fields
 from charkh.bridges.mlflow.sources import root_of
 from charkh.core.errors import CharkhError
-from charkh.core.refs import parse_path
 from charkh.models.log import change_logged, delete_logged, log_model
 from charkh.models.logged import ID_PATTERN, LoggedModel, LoggedStatus
 from charkh.models.logged_index import LoggedById
@@ -41,8 +42,6 @@ def create(call: Call) -> Fields:
             f"the following characters: {_BAD}"
         )
     run = call.text("source_run_id", "")
-    if run:
-        call.service.state(run)
     model = log_model(
         call.store,
         name or f"model-{call.store.clock.now() % 1_000_000:06}",
@@ -106,12 +105,7 @@ def log_params(call: Call) -> Fields:
 def list_artifacts(call: Call) -> Fields:
     """The files and folders directly below a folder of a logged model."""
     model = model_of(call)
-    path = call.text("artifact_directory_path", "")
-    if path:
-        try:
-            path = parse_path(path.rstrip("/"))
-        except CharkhError as error:
-            raise invalid("Invalid path") from error
+    path = safe_path(call.text("artifact_directory_path", ""))
     root = logged_root(model.made.project, model.id, root_of(call.store, model.made.project))
     found = children(files_at(call.store, Location("logged", model.id, "")), path)
     answer: Fields = {"root_uri": root}
@@ -121,6 +115,22 @@ def list_artifacts(call: Call) -> Fields:
             for each, size in found
         ]
     return answer
+
+
+def get_artifact(call: Call) -> Streamed:
+    """The content of a file of a logged model."""
+    model, path = model_of(call), safe_path(call.text("artifact_file_path"))
+    files = files_at(call.store, Location("logged", model.id, path))
+    file = next((each.file for each in files if each.path == path), None)
+    if file is None:
+        raise MlflowError(MISSING, f"No such artifact: '{path}'")
+    name = path.rpartition("/")[2]
+    return Streamed(
+        pieces=call.store.vault.read(file),
+        length=file.size,
+        kind=kind_of(name),
+        headers=(("content-disposition", f"attachment; filename*=UTF-8''{quote(name)}"),),
+    )
 
 
 def model_of(call: Call, *, deleted: bool = False) -> LoggedModel:
@@ -170,4 +180,5 @@ ROUTES = (
     Route("DELETE", f"{_ONE}/tags/{{key...}}", delete_tag, "writer"),
     Route("POST", f"{_ONE}/params", log_params, "writer"),
     Route("GET", f"{_ONE}/artifacts/directories", list_artifacts, "reader"),
+    Route("GET", f"{_ONE}/artifacts/files", get_artifact, "reader"),
 )

@@ -52,9 +52,9 @@ def version_fields(store: Store, version: ModelVersion) -> Fields:
         "current_stage": version.stage or "None",
         "source": made.source or f"charkh:{made.name}@{made.number}",
         "status": "READY",
+        "description": read_text(store, version.description),
     }
     optional = {
-        "description": read_text(store, version.description),
         "run_id": made.run,
         "run_link": made.link,
         "model_id": made.logged,

@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 from charkh.bridges.mlflow.envelope import MlflowError, invalid
 from charkh.bridges.mlflow.locations import SCHEME, Stored, files_at, locate, logged_root, version_root
 from charkh.core.errors import CharkhError, NotFound
+from charkh.core.ids import ID_PATTERN
 from charkh.models.declare import find_model
 from charkh.models.find import find
 from charkh.models.logged import ID_PATTERN as LOGGED_PATTERN
@@ -96,26 +97,36 @@ def check_source(source: str, run: str, logged: str) -> None:
         )
 
 
-def download_uri(store: Store, version: ModelVersion) -> str:
+def download_uri(store: Store, version: ModelVersion, *, copies: int = 8) -> str:
     """Where a client finds the files of a version.
 
-    An address of the run or logged model while the files are there, so that clients see what they know; the
-    version's own afterwards, for it keeps its bytes.
+    An address of the run, logged model or version that they came from while the files are there, so that clients see
+    what they know; the version's own afterwards, for it keeps its bytes.
+
+    Args:
+        store: in which addresses are looked up.
+        version: whose files are wanted.
+        copies: how many versions that were copied from one another are gone through.
     """
     made = version.made
     address = _ADDRESS.fullmatch(made.source)
-    if made.elsewhere:
-        return made.source
-    if address and address.group(1) == "models" and made.logged:
+    scheme, rest = (address.group(1), address.group(2).strip("/")) if address else ("", "")
+    head, _, path = rest.partition("/")
+    if scheme == "models" and made.logged:
         model = store.queries.ask(LoggedById(logged=made.logged))
         if model is not None and model.deleted is None:
             return logged_root(model.made.project, made.logged, root_of(store, model.made.project))
-    if address and address.group(1) in {"runs", SCHEME.partition(":")[0]}:
-        head, _, path = address.group(2).strip("/").partition("/")
-        location = locate(f"0/{head}/artifacts/{path}" if address.group(1) == "runs" else address.group(2))
+    elif scheme == "models" and copies:
+        try:
+            return download_uri(store, _version_at(store, rest), copies=copies - 1)
+        except CharkhError:
+            # It was renamed or deleted since: this version has bytes of its own, or it never had any.
+            pass
+    elif scheme in {"runs", SCHEME.partition(":")[0]} and not made.elsewhere:
+        location = locate(f"0/{head}/artifacts/{path}" if scheme == "runs" else rest)
         if location is not None and files_at(store, location):
             return made.source
-    return version_root(version.id)
+    return made.source if made.elsewhere else version_root(version.id)
 
 
 def root_of(store: Store, project: str) -> str:
@@ -129,6 +140,9 @@ def root_of(store: Store, project: str) -> str:
 
 def _of_run(store: Store, source: str, rest: str, named: str) -> Source:
     run, _, path = rest.partition("/")
+    if not ID_PATTERN.fullmatch(run):
+        # No run of ours: there is nothing that it could lay hands on, and it stays text.
+        return Source(run=named or run)
     if named and named != run:
         raise invalid(
             f"Invalid model version source: '{source[:200]}'. The run in a runs:/ source has to be the one that the "
@@ -151,12 +165,8 @@ def _of_model(store: Store, source: str, rest: str, named: str) -> Source:
         location = locate(f"0/models/{head}/artifacts/{path}")
         files = files_at(store, location) if location is not None else []
         return Source(_relative(files, path), run=model.made.run, logged=head)
-    name, at, alias = rest.partition("@")
-    number = "" if at else rest.rpartition("/")[2]
-    name = name if at else rest.rpartition("/")[0]
     try:
-        find_model(store, name)
-        version = find(store, f"{name}@{alias or number}")
+        version = _version_at(store, rest)
     except CharkhError as error:
         raise invalid(
             f"Unable to fetch model from model URI source artifact location '{source[:200]}'. Error: {error.message}"
@@ -164,6 +174,14 @@ def _of_model(store: Store, source: str, rest: str, named: str) -> Source:
     location = locate(f"versions/{version.id}/artifacts")
     files = files_at(store, location) if location is not None else []
     return Source(tuple(files), run=version.made.run, logged=version.made.logged)
+
+
+def _version_at(store: Store, rest: str) -> ModelVersion:
+    """The version that `NAME/NUMBER` or `NAME@ALIAS` means."""
+    name, at, alias = rest.partition("@")
+    if not at:
+        name, _, alias = rest.rpartition("/")
+    return find(store, f"{find_model(store, name).name}@{alias}")
 
 
 def _of_artifacts(store: Store, source: str, rest: str, run: str, logged: str) -> Source:
