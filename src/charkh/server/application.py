@@ -36,7 +36,7 @@ def api(workspace: Workspace, doorkeeper: Doorkeeper, routes: Sequence[Controlle
             RecursionError: answer_depth,
             Exception: answer_bug,
         },
-        state=State({"workspace": workspace, "doorkeeper": doorkeeper}),
+        state=State({"workspace": workspace, "doorkeeper": doorkeeper, "vouching": doorkeeper.gatekeeper.vouching}),
         openapi_config=_schema(),
         request_max_body_size=MAX_BODY,
         logging_config=None,

@@ -10,6 +10,7 @@ from charkh.server.policy import ANY, LOOPBACK, Doorkeeper, host_names
 from charkh.server.traffic import Traffic
 from charkh.users.gatekeeper import Gatekeeper
 from charkh.workspace.token import token_of
+from charkh.workspace.vouching import vouching_of
 from charkh.workspace.workspace import Workspace
 
 _log = logging.getLogger("charkh.server")
@@ -72,9 +73,10 @@ def open_doors(
     settings = workspace.settings.server
     token = token_of(workspace.store_folder)
     gatekeeper = Gatekeeper(workspace.store, token)
+    gatekeeper.vouching = vouching_of(workspace)
     given, private = _files(workspace.folder, certificate, key, settings.certificate, settings.key)
     if address not in LOOPBACK:
-        if not gatekeeper.has_users:
+        if not gatekeeper.has_users and gatekeeper.vouching is None:
             raise Denied(
                 f"charkh up does not listen on {address} while nobody is a user",
                 code="server.beyond_loopback",

@@ -1,6 +1,7 @@
 """The one door of the port: by its path a request goes to the API or to the endpoints, under a name that is ours."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
@@ -8,15 +9,18 @@ from typing import Any, Protocol
 import msgspec
 
 from charkh.bridges.mlflow.routes import is_mlflow
+from charkh.core.errors import CharkhError
 from charkh.server.policy import READING, Doorkeeper
 from charkh.server.problems import MEDIA_TYPE, Problem
 from charkh.server.traffic import Headers, Traffic, oversized
+from charkh.users.gatekeeper import Gatekeeper
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 INFERENCE = ("/v2/", "/predict/")
+_log = logging.getLogger("charkh.server")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 HEADERS = (
@@ -78,6 +82,9 @@ class Front:
         if refusal is not None:
             await _refuse(answered, refusal)
             return
+        gatekeeper = self._doorkeeper.gatekeeper
+        if gatekeeper.vouching is not None:
+            await _prepare(gatekeeper, headers)
         traffic = self._traffic
         if traffic is None:
             await application(scope, receive, answered)
@@ -113,6 +120,17 @@ class Front:
         if scope["method"] not in READING and _is_foreign(headers, named[0]):
             return Problem(type="about:blank", title="a page of another site may not do this", status=403)
         return None
+
+
+async def _prepare(gatekeeper: Gatekeeper, headers: Headers) -> None:
+    """Ask the provider for the keys of a token that no key is known for, before a door has to judge it."""
+    shown = next((value.decode("latin-1") for name, value in headers if name.lower() == b"authorization"), "")
+    if shown and gatekeeper.must_prepare(shown):
+        try:
+            await asyncio.to_thread(gatekeeper.prepare, shown)
+        except CharkhError as error:
+            # Nobody is vouched for, then: the door says so.
+            _log.warning("the OpenID provider cannot be asked: %s", error)
 
 
 class _Answered:

@@ -79,6 +79,12 @@ def sign_in_page(*, by_provider: bool = False) -> str:
     )
 
 
+def signed_in_page(name: str) -> str:
+    """What somebody reads whom a provider has vouched for; it leads on by itself."""
+    said = f"<h1>charkh</h1><p>Signed in as <code>{escape(name)}</code>: <a href='/'>go on</a>.</p>"
+    return _page("charkh", f'<meta http-equiv="refresh" content="0;url=/">{said}')
+
+
 def visitor_page(name: str) -> str:
     """What somebody reads whose role is not over the whole workspace."""
     return _page(

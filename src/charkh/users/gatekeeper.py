@@ -11,8 +11,8 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -32,14 +32,23 @@ SESSION = 30 * 24 * 3600.0
 """Seconds that a browser stays signed in at most."""
 _NOBODY = "0" * 64
 
-Verify = Callable[[str], Caller | None]
-"""Who an identity token of a provider is from; None where it is none of the provider's."""
+
+class Vouches(Protocol):
+    """Somebody who vouches for callers, such as an OpenID provider (`charkh.users.vouched`)."""
+
+    def prepare(self, token: str) -> bool:
+        """Let `caller_of` know a token, on a thread that may wait; whether somebody was made a user."""
+        ...
+
+    def caller_of(self, token: str, users: tuple[User, ...]) -> Caller | None:
+        """Who shows this token, among the users that are known; None for nobody. Calls nobody."""
+        ...
 
 
 class _Known(NamedTuple):
     tokens: Mapping[str, tuple[Token, User]]
     revoked: frozenset[str]
-    users: int
+    users: tuple[User, ...]
     read: float
 
 
@@ -51,11 +60,11 @@ class Gatekeeper:
         token: the owner's, from the store's file.
 
     Attributes:
-        provider: who verifies identity tokens of an OpenID provider; None where there is none.
+        vouching: who vouches for callers that have no token of this store; None where nobody does.
     """
 
     def __init__(self, store: Store, token: str) -> None:
-        self.provider: Verify | None = None
+        self.vouching: Vouches | None = None
         self._store = store
         self._token = token.encode()
         self._owner = Caller(name=store.actor, grants=(WHOLE_ADMIN,))
@@ -80,7 +89,7 @@ class Gatekeeper:
     @property
     def has_users(self) -> bool:
         """Whether anybody has been made a user: the store belongs to a team."""
-        return self._now().users > 0
+        return bool(self._now().users)
 
     def admit(self, authorization: str, role: Role, project: str = "") -> Caller:
         """Who shows this `Authorization` header, if it may do what needs `role`.
@@ -124,19 +133,43 @@ class Gatekeeper:
             return self._owner
         if found is not None and is_good:
             return _caller(*found, name)
-        return self.provider(secret) if self.provider is not None and secret.count(".") == 2 else None
+        if self.vouching is None or not _is_vouched(secret):
+            return None
+        return self.vouching.caller_of(secret, self._now().users)
+
+    def must_prepare(self, authorization: str) -> bool:
+        """Whether `prepare` has to look at this header before it can be judged."""
+        return self.vouching is not None and _is_vouched(credentials_in(authorization)[1])
+
+    def prepare(self, authorization: str) -> None:
+        """Ask the provider what it has to say of this header, on a thread that may wait for it.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
+        if self.vouching is not None and self.vouching.prepare(credentials_in(authorization)[1]):
+            self.forget()
+
+    def sealed(self, text: str) -> str:
+        """A text without dots that only this store can have said."""
+        return f"{text}.{self._seal(text)}"
+
+    def unsealed(self, text: str) -> str:
+        """What `sealed` was given; empty for what this store never said."""
+        said, _, seal = text.rpartition(".")
+        return said if hmac.compare_digest(seal.encode("utf-8", "replace"), self._seal(said).encode()) else ""
 
     def session_of(self, caller: Caller) -> str:
         """What the cookie of a new session says: it counts as long as the token it stands for, a month at most."""
         said = f"{caller.token or OWNER}.{secrets.token_hex(16)}.{int(time.time() + SESSION)}"
-        return f"{said}.{self._seal(said)}"
+        return self.sealed(said)
 
     def holder_of_session(self, cookie: str) -> Caller | None:
         """Whose session a cookie is; None where it is nobody's, was ended, or the token behind it counts no more."""
-        said, _, seal = cookie.rpartition(".")
-        if not hmac.compare_digest(seal.encode("utf-8", "replace"), self._seal(said).encode()):
+        said = self.unsealed(cookie).split(".")
+        if len(said) != 3:
             return None
-        token, session, until = said.split(".")
+        token, session, until = said
         known = self._now()
         if time.time() > float(until) or session in known.revoked:
             return None
@@ -177,7 +210,7 @@ class Gatekeeper:
         users = list_users(self._store)
         tokens = {token.id: (token, user) for user in users for token in user.tokens}
         revoked = frozenset(self._store.queries.ask(RevokedTokens()))
-        return _Known(tokens=tokens, revoked=revoked, users=len(users), read=time.monotonic())
+        return _Known(tokens=tokens, revoked=revoked, users=users, read=time.monotonic())
 
 
 def allow(caller: Caller, role: Role, project: str = "") -> Caller:
@@ -223,7 +256,14 @@ def not_allowed(role: Role, *, everywhere: bool = False) -> Denied:
     )
 
 
+def _is_vouched(secret: str) -> bool:
+    """Whether this looks like a signed token of a provider."""
+    return secret.count(".") == 2
+
+
 def _caller(token: Token, user: User, name: str) -> Caller | None:
     if user.disabled or not token.is_good(time.time()) or (name and name not in {user.name, user.id}):
         return None
-    return Caller(name=user.name, user=user.id, token=token.id, grants=user.grants, limits=token.limits)
+    return Caller(
+        name=user.name, user=user.id, token=token.id, grants=(*user.grants, *token.grants), limits=token.limits
+    )

@@ -204,6 +204,7 @@ def _token(made: TokenMade, created: float, revoked: float | None) -> Token:
         expires=made.expires,
         created=created,
         revoked=revoked,
+        grants=made.grants,
     )
 
 

@@ -41,7 +41,13 @@ class Minted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_token(
-    store: Store, name: str, *, label: str = "", limits: Sequence[Grant] | None = None, expires: float = 0.0
+    store: Store,
+    name: str,
+    *,
+    label: str = "",
+    limits: Sequence[Grant] | None = None,
+    expires: float = 0.0,
+    grants: Sequence[Grant] = (),
 ) -> Minted:
     """Make a token for a user.
 
@@ -51,6 +57,7 @@ def make_token(
         label: what it is for.
         limits: what it may do of what the user may; None for all of it.
         expires: seconds since the epoch; 0 for never.
+        grants: what it may do beside what the user may, as a provider vouches.
 
     Raises:
         NotFound: there is no such user.
@@ -70,6 +77,7 @@ def make_token(
         label=bounded_text(label, MAX_LABEL),
         limits=None if limits is None else tuple(limits),
         expires=expires,
+        grants=tuple(grants),
     )
     store.record(Draft(kind=TOKEN_MADE_KIND, subject=f"user:{user.id}", body=made), durable=True)
     return Minted(id=identifier, user=user.name, secret=secret, expires=expires)

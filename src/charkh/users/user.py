@@ -77,6 +77,7 @@ class TokenMade(msgspec.Struct, frozen=True, kw_only=True):
         label: what it is for.
         limits: what it may do of what its user may; None for all of it.
         expires: seconds since the epoch; 0 for never.
+        grants: what it may do beside what its user may, as an OpenID provider vouched when it was made.
     """
 
     token: str
@@ -85,6 +86,7 @@ class TokenMade(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
     limits: tuple[Grant, ...] | None = None
     expires: float = 0.0
+    grants: tuple[Grant, ...] = ()
 
 
 class TokenRevoked(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +140,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     expires: float
     created: float
     revoked: float | None = None
+    grants: tuple[Grant, ...] = ()
 
     def is_good(self, moment: float) -> bool:
         """Whether it counts at `moment`, seconds since the epoch."""

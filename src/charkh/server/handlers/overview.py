@@ -40,7 +40,7 @@ async def show_overview(request: Request[Any, Any, State], state: State) -> Resp
     try:
         caller = doorkeeper.holder_of(request)
     except NotAuthorizedException:
-        providers = "oidc" in state and state["oidc"] is not None
+        providers = state.get("vouching") is not None
         return Response(
             sign_in_page(by_provider=providers), status_code=401, media_type=MediaType.HTML, headers=PAGE_HEADERS
         )
