@@ -37,6 +37,7 @@ NOUNS: dict[str, str] = {
     "recipe": "Ordered, replayable cleaning steps.",
     "check": "What a dataset must satisfy; failing rows go to quarantine.",
     "run": "Recorded executions: params, metrics, artifacts, provenance.",
+    "project": "What runs belong to; names with / lie in folders.",
     "pipeline": "Steps with inputs and outputs, cached by content.",
     "study": "Searches over parameters; trials are runs.",
     "evaluation": "Scores with intervals, slices and comparison with a champion.",

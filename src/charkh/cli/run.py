@@ -1,6 +1,5 @@
-"""`charkh run`: list, search, show, log, compare, tag, artifact, replay and delete."""
+"""`charkh run`: show, log, tag and artifact; the other verbs stand in modules of their own, `run_VERB.py`."""
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,60 +20,35 @@ from charkh.cli.output import (
     write_pairs,
     write_table,
 )
+from charkh.cli.run_compare import compare_runs
 from charkh.cli.run_console import console
+from charkh.cli.run_export import export
+from charkh.cli.run_group import group
 from charkh.cli.run_media import media
+from charkh.cli.run_refs import Ref, shown_duration, shown_number, shown_value
+from charkh.cli.run_rename import rename
 from charkh.cli.run_replay import replay
+from charkh.cli.run_search import list_runs, search_runs
+from charkh.cli.run_trash import delete, purge, restore
 from charkh.cli.titles import titles_of
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.files import FileRef
 from charkh.ports.store import Store
-from charkh.runs.compare import Row, compare, only_differing
-from charkh.runs.delete import delete_run
 from charkh.runs.find import find
 from charkh.runs.held import MediaKey
 from charkh.runs.history import Curve, metric_histories, metric_history, metric_names
 from charkh.runs.index import ArtifactsOf, ChildRuns, LinksOf, ParamConflicts
-from charkh.runs.live import Known, with_segments
 from charkh.runs.media import count_media, list_media, read_media
-from charkh.runs.query_parser import parse_order
-from charkh.runs.run import SYSTEM_CONTEXT, Artifact, LargeValue, Run, json_text
-from charkh.runs.search import search as search_runs
+from charkh.runs.run import SYSTEM_CONTEXT, Artifact, Run
 from charkh.runs.shows import NOTES
 from charkh.runs.tag import tag as tag_run
 
 app = typer.Typer(no_args_is_help=True, help="Recorded executions: params, metrics, artifacts, provenance.")
-
-Ref = Annotated[
-    str, typer.Argument(metavar="RUN", help="run:1f3a, the beginning of an id, or a name that one run has.")
-]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
-Order = Annotated[str, typer.Option("--order", help="Such as 'metrics.auc desc, created'; newest first by default.")]
-Columns = Annotated[
-    str, typer.Option("--columns", help="Fields to show, by commas: params.rate,metrics.auc,tags.stage,duration.")
-]
-SHORT_ID = 18
-FEW = 4
-
-
-@app.command("list")
-def list_runs(limit: Limit = 20, columns: Columns = "", json: AsJson = False) -> None:
-    """List the latest runs."""
-    _write_found("", "", limit, columns, json=json)
-
-
-@app.command()
-def search(
-    text: Annotated[str, typer.Argument(help='Such as "params.rate >= 0.1 and metrics.auc > 0.7".')] = "",
-    order: Order = "",
-    limit: Limit = 100,
-    columns: Columns = "",
-    json: AsJson = False,
-) -> None:
-    """Find runs by params.X, metrics.X, max(metrics.X), tags.X, status, name, group, created, duration, commit …
-
-    Comparisons are =, !=, <, <=, >, >=, ~ (contains), in (…), is null; join them by and, or, not and parentheses.
-    """
-    _write_found(text, order, limit, columns, json=json)
+app.command("list")(list_runs)
+app.command("search")(search_runs)
+app.command("compare")(compare_runs)
+app.command("group")(group)
+app.command("export")(export)
 
 
 @app.command()
@@ -107,8 +81,10 @@ def show(
         write_json({"run": found, "command": command, **more})
         return
     _write_run(found, command)
-    _write_block("params", [(name, _shown(value)) for name, value in found.params.items()])
-    _write_block("conflicts", [(each.name, f"also given: {', '.join(map(_shown, each.others))}") for each in conflicts])
+    _write_block("params", [(name, shown_value(value)) for name, value in found.params.items()])
+    _write_block(
+        "conflicts", [(each.name, f"also given: {', '.join(map(shown_value, each.others))}") for each in conflicts]
+    )
     _write_block("metrics", list(found.metrics.items()))
     _write_block("media", [(each.key, f"{shown_count(each.count, each.kind)}") for each in shows if each.key != NOTES])
     _write_block("notes", [(str(number), text) for number, text in enumerate(notes, 1)])
@@ -148,39 +124,8 @@ def log(
         write_json([dict(zip(("step", "time", "value", "writer", "attempt"), row, strict=True)) for row in rows])
         return
     columns = ["step", "time", "value", "writer"]
-    shown = [[step, shown_time(moment), _number(value), writer] for step, moment, value, writer, _ in rows]
+    shown = [[step, shown_time(moment), shown_number(value), writer] for step, moment, value, writer, _ in rows]
     write_table(columns if every_writer else columns[:3], [row if every_writer else row[:3] for row in shown])
-
-
-@app.command("compare")
-def compare_runs(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Two or more runs.")],
-    everything: Annotated[bool, typer.Option("--all", help="Also what is equal.")] = False,
-    json: AsJson = False,
-) -> None:
-    """Show what differs between runs: params, metrics, code, environment and data."""
-    if len(runs) < 2:
-        raise Invalid("one run cannot be compared", code="run.compare", hint="Name two or more runs.")
-    with open_workspace() as workspace:
-        found = compare(workspace.store, runs)
-    families = {
-        "params": found.params,
-        "metrics": found.metrics,
-        "code": found.code,
-        "environment": found.environment,
-        "data": found.data,
-    }
-    chosen = {name: rows if everything else only_differing(rows) for name, rows in families.items()}
-    if json:
-        write_json({"runs": [run.id for run in found.runs], **chosen})
-        return
-    names = [run.name for run in found.runs]
-    distinct = all(names) and len({*names}) == len(names)
-    write_table(
-        ["", "name", *(run.name if distinct else f"{run.name} {run.id[:SHORT_ID]}".strip() for run in found.runs)],
-        [[family, row.name, *map(_shown, row.values)] for family, rows in chosen.items() for row in _sorted(rows)],
-        empty="nothing differs",
-    )
 
 
 @app.command()
@@ -229,43 +174,6 @@ def artifact(
     )
 
 
-@app.command()
-def delete(
-    run: Ref,
-    reason: Annotated[str, typer.Option("--reason", help="Why, in a sentence.")] = "",
-    json: AsJson = False,
-) -> None:
-    """Delete a run; `charkh gc` then frees its bytes."""
-    with open_workspace() as workspace:
-        gone = delete_run(workspace.store, run, reason=reason)
-    if json:
-        write_json(gone)
-        return
-    write_note(f"deleted run:{gone.id}")
-
-
-def _write_found(text: str, order: str, limit: int, columns: str, *, json: bool) -> None:
-    fields = [key.field for key in parse_order(columns)] if columns else []
-    with open_workspace() as workspace:
-        found = search_runs(workspace.store, text, order=order, limit=limit)
-        aspects = any(field.family in {"low", "high"} for field in fields)
-        known = [with_segments(workspace.store, run, ()) if aspects else Known(run=run) for run in found]
-    if json:
-        write_json(found)
-        return
-    heads = [str(field) for field in fields] if fields else ["params", "metrics"]
-    rows: list[list[object]] = []
-    for each in known:
-        run = each.run
-        cells = (
-            [_shown(each.lookup(field)) for field in fields]
-            if fields
-            else [_few(run.params), _few(_logged(run.metrics))]
-        )
-        rows.append([run.id[:SHORT_ID], run.name, run.status, shown_time(run.created), _duration(run), *cells])
-    write_table(["run", "name", "status", "created", "took", *heads], rows, empty="no run yet")
-
-
 def _write_run(run: Run, command: Sequence[str]) -> None:
     known = run.provenance
     pairs: list[tuple[str, object]] = [
@@ -273,7 +181,7 @@ def _write_run(run: Run, command: Sequence[str]) -> None:
         ("name", run.name),
         ("status", run.status + (f": {run.error}" if run.error else "")),
         ("created", f"{shown_time(run.created)} by {run.actor}"),
-        ("took", _duration(run)),
+        ("took", shown_duration(run)),
         ("group", run.started.group),
         ("parent", f"run:{run.started.parent}" if run.started.parent else ""),
         ("incomplete", f"{run.lost_records} records were lost" if run.lost_records else ""),
@@ -296,7 +204,7 @@ def _write_block(title: str, pairs: Sequence[tuple[str, object]]) -> None:
     if pairs:
         write_line()
         write_line(title)
-        write_pairs((f"  {name}", _number(value) if isinstance(value, float) else value) for name, value in pairs)
+        write_pairs((f"  {name}", shown_number(value) if isinstance(value, float) else value) for name, value in pairs)
 
 
 def _logged(metrics: dict[str, float]) -> dict[str, float]:
@@ -320,7 +228,7 @@ def _write_metrics(store: Store, run: Run, context: str, *, json: bool) -> None:
     if json:
         write_json([dict(zip(("metric", "last", "points", "last_step"), row, strict=True)) for row in rows])
         return
-    shown = [[name, _number(last), points, step] for name, last, points, step in rows]
+    shown = [[name, shown_number(last), points, step] for name, last, points, step in rows]
     write_table(["metric", "last", "points", "last step"], shown, empty="the run has no metrics")
 
 
@@ -373,42 +281,10 @@ def _points(curve: Curve, last: int) -> list[tuple[int, float, float, str, int]]
     return [(point.step, point.time, point.value, curve.writer, point.attempt) for point in chosen]
 
 
-def _sorted(rows: Sequence[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (not row.differs, row.name))
-
-
-def _few(values: dict[str, Any]) -> str:
-    chosen = [f"{name}={_shown(value)}" for name, value in list(values.items())[:FEW]]
-    return ", ".join(chosen) + (f" +{len(values) - FEW}" if len(values) > FEW else "")
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, LargeValue):
-        return shown_size(value.file.size)
-    if isinstance(value, float):
-        return _number(value)
-    return value if isinstance(value, str) else json_text(value)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if math.isfinite(value) else str(value)
-
-
-def _duration(run: Run) -> str:
-    seconds = run.seconds
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h {minutes:02d}m"
-    return f"{minutes}m {rest:02d}s" if minutes else f"{seconds:.1f}s"
-
-
+app.command("rename")(rename)
+app.command("delete")(delete)
+app.command("restore")(restore)
+app.command("purge")(purge)
 app.command("replay")(replay)
 app.command("media")(media)
 app.command("console")(console)

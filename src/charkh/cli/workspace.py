@@ -17,6 +17,7 @@ from charkh.cli.output import (
     write_note,
     write_table,
 )
+from charkh.cli.sql import sql
 from charkh.cli.sync import sync
 from charkh.core.errors import Conflict, Invalid, Unavailable
 from charkh.workspace.settings import FILE, find_workspace
@@ -34,7 +35,7 @@ OpenInference = Annotated[
 def install(app: typer.Typer) -> None:
     """Put the verbs on the command line."""
     app.callback()(_choose_workspace)
-    for verb in (init, up, serve, doctor, sync, fsck, gc, trace):
+    for verb in (init, up, serve, doctor, sync, fsck, gc, trace, sql):
         app.command(verb.__name__)(verb)
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_, select
 
 from charkh.core.events import Edge
 from charkh.core.files import FileRef
 from charkh.ports.projections import Description, Projection, Query
+from charkh.runs.columns import COLUMN_ANSWERS
 from charkh.runs.project_index import PROJECT_ANSWERS, PROJECT_DECISIONS, portray_project
 from charkh.runs.project_tables import projects
 from charkh.runs.query import Condition, Order
@@ -169,6 +170,12 @@ class TrashedRuns(Query[tuple[str, ...]], frozen=True, kw_only=True):
     moment: float
 
 
+class RunCounts(Query[dict[str, int]], frozen=True, kw_only=True):
+    """How many runs each project has, by its id; with `deleted`, of those in the trash."""
+
+    deleted: bool = False
+
+
 class KnownNames(Query[tuple[str, ...]], frozen=True, kw_only=True):
     """The names that runs have of a family (`params`, `metrics` or `tags`), by name; at most `MOST_NAMES`."""
 
@@ -288,6 +295,11 @@ def trashed_runs(connection: Connection, query: TrashedRuns) -> tuple[str, ...]:
     with_project = runs.c.project.in_(select(projects.c.id).where(projects.c.deleted < query.moment))
     statement = select(runs.c.id).where(runs.c.stamp.is_not(None), runs.c.purged_stamp.is_(None))
     return tuple(connection.execute(statement.where(or_(alone, with_project)).order_by(runs.c.id)).scalars())
+
+
+def run_counts(connection: Connection, query: RunCounts) -> dict[str, int]:
+    statement = select(runs.c.project, func.count()).where(_present(connection, deleted=query.deleted))
+    return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.project))}
 
 
 def known_names(connection: Connection, query: KnownNames) -> tuple[str, ...]:
@@ -529,7 +541,9 @@ PROJECTION = Projection(
         TagEvents: tag_events,
         GoalsOf: goals_of,
         KnownNames: known_names,
+        RunCounts: run_counts,
         **PROJECT_ANSWERS,
+        **COLUMN_ANSWERS,
     },
     portraits={"run": portray, "project": portray_project},
     decisions=PROJECT_DECISIONS,

@@ -64,6 +64,23 @@ def parse_condition(text: str, *, now: float | None = None) -> Condition | None:
     return _Parser(text, now).condition()
 
 
+def parse_fields(text: str, *, family: Family = "metrics") -> tuple[Field, ...]:
+    """Fields by commas; a word that is none by itself is a name of `family`: `auc` is `metrics.auc`.
+
+    Raises:
+        Invalid: it is not of the grammar; the message points at the place.
+    """
+    found: list[Field] = []
+    for part in _PARTS.findall(text):
+        try:
+            found += [key.field for key in _Parser(part, None).order()]
+        except Invalid:
+            if "(" in part or part.partition(".")[0] in _FAMILIES:
+                raise
+            found.append(Field(family, part.strip().strip("`")))
+    return tuple(found)
+
+
 def parse_order(text: str) -> tuple[Order, ...]:
     """`metrics.auc desc, created`; newest first when it is empty.
 
@@ -86,6 +103,7 @@ _FAMILIES: dict[str, Family] = {
     **dict.fromkeys(("metrics", "metric"), "metrics"),
     **dict.fromkeys(("tags", "tag"), "tags"),
 }
+_PARTS = re.compile(r"(?:`[^`]*`|[^,`])+")
 _ASPECTS: dict[str, Family] = {"last": "metrics", **{word: family for family, word in ASPECTS.items()}}
 _SETS: dict[str, Family] = {name: name for name in SETS}
 

@@ -45,7 +45,7 @@ def resolve_field(store: Store, field: Field) -> Field:
     """
     if field.family != "best":
         return field
-    goals = store.queries.ask(GoalsOf(metric=field.name)) or _defined(field.name)
+    goals = _goals(store, field.name)
     if len(goals) == 1:
         return Field(_GOALS[goals[0]], field.name)
     said = "both more and less of it were said to be better" if goals else "nobody said whether more of it is better"
@@ -55,6 +55,16 @@ def resolve_field(store: Store, field: Field) -> Field:
         hint=f"Write max(metrics.{field.name}) or min(metrics.{field.name}), or say it where runs begin: "
         f'charkh.run(goals={{"{field.name}": "max"}}).',
     )
+
+
+def goal_of(store: Store, field: Field) -> str:
+    """`max` or `min`, as was declared or as the metric of this name is defined; empty where that is not known."""
+    goals = _goals(store, field.name)
+    return goals[0] if len(goals) == 1 else ""
+
+
+def _goals(store: Store, name: str) -> tuple[str, ...]:
+    return store.queries.ask(GoalsOf(metric=name)) or _defined(name)
 
 
 def unknown_names(store: Store, condition: Condition | None, orders: Sequence[Order] = ()) -> tuple[str, ...]:

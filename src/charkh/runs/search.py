@@ -11,7 +11,7 @@ from charkh.core.digests import digest_of
 from charkh.core.errors import Invalid
 from charkh.ports.journal import DataSegment
 from charkh.ports.store import Store
-from charkh.runs.index import ArtifactsOf, FindRuns, LinksOf, RunsByIds
+from charkh.runs.index import ArtifactsOf, FindRuns, LinksOf, RunCounts, RunsByIds
 from charkh.runs.live import Known, open_segments, with_many
 from charkh.runs.projects import list_projects
 from charkh.runs.query import All, Comparison, Condition, Field, Order, matches, sorting_key
@@ -156,6 +156,20 @@ def _open_ones(store: Store, segments: dict[str, list[DataSegment]], query: Find
     fields = {each.field for each in comparisons(query.where)} | {each.field for each in query.order}
     known = filled(store, with_many(store, runs, segments), fields)
     return [each for each in known if matches(query.where, each.lookup)]
+
+
+def count_runs(store: Store, *, deleted: bool = False) -> dict[str, int]:
+    """How many runs there are, by id of their project; with `deleted`, of those in the trash."""
+    return store.queries.ask(RunCounts(deleted=deleted))
+
+
+def with_fields(store: Store, runs: Sequence[Run], fields: Sequence[Field]) -> list[Known]:
+    """Runs together with what these fields need to know beside them, so that each can be looked up."""
+    if any(field.family in ASPECTS for field in fields):
+        known = with_many(store, runs, open_segments(store))
+    else:
+        known = [Known(run=run) for run in runs]
+    return filled(store, known, fields)
 
 
 def filled(store: Store, known: Sequence[Known], fields: Iterable[Field]) -> list[Known]:

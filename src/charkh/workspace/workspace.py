@@ -48,7 +48,10 @@ from charkh.workspace.runtimes import installed_runtimes
 from charkh.workspace.settings import find_workspace, read_settings, require_workspace
 
 if TYPE_CHECKING:
+    import polars
+
     from charkh.datasets.table_cache import TableCache
+    from charkh.runs.run import Run
 
 SERVER_VARIABLE = "CHARKH_URL"
 """Names the charkh server that a script without a workspace records to; for a workspace it is one more remote."""
@@ -157,6 +160,37 @@ class Workspace:
     def is_remote(self) -> bool:
         """Whether the store is at a charkh server, and only what waits for it is here."""
         return False
+
+    def search_runs(self, where: str = "", *, order: str = "", limit: int = 100, offset: int = 0) -> "tuple[Run, ...]":
+        """The runs that meet a search such as `params.rate >= 0.1 and metrics.auc > 0.7`, newest first by default.
+
+        Raises:
+            Invalid: `where` or `order` is not of the grammar (docs/guides/finding-runs.md).
+        """
+        from charkh.runs.search import search  # who only records runs should not wait for it
+
+        return search(self.store, where, order=order, limit=limit, offset=offset)
+
+    def runs_frame(self, where: str = "", *, order: str = "", limit: int = 1_000_000) -> "polars.DataFrame":
+        """The same as a table: one row a run, with columns `params.X`, `metrics.X` and `tags.X`.
+
+        Raises:
+            Invalid: `where` or `order` is not of the grammar.
+        """
+        from charkh.runs.frames import runs_frame  # Polars loads with it
+
+        return runs_frame(self.store, where, order=order, limit=limit)
+
+    def sql(self, text: str) -> "polars.DataFrame":
+        """The answer to one SELECT over runs, params, metrics, points, tags, artifacts, datasets, models and aliases.
+
+        Raises:
+            Invalid: it is no single SELECT, or cannot be answered.
+            Unavailable: DuckDB is not installed.
+        """
+        from charkh.workspace.querying import sql  # DuckDB loads with it
+
+        return sql(self.store, text)
 
     @property
     def recording(self) -> Store:

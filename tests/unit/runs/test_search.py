@@ -91,8 +91,18 @@ RUNS = {id(SEALED): build(SEALED, live=False), id(LIVE): build(LIVE, live=True)}
 PARAM_FIELDS = st.sampled_from(["params.x", "params.kind", "params.flag", "params.none"])
 METRIC_FIELDS = st.sampled_from([f"{aspect}(metrics.auc)" for aspect in ("last", "min", "max", "first", "count")])
 OWN_NUMBERS = st.sampled_from(["created", "ended", "duration", "lost_records"])
-TEXT_FIELDS = ["name", "status", "group", "error", "project", "user", "script", "tags.stage", "tags.none"]
-TEXT_FIELDS += ["text(params.x)", "text(params.kind)"]
+TEXT_FIELDS = [
+    *["text(params.x)", "text(params.kind)"],
+    "name",
+    "status",
+    "group",
+    "error",
+    "project",
+    "user",
+    "script",
+    "tags.stage",
+    "tags.none",
+]
 SETS = ["artifact", "text", "used"]
 FIELDS = PARAM_FIELDS | METRIC_FIELDS | OWN_NUMBERS | st.sampled_from([*TEXT_FIELDS, *SETS, "dirty"])
 NUMBERS = st.sampled_from(["1", "2.5", "0.7", "0", "-1"])
