@@ -5,14 +5,23 @@
 A tail that is shorter than it says is not yet written: whoever reads goes on from there later.
 """
 
+from __future__ import annotations
+
 import struct
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import google_crc32c
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
 OVERHEAD = HEADER.size + FOOTER.size
+LOOK_EVERY = 1024
+"""Records after which it is seen whether their lengths come in turns."""
+
 MAX_RECORD = 1 << 31
 """A longer record is damage: a protocol buffer cannot be longer."""
 
@@ -64,7 +73,7 @@ def walk(buffer: bytes, start: int = 0) -> Framed:
     note = offsets.append
     unpack = HEADER.unpack_from
     sound = _sound_lengths
-    end, position = len(buffer), start
+    end, position, look = len(buffer), start, LOOK_EVERY
     while position + HEADER.size <= end:
         header = unpack(buffer, position)
         if sound.get(header[0]) != header[1]:
@@ -76,7 +85,47 @@ def walk(buffer: bytes, start: int = 0) -> Framed:
             break
         note(following)
         position = following
+        if len(offsets) >= look:
+            _leap(buffer, offsets)
+            # What has no turns is looked at ever less often.
+            look = len(offsets) + (LOOK_EVERY if offsets[-1] > position else len(offsets))
+            position = offsets[-1]
     return Framed(offsets, None)
+
+
+def _leap(buffer: bytes, offsets: list[int]) -> None:
+    """Where the lengths have come in turns, as those of metrics do, go on in turns for as long as it holds."""
+    import numpy as np  # whoever walks so far has columns to read
+
+    recent = np.array(offsets[-LOOK_EVERY:], np.int64)
+    lengths = np.diff(recent)
+    period = _period(lengths)
+    if not period:
+        return
+    turn = lengths[-period:]
+    turns = (len(buffer) - offsets[-1]) // int(turn.sum())
+    if turns < 2:
+        return
+    borders = offsets[-1] + np.cumsum(np.tile(turn, turns))
+    begins = np.concatenate([[offsets[-1]], borders[:-1]])
+    raw = np.frombuffer(buffer, np.uint8)
+    headers = np.lib.stride_tricks.as_strided(raw, (raw.size - HEADER.size + 1, HEADER.size), (1, 1), writeable=False)
+    # Headers of the turn before were proved; those that are equal to them say the same lengths.
+    proved = np.tile(headers[recent[-period - 1 : -1]], (turns, 1))
+    differs = (headers[begins] != proved).any(axis=1)
+    held = int(differs.argmax()) if differs.any() else int(borders.size)
+    offsets += borders[:held].tolist()
+
+
+def _period(lengths: npt.NDArray[np.int64]) -> int:
+    """After how many records the lengths come again; 0 where they do not."""
+    import numpy as np  # see `_leap`
+
+    last = lengths[-1]
+    for period in (int(lengths.size - 1 - each) for each in np.flatnonzero(lengths[:-1] == last)[::-1]):
+        if period * 2 <= lengths.size and (lengths[period:] == lengths[:-period]).all():
+            return period
+    return 0
 
 
 def resound(buffer: bytes, start: int) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charkh.bridges.tensorboard.crc_columns import Words, contributions, crc_of_zeros, masked
+from charkh.bridges.tensorboard.crc_columns import Words, added, contributions, crc_of_zeros, masked
 from charkh.bridges.tensorboard.events import Event, Metadata, Value, decode_event
 from charkh.bridges.tensorboard.records import FOOTER, HEADER, OVERHEAD
 from charkh.bridges.tensorboard.tensors import FLOAT, decode_tensor
@@ -30,6 +30,9 @@ MAX_LENGTH = 512
 """A longer record is no scalar that is worth a column."""
 FEWEST = 8
 """Fewer records of one length are read one by one."""
+AT_ONCE = 16_384
+"""Records whose bytes are looked at together, so that they stay in the processor's cache."""
+
 MAX_LAYOUTS = 100_000
 SCALARS = "scalars"
 _WALL_TIME, _STEP = 0x09, 0x10
@@ -103,25 +106,30 @@ class ScalarReader:
         rest: npt.NDArray[np.bool_],
     ) -> None:
         """Take the records of one length."""
-        cells = raw[starts[None, :] + np.arange(HEADER.size, HEADER.size + length + FOOTER.size)[:, None]]
-        data = cells[:length]
-        written = np.ascontiguousarray(cells[length:].T).view("<u4").reshape(-1)
-        parts = [contributions(length - 1 - place)[data[place]] for place in range(length)]
-        sound = masked(np.bitwise_xor.reduce(parts, axis=0) ^ np.uint32(crc_of_zeros(length))) == written
-        left = sound & (data[0] == _WALL_TIME)
-        widths = _step_widths(data)
-        for width in np.unique(widths[left]).tolist():
-            waiting = np.flatnonzero(left & (widths == width))
+        rows = np.lib.stride_tricks.as_strided(
+            raw, (raw.size - length - OVERHEAD + 1, length + OVERHEAD), (1, 1), writeable=False
+        )
+        crc, widths = np.empty(starts.size, np.uint32), np.empty(starts.size, np.int64)
+        for low in range(0, starts.size, AT_ONCE):
+            part = slice(low, low + AT_ONCE)
+            cells = np.ascontiguousarray(rows[starts[part]].T)[HEADER.size :]
+            found = added(cells[:length], length)
+            written = np.ascontiguousarray(cells[length:].T).view("<u4").reshape(-1)
+            sound = (masked(found ^ np.uint32(crc_of_zeros(length))) == written) & (cells[0] == _WALL_TIME)
+            crc[part], widths[part] = found, np.where(sound, _step_widths(cells[:length]), -1)
+        for width in np.unique(widths).tolist():
+            waiting = np.flatnonzero(widths == width) if 0 <= width < 99 else np.zeros(0, np.int64)
             # Records of one length whose values stand in different places are told apart one place at a time.
             for _ in range(3):
                 if waiting.size < FEWEST:
                     break
-                waiting = self._take_width(data, parts, waiting, places, width, known, columns, rest)
+                waiting = self._take_width(rows, starts, crc, waiting, places, width, known, columns, rest)
 
     def _take_width(
         self,
-        data: Bytes,
-        parts: Sequence[Words],
+        rows: Bytes,
+        starts: Integers,
+        crc: Words,
         waiting: Integers,
         places: Integers,
         width: int,
@@ -130,32 +138,32 @@ class ScalarReader:
         rest: npt.NDArray[np.bool_],
     ) -> Integers:
         """Take the records that have their value where the first of them has it; those that have not."""
-        length = data.shape[0]
+        length = rows.shape[1] - OVERHEAD
         behind_step = _BEHIND_TIME + (1 + width if width else 0)
-        value = _value_place(data[:, waiting[0]].tobytes(), behind_step)
+        value = _value_place(rows[starts[waiting[0]], HEADER.size : -FOOTER.size].tobytes(), behind_step)
         if value is None:
             return waiting[1:]
-        still = [0, *range(_BEHIND_TIME, min(_BEHIND_TIME + 1, behind_step)), *range(behind_step, length)]
-        still = [place for place in still if not value <= place < value + 4]
-        prints = np.bitwise_xor.reduce([parts[place][waiting] for place in still], axis=0)
+        moving = [*range(1, _BEHIND_TIME), *range(_BEHIND_TIME + 1, behind_step), *range(value, value + 4)]
+        prints = _prints(rows, starts[waiting], crc[waiting], moving, length)
         order = np.argsort(prints, kind="stable")
-        rows, sorted_prints = waiting[order], prints[order]
+        mine, sorted_prints = waiting[order], prints[order]
         begins = np.flatnonzero(np.r_[True, sorted_prints[1:] != sorted_prints[:-1]])
+        data = rows[starts[mine], HEADER.size : -FOOTER.size]
+        free = np.zeros(length, np.bool_)
+        free[moving] = True
         missed: list[Integers] = []
-        for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), rows.size], strict=True):
-            mine = rows[begin:end]
-            first = data[:, mine[0]].tobytes()
-            layout = self._layout(first, width, behind_step, value, known)
+        for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), mine.size], strict=True):
+            block, which = data[begin:end], mine[begin:end]
+            layout = self._layout(block[0].tobytes(), width, behind_step, value, known)
             if layout is None:
-                missed.append(mine)
+                missed.append(which)
                 continue
-            block = data[:, mine]
-            same = (block[still] == np.frombuffer(first, np.uint8)[still][:, None]).all(axis=0)
+            same = ((block == block[0]) | free).all(axis=1)
             if not same.all():
-                missed.append(mine[~same])
-                mine, block = mine[same], block[:, same]
-            columns.setdefault(layout.tag, []).append(_columns(block, places[mine], width, layout))
-            rest[places[mine]] = False
+                missed.append(which[~same])
+                which, block = which[same], block[same]
+            columns.setdefault(layout.tag, []).append(_columns(block, places[which], width, layout))
+            rest[places[which]] = False
         return np.sort(np.concatenate(missed)) if missed else np.zeros(0, np.int64)
 
     def _layout(
@@ -278,15 +286,26 @@ def _step_widths(data: Bytes) -> Integers:
     return widths
 
 
+def _prints(rows: Bytes, starts: Integers, crc: Words, moving: Sequence[int], length: int) -> npt.NDArray[np.uint16]:
+    """A fingerprint of every record without the bytes that move: equal for one layout, and short to sort by."""
+    still = crc.copy()
+    for low in range(0, starts.size, AT_ONCE):
+        part = slice(low, low + AT_ONCE)
+        cells = rows[starts[part], HEADER.size : -FOOTER.size]
+        for place in moving:
+            still[part] ^= contributions(length - 1 - place)[cells[:, place]]
+    return (still ^ (still >> np.uint32(16))).astype(np.uint16)
+
+
 def _columns(block: Bytes, places: Integers, width: int, layout: Layout) -> Columns:
     """The columns of records of one layout."""
-    times = np.ascontiguousarray(block[1:_BEHIND_TIME].T).view("<f8").reshape(-1)
-    values = np.ascontiguousarray(block[layout.value : layout.value + 4].T).view("<f4").reshape(-1)
+    times = np.ascontiguousarray(block[:, 1:_BEHIND_TIME]).view("<f8").reshape(-1)
+    values = np.ascontiguousarray(block[:, layout.value : layout.value + 4]).view("<f4").reshape(-1)
     steps = np.full(places.size, layout.step, np.int64)
     if width:
         words = np.zeros(places.size, np.uint64)
         for place in range(width):
-            bits = (block[_BEHIND_TIME + 1 + place] & 0x7F).astype(np.uint64)
+            bits = (block[:, _BEHIND_TIME + 1 + place] & 0x7F).astype(np.uint64)
             words |= bits << np.uint64(7 * place)
         steps = words.view(np.int64)
     return Columns(places, steps, times, values.astype(np.float64))

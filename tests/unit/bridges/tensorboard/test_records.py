@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charkh.bridges.tensorboard.records import OVERHEAD, encode_record, masked_crc, resound, walk
@@ -38,6 +38,26 @@ def test_a_flipped_bit_in_a_header_loses_that_record_alone(contents: list[bytes]
     assert framed.damage is not None
     assert framed.damage.lost
     assert resound(buffer, 1) == len(first)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=7), st.integers(0, 6000), st.booleans())
+def test_records_that_come_in_turns_are_walked_as_any_others(turn: list[int], broken: int, damaged: bool) -> None:
+    contents = [bytes(length) for length in turn] * (6000 // len(turn))
+    contents[min(broken, len(contents) - 1)] = bytes(41)
+    buffer = bytearray(b"".join(map(encode_record, contents)))
+    expected = [0]
+    for each in contents:
+        expected.append(expected[-1] + len(each) + OVERHEAD)
+    if damaged:
+        place = min(broken, len(contents) - 1)
+        buffer[expected[place] + 9] ^= 1
+        expected = expected[: place + 1]
+    framed = walk(bytes(buffer))
+    assert framed.offsets == expected
+    assert (framed.damage is not None) == damaged
+    # Cut anywhere, the whole records before are the same.
+    assert walk(bytes(buffer[: expected[-1] - 1])).offsets == expected[:-1]
 
 
 def test_what_no_record_follows_is_not_passed_over() -> None:
