@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from charkh.bridges.mlflow.webhook_letters import FORMAT as MLFLOW
 from charkh.bridges.mlflow.webhook_letters import MlflowForm
+from charkh.bridges.openlineage.sending import FORMAT as OPENLINEAGE
+from charkh.bridges.openlineage.sending import OpenLineageForm, target
+from charkh.core.config import WebhookSettings
 from charkh.ports.outbox import Outbox
 from charkh.webhooks.letter import CloudEvents, Form, Slack
 from charkh.webhooks.webhook import CLOUDEVENTS, SLACK, Webhook
@@ -18,19 +21,30 @@ def forms_of(workspace: Workspace) -> Mapping[str, Form]:
         CLOUDEVENTS: CloudEvents(f"charkh://{workspace.identifier}"),
         SLACK: Slack(),
         MLFLOW: MlflowForm(workspace.store),
+        OPENLINEAGE: OpenLineageForm(workspace.store, namespace_of(workspace)),
     }
 
 
 def standing_targets(workspace: Workspace) -> Sequence[Webhook]:
     """The targets that charkh.toml names by itself."""
-    del workspace
-    return ()
+    settings = workspace.settings.openlineage
+    if not settings.url:
+        return ()
+    return (target(settings.url, home=workspace.identifier, signed=bool(settings.api_key_env)),)
+
+
+def namespace_of(workspace: Workspace) -> str:
+    """The namespace of this workspace's jobs and datasets in lineage events."""
+    return workspace.settings.openlineage.namespace or f"charkh://{workspace.identifier}"
 
 
 def deliverer_of(workspace: Workspace, outbox: Outbox) -> Deliverer:
     """The deliverer of a workspace."""
     forms = forms_of(workspace)
-    return Deliverer(workspace, outbox, sender_of(workspace, tuple(forms)), forms, standing_targets(workspace))
+    sender = sender_of(workspace, tuple(forms))
+    key = WebhookSettings(secret_env=workspace.settings.openlineage.api_key_env)
+    sender = sender._replace(settings={**sender.settings, OPENLINEAGE: key})
+    return Deliverer(workspace, outbox, sender, forms, standing_targets(workspace))
 
 
 class Delivery:

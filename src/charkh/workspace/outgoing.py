@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from charkh.ports.egress import Egress
 from charkh.ports.outbox import Outbox
@@ -16,6 +17,12 @@ def egress_of(workspace: Workspace) -> Egress:
     """The one door through which the server calls addresses that somebody named to it."""
     settings = workspace.settings.egress
     return HttpEgress(Allowed(hosts=settings.hosts, private=settings.private))
+
+
+def egress_to(url: str) -> Egress:
+    """A door to the one host that whoever runs a command has named."""
+    host = urlsplit(url).hostname or ""
+    return HttpEgress(Allowed(private=(host,)))
 
 
 def outbox_of(workspace: Workspace) -> Outbox:

@@ -1,15 +1,11 @@
-"""Export a dataset version as an OpenLineage dataset event: schema, version, quality, assertions, owner, origin.
-
-Source: OpenLineage 2-0-2 and its dataset facets (https://openlineage.io/spec). What the specification has no facet for
-stands in `charkh_origin`, as it asks of facets that are not its own.
-"""
+"""A dataset version as an OpenLineage dataset event: schema, version, quality, assertions, owner, origin, columns."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version as installed_version
 
 import msgspec
 
+from charkh.bridges.openlineage.columns import column_lineage
+from charkh.bridges.openlineage.facets import SCHEMA, Json, facet, own_facet, producer, time_text
 from charkh.checks.check import Check
 from charkh.checks.document import parse_suite
 from charkh.checks.index import Checks
@@ -20,11 +16,7 @@ from charkh.datasets.profile.profile import ColumnProfile, TableProfile
 from charkh.lineage.index import EdgesFrom
 from charkh.ports.store import Store
 
-Json = dict[str, object]
-
-SPECIFICATION = "https://openlineage.io/spec"
-EVENT = f"{SPECIFICATION}/2-0-2/OpenLineage.json#/$defs/DatasetEvent"
-PAGE = "https://pypi.org/project/charkh"
+EVENT = f"{SCHEMA}/DatasetEvent"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -40,8 +32,8 @@ def dataset_event(
         profile: what its columns hold, or None where it is not known.
     """
     return {
-        "eventTime": _time(version.created),
-        "producer": _producer(),
+        "eventTime": time_text(version.created),
+        "producer": producer(),
         "schemaURL": EVENT,
         "dataset": dataset(store, version, namespace=namespace, profile=profile),
     }
@@ -68,20 +60,13 @@ def dataset(store: Store, version: DatasetVersion, *, namespace: str, profile: T
         facets["schema"] = _facet("1-2-0", "Schema", fields=fields)
     if assertions := _assertions(store, store.queries.ask(Checks(about=version.subject))):
         facets["dataQualityAssertions"] = _facet("1-1-0", "DataQualityAssertions", assertions=assertions)
+    if fields := column_lineage(store, version, namespace=namespace):
+        facets["columnLineage"] = _facet("1-2-0", "ColumnLineage", fields=fields)
     return {"namespace": namespace, "name": made.name, "facets": facets}
 
 
-def _facet(number: str, facet: str, **content: object) -> Json:
-    address = f"{SPECIFICATION}/facets/{number}/{facet}DatasetFacet.json#/$defs/{facet}DatasetFacet"
-    return {"_producer": _producer(), "_schemaURL": address, **content}
-
-
-def _producer() -> str:
-    return f"{PAGE}/{installed_version('charkh')}"
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _facet(number: str, name: str, /, **content: object) -> Json:
+    return facet(number, f"{name}DatasetFacet", **content)
 
 
 def _change(version: DatasetVersion) -> str:
@@ -92,11 +77,11 @@ def _change(version: DatasetVersion) -> str:
 
 def _metrics(version: DatasetVersion, profile: TableProfile | None) -> Json:
     made = version.made
-    counted: Json = {"fileCount": made.tree.files, "bytes": made.tree.size, "lastUpdated": _time(version.created)}
+    counted: Json = {"fileCount": made.tree.files, "bytes": made.tree.size, "lastUpdated": time_text(version.created)}
     if made.rows is not None:
         counted["rowCount"] = made.rows
     columns = {column.name: _column(column) for column in profile.columns} if profile else {}
-    return _facet("1-0-0", "DataQualityMetrics", **counted, columnMetrics=columns)
+    return _facet("1-0-1", "DataQualityMetrics", **counted, columnMetrics=columns)
 
 
 def _column(column: ColumnProfile) -> Json:
@@ -135,15 +120,14 @@ def _assertions(store: Store, checks: Sequence[Check]) -> list[Json]:
 
 def _origin(store: Store, version: DatasetVersion) -> Json:
     edges = store.queries.ask(EdgesFrom(subject=version.subject))
-    return {
-        "_producer": _producer(),
-        "_schemaURL": f"{SPECIFICATION}/2-0-2/OpenLineage.json#/$defs/DatasetFacet",
-        "id": version.subject,
-        "root": version.made.tree.root,
-        "parent": f"dataset:{version.made.parent}" if version.made.parent else "",
-        "sources": list(version.made.sources),
-        "edges": [{"relation": edge.relation, "target": edge.target} for edge in edges],
-    }
+    return own_facet(
+        "DatasetFacet",
+        id=version.subject,
+        root=version.made.tree.root,
+        parent=f"dataset:{version.made.parent}" if version.made.parent else "",
+        sources=list(version.made.sources),
+        edges=[{"relation": edge.relation, "target": edge.target} for edge in edges],
+    )
 
 
 def encode(document: Json) -> bytes:

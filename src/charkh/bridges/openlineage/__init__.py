@@ -1,0 +1,1 @@
+"""OpenLineage: what datasets are and what runs did, as its events."""
