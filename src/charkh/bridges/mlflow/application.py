@@ -33,7 +33,7 @@ from charkh.bridges.mlflow.service import Service
 from charkh.core.errors import CharkhError, Unauthenticated
 from charkh.ports.store import Store
 from charkh.users.caller import Caller, Role
-from charkh.users.gatekeeper import Gatekeeper
+from charkh.users.gatekeeper import Gatekeeper, not_allowed
 from charkh.workspace.acting import store_for
 from charkh.workspace.workspace import Workspace
 
@@ -103,7 +103,7 @@ class MlflowApplication:
                 workspace=self._workspace,
                 service=self.service,
                 caller=caller,
-                permit=functools.partial(self._permit, route, headers),
+                permit=functools.partial(_permit, route, caller),
                 query=query,
                 body=fields,
                 path_values=found.values,
@@ -180,18 +180,11 @@ class MlflowApplication:
     def _admit(self, route: Route, headers: dict[str, str]) -> Caller | None:
         if route.role == "open":
             return None
-        return self._ask_gatekeeper(route.role, headers, "")
+        return self._ask_gatekeeper(route.role, headers)
 
-    def _permit(self, route: Route, headers: dict[str, str], project: str) -> None:
-        if route.role != "open":
-            try:
-                self._ask_gatekeeper(route.role, headers, project)
-            except _Refused as refused:
-                raise refused.error from None
-
-    def _ask_gatekeeper(self, role: Role, headers: dict[str, str], project: str) -> Caller:
+    def _ask_gatekeeper(self, role: Role, headers: dict[str, str]) -> Caller:
         try:
-            return self._gatekeeper.admit(headers.get("authorization", ""), role, project)
+            return self._gatekeeper.admit(headers.get("authorization", ""), role)
         except CharkhError as error:
             told = translated(error)
             if isinstance(error, Unauthenticated):
@@ -251,6 +244,11 @@ class _Refused(Exception):
 
 class _Left(Exception):
     """The client has gone away before its body was whole."""
+
+
+def _permit(route: Route, caller: Caller | None, project: str) -> None:
+    if caller is not None and route.role != "open" and not caller.may(route.role, "project", project):
+        raise not_allowed(route.role)
 
 
 async def _to_memory(receive: Receive, limit: int) -> bytes:

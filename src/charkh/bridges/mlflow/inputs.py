@@ -6,15 +6,14 @@ from typing import Any
 from charkh.bridges.mlflow.call import Call, Route, as_fields, as_items
 from charkh.bridges.mlflow.envelope import MlflowError, invalid
 from charkh.bridges.mlflow.experiments import visible_experiments
-from charkh.bridges.mlflow.run_shape import CONTEXT, run_tags
-from charkh.bridges.mlflow.runs import record, run_id, set_run_tags
+from charkh.bridges.mlflow.run_shape import CONTEXT
+from charkh.bridges.mlflow.runs import record, run_id
 from charkh.bridges.mlflow.validation import check_run_id, too_long
 from charkh.core.errors import CharkhError
 from charkh.core.events import Draft
 from charkh.datasets.find import find as find_version
 from charkh.models.log import link_logged
 from charkh.ports.store import Store
-from charkh.runs.find import by_id
 from charkh.runs.inputs import InputsInProjects, InputsOfRuns, input_draft
 
 MAX_NAME = 500
@@ -25,8 +24,6 @@ MAX_PROFILE = 16_777_215
 MAX_TAG_KEY = 255
 MAX_TAG_VALUE = 500
 MAX_SUMMARIES = 1000
-LOGGED_MODELS = "mlflow.log-model.history"
-_FIELDS = {"artifact_path", "flavors", "utc_time_created", "run_id"}
 
 
 def log_inputs(call: Call) -> None:
@@ -49,31 +46,6 @@ def log_inputs(call: Call) -> None:
     if models:
         link_logged(call.store, run, {str(each): 0 for each in models if each}, "input")
     call.service.recorder.touch(run)
-
-
-def log_model(call: Call) -> None:
-    """What clients of MLflow 2 say of a model that they logged: one more item of a tag."""
-    run, text = run_id(call), call.text("model_json")
-    state = call.service.active(run)
-    call.permit(state.project)
-    try:
-        model = as_fields(json.loads(text)) or {}
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"Malformed model info. \n {text} \n is not a valid JSON.") from error
-    missing = _FIELDS - set(model)
-    if missing:
-        raise invalid(f"Model json is missing mandatory fields: {sorted(missing)}")
-    with state.lock:
-        earlier = run_tags(call.store, by_id(call.store, run)).get(LOGGED_MODELS, "[]")
-        try:
-            listed = as_items(json.loads(earlier))
-        except ValueError:
-            listed = []
-        kept = {
-            name: model[name] for name in ("run_id", "artifact_path", "utc_time_created", "model_uuid") if name in model
-        }
-        kept["flavors"] = model["flavors"]
-        set_run_tags(call, state, {LOGGED_MODELS: json.dumps([*listed, kept])})
 
 
 def search_datasets(call: Call) -> dict[str, Any]:
@@ -153,6 +125,5 @@ def _version(store: Store, texts: dict[str, str]) -> str:
 
 ROUTES = (
     Route("POST", "/mlflow/runs/log-inputs", log_inputs, "writer"),
-    Route("POST", "/mlflow/runs/log-model", log_model, "writer"),
     Route("POST", "/mlflow/experiments/search-datasets", search_datasets, "reader"),
 )
