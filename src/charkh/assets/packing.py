@@ -147,13 +147,15 @@ class PackWriter:
 
     def _decide(self) -> None:
         """Ask the index about what was gathered, and keep what no pack has."""
-        records, self._undecided, self._undecided_size = self._undecided, [], 0
+        records = self._undecided
         if not records:
             return
         digests = [record.digest for record in records]
         found = self._shelf.index.find(digests)
         if len(found) < len(records) and self._refresh():
             found = self._shelf.index.find(digests)
+        # Only now: where the index cannot be asked, as on a full disk, the next call decides.
+        self._undecided, self._undecided_size = [], 0
         for record in records:
             place = found.get(record.digest)
             if place is None:

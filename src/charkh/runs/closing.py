@@ -26,6 +26,9 @@ def seal_closed(store: Store, subject: str, own: Sequence[str], *, others: bool)
     sealed: list[str] = []
     drafts: list[Draft] = []
     try:
+        if own or others:
+            # What could not be written before is tried again: until then the vault takes nothing more.
+            store.vault.flush()
         for header in _closed(store, subject, own, others=others):
             try:
                 draft = sealed_draft(store, header)

@@ -41,10 +41,12 @@ class Deferred:
     Args:
         run: id of the run, for the report.
         strict: let the caller see every trouble instead.
+        prepare: called before what waits is tried again; where it raises, nothing is tried.
     """
 
-    def __init__(self, run: str, *, strict: bool) -> None:
+    def __init__(self, run: str, *, strict: bool, prepare: Callable[[], object] = lambda: None) -> None:
         self.strict = strict
+        self._prepare = prepare
         self._run = run
         self._process = os.getpid()
         self._lock = threading.RLock()
@@ -106,6 +108,11 @@ class Deferred:
     def _retry(self) -> bool:
         # A disk that is full costs each attempt a few system calls, and a loop may log ten thousand times a second.
         if time.monotonic() - self._tried < RETRY_SECONDS:
+            return False
+        try:
+            self._prepare()
+        except TROUBLES:
+            self._tried = time.monotonic()
             return False
         while self._waiting:
             kept = self._waiting[0]

@@ -76,7 +76,8 @@ class ActiveRun(Shows):
         self._process = os.getpid()
         self._points = PointsLog(store.journal, member.run, member.writer)
         self._media = MediaLog(store.journal, member.run, member.writer)
-        self._facts = Deferred(member.run, strict=strict)
+        # A vault that could not write a pack takes nothing more before it could.
+        self._facts = Deferred(member.run, strict=strict, prepare=lambda: self._store.vault.flush())
         self._console: ConsoleLog | None = None
         self._sampler: SystemSampler | None = None
         self._began: Draft | None = None

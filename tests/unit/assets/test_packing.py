@@ -94,6 +94,23 @@ def test_a_full_medium_loses_nothing() -> None:
     assert [content(PackVault(blobs), ref) for ref in refs] == [b"first", b"more"]
 
 
+def test_an_index_that_cannot_be_asked_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = MemoryBlobs()
+    vault = PackVault(blobs)
+    ref = vault.put_bytes(b"first")
+
+    def refuse(_digests: object) -> None:
+        raise Unavailable("database or disk is full", code="asset.index_unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(vault.shelf.index, "find", refuse)
+        with pytest.raises(Unavailable):
+            vault.flush()
+    assert vault.put_bytes(b"first") == ref
+    vault.flush()
+    assert content(PackVault(blobs), ref) == b"first"
+
+
 def test_a_medium_that_fills_up_meanwhile_stops_the_putter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "PACK_SIZE", 50_000)
     monkeypatch.setattr(packing, "DECIDED_AT_ONCE", 10_000)

@@ -1,0 +1,130 @@
+"""A training that logs numbers, media and prints while its disk is full: it goes on, and what could be kept is kept."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STEPS = 120
+
+
+def train(make_room: bool) -> None:
+    """A loop on a disk of 3 MiB; half-way there may be room again. It prints what a caller should see."""
+    import charkh
+
+    store = Path(".charkh")
+    with charkh.run("full", params={"rate": 0.1}) as run:
+        filler = store / "filler"
+        for step in range(STEPS):
+            if step == STEPS // 3:
+                _fill(filler)
+            if step == 2 * STEPS // 3 and make_room:
+                filler.unlink()
+            charkh.log(loss=float(step), step=step)
+            run.log_media("blob", "file", os.urandom(2000), step=step)
+            sys.stdout.write(f"step {step}\n")
+            if step == STEPS // 2:
+                run.set_params({"late": "x" * 5000})
+                run.set_tags({"stage": "draft"})
+                assert run.add_artifact("a.bin", bytes(1000)) == ()
+        if not make_room:
+            filler.unlink()
+
+
+def _fill(path: Path) -> None:
+    """Leave no byte free."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    for size in (1 << 16, 1 << 8, 1):
+        try:
+            while True:
+                os.write(descriptor, bytes(size))
+        except OSError:
+            continue
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("make_room", [True, False], ids=["room-later", "room-at-the-end"])
+def test_a_full_file_system(tmp_path: Path, make_room: bool) -> None:
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("a small file system of one's own needs root and unshare")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    verbs = ("show full --json", "media full --json", "console full --stream stdout", "log full loss --json")
+    look = [f"{sys.executable} -m charkh run {verb} > {tmp_path}/{place}" for place, verb in enumerate(verbs)]
+    looks = " && ".join(look)
+    work = f"{sys.executable} {__file__} {int(make_room)}"
+    script = f"mount -t tmpfs -o size=3m none {folder} && cd {folder} && {work} && {looks}"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+    )
+    if "mount" in done.stderr and "denied" in done.stderr:
+        pytest.skip(f"this machine lets nobody mount: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    # The loop never noticed: it printed all of its steps.
+    assert done.stdout.splitlines() == [f"step {step}" for step in range(STEPS)]
+    assert "Traceback" not in done.stderr
+    shown, media, console, points = ((tmp_path / str(number)).read_text() for number in range(4))
+    found = json.loads(shown)
+    assert found["run"]["status"] == "finished"
+    assert found["run"]["lost_records"] == 0
+    assert found["run"]["params"]["rate"] == 0.1
+    assert "late" in found["run"]["params"]
+    assert found["run"]["tags"] == {"stage": "draft"}
+    assert [each["path"] for each in found["artifacts"]] == ["a.bin"]
+    assert [each["count"] for each in json.loads(media)] == [STEPS]
+    assert console.splitlines() == [f"step {step}" for step in range(STEPS)]
+    assert [each["value"] for each in json.loads(points)] == [float(step) for step in range(STEPS)]
+
+
+def test_a_store_that_never_takes_more_is_told_once(tmp_path: Path) -> None:
+    """`ulimit -f`: what a user's quota looks like to a program; it lasts to the end of the script."""
+    state = tmp_path / "state"
+    folder = tmp_path / "work"
+    folder.mkdir()
+
+    def bounded() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, 256 * 1024))
+
+    code = (
+        "import os, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "import charkh\n"
+        "with charkh.run('quota') as run:\n"
+        "    for step in range(60):\n"
+        "        charkh.log(loss=float(step))\n"
+        "        run.log_media('blob', 'file', os.urandom(20_000))\n"
+        "        print(step)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=bounded,
+        env={**os.environ, "XDG_STATE_HOME": str(state)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(step) for step in range(60)]
+    assert done.stderr.count("records are kept in memory") <= 3
+    show = [sys.executable, "-m", "charkh", "run", "show", "quota", "--json"]
+    shown = subprocess.run(
+        show, cwd=folder, capture_output=True, text=True, timeout=120, env={**os.environ, "XDG_STATE_HOME": str(state)}
+    )
+    assert shown.returncode == 0, shown.stderr
+    run = json.loads(shown.stdout)["run"]
+    assert (run["status"], run["metrics"]) == ("finished", {"loss": 59.0})
+    # What the quota did not let through is missed, and the run says so.
+    assert run["lost_records"] > 0
+
+
+if __name__ == "__main__":
+    train(bool(int(sys.argv[1])))
