@@ -75,7 +75,7 @@ class Provider:
         """
         header = self._header(token)
         age = time.monotonic() - self._fetched
-        if header is not None and (header.get("kid", "") not in self._keys or age > KEYS_LAST):
+        if header is not None and (self._key(header) is None or age > KEYS_LAST):
             with self._lock:
                 if time.monotonic() - self._fetched >= FETCH_EVERY:
                     self._fetch()
@@ -89,7 +89,7 @@ class Provider:
             nonce: that it must carry; None where none was sent.
         """
         header = self._header(token)
-        key = self._keys.get(str(header.get("kid", ""))) if header is not None else None
+        key = self._key(header) if header is not None else None
         if header is None or key is None:
             return None
         wanted = audience or self.settings.audience or self.settings.client
@@ -161,8 +161,14 @@ class Provider:
             header: dict[str, Any] = self._jwt.get_unverified_header(token)
         except (self._jwt.PyJWTError, ValueError, TypeError):
             return None
-        believed = header.get("alg") in self.settings.algorithms and isinstance(header.get("kid"), str)
+        believed = header.get("alg") in self.settings.algorithms and isinstance(header.get("kid", ""), str)
         return header if believed and "crit" not in header else None
+
+    def _key(self, header: Mapping[str, Any]) -> Any:
+        """The key that signed; without an id, the only one that there is. None where it is not known."""
+        if "kid" not in header and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        return self._keys.get(str(header.get("kid", "")))
 
     def _identity(self, claims: Mapping[str, Any], audience: str, nonce: str | None) -> Identity | None:
         subject = claims.get("sub")
