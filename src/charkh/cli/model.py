@@ -1,4 +1,7 @@
-"""`charkh model`: list, show, alias, rollback and delete. Promotion on evidence is a loop's."""
+"""`charkh model`: list, show, alias, rollback and delete; the other verbs stand in `model_*.py`.
+
+Promotion on evidence is a loop's.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -6,6 +9,10 @@ from typing import Annotated
 import typer
 
 from charkh.cli.exact import require_version
+from charkh.cli.model_candidates import candidates
+from charkh.cli.model_served import history as show_history
+from charkh.cli.model_served import served
+from charkh.cli.model_words import declare, describe, remove, rename, stage, tag
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_size, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import title_of
@@ -156,7 +163,10 @@ def _write_version(version: ModelVersion, title: str, trained_on: Sequence[str])
         ("runtime", f"{made.runtime} ({', '.join(f'{name} {number}' for name, number in made.libraries.items())})"),
         ("safety", made.safety.level),
         *(("", reason) for reason in made.safety.reasons),
-        ("files", f"{made.tree.files}, {shown_size(made.tree.size)}"),
+        ("files", "elsewhere" if made.elsewhere else f"{made.tree.files}, {shown_size(made.tree.size)}"),
+        ("lies at", made.source if made.elsewhere else ""),
+        ("stage", version.stage),
+        *((f"tag {name}", value) for name, value in version.tags.items()),
         ("run", f"run:{made.run}" if made.run else ""),
         ("trained on", tuple(trained_on)),
         ("registered", f"{shown_time(version.created)} by {version.actor}"),
@@ -207,3 +217,14 @@ def _write_aliases(holders: tuple[AliasHolder, ...], history: tuple[AliasMove, .
 
 def _cells(spec: TensorSpec) -> list[object]:
     return [spec.name, f"{spec.datatype}{list(spec.shape)}", spec.optional]
+
+
+app.command("served")(served)
+app.command("history")(show_history)
+app.command("candidates")(candidates)
+app.command("declare")(declare)
+app.command("describe")(describe)
+app.command("tag")(tag)
+app.command("stage")(stage)
+app.command("rename")(rename)
+app.command("remove")(remove)
