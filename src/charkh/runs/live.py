@@ -196,11 +196,12 @@ def _word(run: Run, name: str) -> Any:
 class _Grown:
     """What was read of a growing segment so far."""
 
-    __slots__ = ("ordinal", "series", "size")
+    __slots__ = ("lasts", "ordinal", "series", "size")
 
     def __init__(self) -> None:
         self.size = 0
         self.ordinal = 0
+        self.lasts: dict[tuple[str, str], tuple[int, float, float]] = {}
         self.series: dict[tuple[str, str], SeriesSummary] = {}
 
 
@@ -234,21 +235,21 @@ def open_summaries(store: Store, segment: DataSegment) -> tuple[SeriesSummary, .
 
 
 def _grow(known: _Grown, added: Sequence[bytes], *, by_time: bool) -> None:
-    if added:
-        _, series = collect_series(added)
-        for each in series:
-            summary = each.summary(by_time=by_time)
-            earlier = known.series.get(each.name)
-            known.series[each.name] = summary if earlier is None else merged(earlier, summary, by_time=by_time)
+    for each in collect_series(added)[1] if added else ():
+        summary = each.summary(by_time=by_time)
+        earlier = known.series.get(each.name)
+        place = each.last(by_time=by_time)
+        point = (int(each.steps[place]), float(each.times[place]) if by_time else 0.0, float(each.values[place]))
+        before = known.lasts.get(each.name)
+        later = before is None or (point >= before if by_time else point[0] >= before[0])
+        if later:
+            known.lasts[each.name] = point
+        known.series[each.name] = summary if earlier is None else merged(earlier, summary, later=later)
     known.ordinal += len(added)
 
 
-def merged(old: SeriesSummary, new: SeriesSummary, *, by_time: bool = False) -> SeriesSummary:
-    """The summary of a metric's points in two parts of one segment; `new` was logged behind `old`."""
-    later = new.last_step > old.last_step
-    if new.last_step == old.last_step:
-        # Of the last points only the moments of the latest are known, which is right for whoever logs in order.
-        later = not by_time or (new.last_time, new.last) >= (old.last_time, old.last)
+def merged(old: SeriesSummary, new: SeriesSummary, *, later: bool) -> SeriesSummary:
+    """The summary of a metric's points in two parts of a segment; `later` where it is the second's last that shows."""
     return SeriesSummary(
         key=old.key,
         context=old.context,

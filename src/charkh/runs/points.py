@@ -76,6 +76,16 @@ class Series:
     times: Integers
     values: Floats
 
+    def last(self, *, by_time: bool = False) -> int:
+        """Which point shows: at the greatest step, and of several there the one that `summary` says."""
+        import numpy as np  # see `summary`
+
+        last = self.steps.size - 1 - int(np.argmax(self.steps[::-1]))
+        if not by_time:
+            return last
+        tied = np.flatnonzero(self.steps == self.steps[last])
+        return int(tied[np.lexsort((self.values[tied], self.times[tied]))[-1]])
+
     def summary(self, *, by_time: bool = False) -> SeriesSummary:
         """What a search needs to know of it.
 
@@ -85,10 +95,7 @@ class Series:
         """
         import numpy as np  # `charkh.run()` imports this module; NumPy would double its start-up time
 
-        last = self.steps.size - 1 - int(np.argmax(self.steps[::-1]))
-        if by_time:
-            tied = np.flatnonzero(self.steps == self.steps[last])
-            last = int(tied[np.lexsort((self.values[tied], self.times[tied]))[-1]])
+        last = self.last(by_time=by_time)
         finite = self.values[~np.isnan(self.values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (float("nan"), float("nan"))
         return SeriesSummary(

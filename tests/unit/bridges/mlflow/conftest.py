@@ -71,19 +71,19 @@ class Client:
         told = {name.decode().lower(): value.decode() for name, value in start["headers"]}
         return Answer(start["status"], told, b"".join(each.get("body", b"") for each in sent[1:]))
 
-    def post(self, path: str, **fields: Any) -> Any:
+    def post(self, path: str, /, **fields: Any) -> Any:
         """The fields of a good answer."""
         answer = self.ask("POST", f"/api/2.0/mlflow/{path}", fields)
         assert answer.status == 200, answer.body
         return answer.json()
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, /, **query: Any) -> Any:
         """The fields of a good answer."""
         answer = self.ask("GET", f"/api/2.0/mlflow/{path}", None, query)
         assert answer.status == 200, answer.body
         return answer.json()
 
-    def refused(self, path: str, **fields: Any) -> tuple[int, str, str]:
+    def refused(self, path: str, /, **fields: Any) -> tuple[int, str, str]:
         """Status, code and message of a refusal."""
         answer = self.ask("POST", f"/api/2.0/mlflow/{path}", fields)
         assert answer.status != 200
