@@ -15,6 +15,7 @@ import tempfile
 import time
 import tomllib
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
@@ -50,16 +51,15 @@ def main() -> int:
     parser.add_argument("checkout", type=Path)
     parser.add_argument("-k", default="")
     parser.add_argument("--report", type=Path)
-    parser.add_argument("--numprocesses", default="2")
     asked = parser.parse_args()
     port = free_port()
     with subprocess.Popen([sys.executable, "-m", "tests.mlflow_suite.server", str(port)], cwd=HERE.parent.parent) as at:
         try:
             wait_for(port)
-            outcomes = [
-                *run_tests(asked.checkout, REST, port, asked.k, asked.numprocesses, fluent=False),
-                *run_tests(asked.checkout, FLUENT, port, asked.k, asked.numprocesses, fluent=True),
-            ]
+            with ThreadPoolExecutor(2) as pool:
+                rest = pool.submit(run_tests, asked.checkout, REST, port, asked.k, fluent=False)
+                fluent = pool.submit(run_tests, asked.checkout, FLUENT, port, asked.k, fluent=True)
+                outcomes = [*rest.result(), *fluent.result()]
         finally:
             at.terminate()
     expected = tomllib.loads((HERE / "expected.toml").read_text())["not_applicable"]
@@ -87,10 +87,8 @@ def wait_for(port: int) -> None:
     raise TimeoutError(f"nobody listens on {port}")
 
 
-def run_tests(
-    checkout: Path, files: tuple[str, ...], port: int, expression: str, processes: str, *, fluent: bool
-) -> list[Outcome]:
-    """Run some of MLflow's test files by the peer's Python."""
+def run_tests(checkout: Path, files: tuple[str, ...], port: int, expression: str, *, fluent: bool) -> list[Outcome]:
+    """Run some of MLflow's test files by the peer's Python, one after another: their own client asks for `sys.argv`."""
     python = os.environ.get("PEER_PYTHON", sys.executable)
     with tempfile.NamedTemporaryFile(suffix=".xml") as results:
         settings = {
@@ -103,7 +101,6 @@ def run_tests(
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         }
         options = ["-q", "-p", "plugin", "-p", "no:cacheprovider", "--confcutdir=.", "--timeout=120", "--durations=0"]
-        options += ["-n", processes] if processes != "0" else []
         options += ["-o", "addopts=", "-W", "ignore", "--tb=short", f"--junit-xml={results.name}"]
         options += ["-k", expression] if expression else []
         present = [each for each in files if (checkout / each).is_file()]

@@ -16,6 +16,11 @@ from charkh.users.caller import WHOLE_ADMIN, Caller
 from charkh.workspace.workspace import Workspace, open_workspace
 
 PREFIX = "/_ns/"
+SETTINGS = """
+[egress]
+hosts = ["example.com"]
+"""
+"""What an operator would write whose users register webhooks at that host, as MLflow's tests do."""
 
 
 class Everybody:
@@ -52,6 +57,8 @@ class Namespaces:
 
     def _open(self) -> str:
         name = uuid.uuid4().hex
+        (self._folder / name).mkdir()
+        (self._folder / name / "charkh.toml").write_text(SETTINGS)
         workspace = open_workspace(self._folder / name, create=True)
         self._applications[name] = (workspace, MlflowApplication(workspace, Everybody()))
         return name
