@@ -44,7 +44,7 @@ BRIDGES: tuple[Bridge, ...] = (
     ),
     Bridge(
         "openlineage",
-        "What a dataset version is, as an OpenLineage dataset event with its facets.",
+        "What a dataset version is, and what runs and steps did, as OpenLineage events with their facets.",
         ("export openlineage",),
     ),
     Bridge(
@@ -61,5 +61,11 @@ BRIDGES: tuple[Bridge, ...] = (
         "dlt",
         "Rows of a dlt resource or source, run by dlt itself, as versions of a dataset.",
         ("source fetch",),
+    ),
+    Bridge(
+        "mcp",
+        "An assistant's questions, by the Model Context Protocol.",
+        ("mcp",),
+        "mcp",
     ),
 )

@@ -9,6 +9,7 @@ import typer
 
 from charkh.cli.fsck import fsck
 from charkh.cli.gc import gc
+from charkh.cli.mcp import mcp
 from charkh.cli.opening import WAIT, be_patient, open_workspace, start_in, starting_folder
 from charkh.cli.output import (
     AsJson,
@@ -35,7 +36,7 @@ OpenInference = Annotated[
 def install(app: typer.Typer) -> None:
     """Put the verbs on the command line."""
     app.callback()(_choose_workspace)
-    for verb in (init, up, serve, doctor, sync, fsck, gc, trace, sql):
+    for verb in (init, up, serve, doctor, sync, fsck, gc, trace, mcp, sql):
         app.command(verb.__name__)(verb)
 
 
