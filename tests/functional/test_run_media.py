@@ -68,6 +68,7 @@ def launch(charkh: Charkh, code: str, *arguments: str, **environment: str) -> "s
 def finished(process: "subprocess.Popen[str]", status: int = 0) -> str:
     out, err = process.communicate(timeout=120)
     assert process.returncode == status, err
+    assert "not kept" not in err, err
     return out
 
 
@@ -176,3 +177,12 @@ def test_where_the_store_cannot_be_made_the_run_waits_beside_it(charkh: Charkh, 
     assert charkh("run", "artifact", "beside", "a.txt") == "abc"
     assert charkh("run", "media", "beside", "t", "--step", "0") == "kept"
     assert not list(Path(state).rglob("format.json"))
+
+
+def test_the_guide_runs_as_it_is_printed(charkh: Charkh) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "tracking.md"
+    scripts = [part.partition("```")[0] for part in guide.read_text().split("```python\n")[1:]]
+    assert charkh.python("\n".join(scripts)) == "done\n"
+    assert {run["started"]["name"] for run in charkh.json("run", "list")} == {"small net", "long job"}
+    shown = charkh.json("run", "show", "small net")
+    assert {each["key"] for each in shown["media"]} == {"samples", "confusion", "weights", "answer", "notes"}
