@@ -6,6 +6,7 @@ Own code because the core has no SciPy; the standard library alone, so that a co
 import itertools
 import math
 from collections.abc import Sequence
+from operator import mul
 from typing import NamedTuple
 
 EXACT_PAIRS = 16
@@ -109,7 +110,7 @@ def _exact(differences: Sequence[float]) -> float:
     sizes = [abs(each) for each in differences if each]
     edge = seen - 1e-12 * max(1.0, math.fsum(sizes))
     flips = itertools.product((-1, 1), repeat=len(sizes))
-    extreme = sum(abs(math.fsum(map(float.__mul__, sizes, map(float, signs)))) >= edge for signs in flips)
+    extreme = sum(abs(math.fsum(map(mul, sizes, signs))) >= edge for signs in flips)
     return extreme / 2 ** len(sizes)
 
 

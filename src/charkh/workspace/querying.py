@@ -174,20 +174,29 @@ def _frame(columns: Mapping[str, type], rows: list[tuple[Any, ...]]) -> "pl.Data
 
 
 def _answer(connection: Any, question: str) -> "pl.DataFrame":
-    """The answer as a frame; types that Polars does not have are told as text."""
+    """The answer as a frame: types that Polars lacks are told as text, and names that come twice are numbered."""
     import polars as pl  # see `_frame`
 
     found = connection.sql(question)
-    columns = [_told(name, str(kind)) for name, kind in zip(found.columns, found.types, strict=True)]
-    told = ", ".join(columns)
-    return pl.DataFrame(found.project(told) if columns else found)
+    taken: dict[str, int] = {}
+    columns: list[str] = []
+    for place, (name, kind) in enumerate(zip(found.columns, found.types, strict=True)):
+        taken[name] = taken.get(name, 0) + 1
+        shown = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        columns.append(f"{_told(f'c{place}', str(kind))} as {_quoted(shown)}")
+    places = ", ".join(f"c{place}" for place in range(len(columns)))
+    told = f"select {', '.join(columns)} from ({question}\n) as answer({places})"  # noqa: S608 - it is what was asked
+    return pl.DataFrame(connection.sql(told))
 
 
-def _told(name: str, kind: str) -> str:
-    quoted = '"' + name.replace('"', '""') + '"'
+def _told(column: str, kind: str) -> str:
     if "HUGEINT" in kind:
-        return f"cast({quoted} as {kind.replace('UHUGEINT', 'BIGINT').replace('HUGEINT', 'BIGINT')}) as {quoted}"
-    return f"cast({quoted} as varchar) as {quoted}" if any(odd in kind for odd in _ODD) else quoted
+        return f"cast({column} as {kind.replace('UHUGEINT', 'BIGINT').replace('HUGEINT', 'BIGINT')})"
+    return f"cast({column} as varchar)" if any(odd in kind for odd in _ODD) else column
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _duckdb() -> Any:

@@ -12,7 +12,18 @@ from charkh.ports.projections import Command, Projection, Query
 from charkh.runs import project, run
 from charkh.runs.held import PROJECTION as HELD
 from charkh.runs.index import PROJECTION as RUNS
-from charkh.runs.index import ChildRuns, FindRuns, RunsByIds, RunsLike, SealedAmong, TrashedRuns, WerePurged
+from charkh.runs.index import (
+    ChildRuns,
+    FindRuns,
+    GoalsOf,
+    KnownNames,
+    RunCounts,
+    RunsByIds,
+    RunsLike,
+    SealedAmong,
+    TrashedRuns,
+    WerePurged,
+)
 from charkh.runs.project import DEFAULT_NAME, DEFAULT_PROJECT, Project
 from charkh.runs.project_index import AllProjects, CreateProject, RenameProject
 from charkh.runs.run import Run
@@ -90,6 +101,16 @@ def about_a_run(sight: Sight, query: Any) -> Any:
     return found if reaches_run(sight, query.run) else type(found)()
 
 
+def about_runs(sight: Sight, query: Any) -> Any:
+    """Answer a question with a field `runs`, about those that the request may be about."""
+    return sight.ask(msgspec.structs.replace(query, runs=tuple(each.id for each in shown_runs(sight, query.runs))))
+
+
+def run_counts(sight: Sight, query: RunCounts) -> dict[str, int]:
+    shown = _projects(sight)
+    return {project: count for project, count in sight.ask(query).items() if project in shown}
+
+
 def freely(sight: Sight, query: Any) -> Any:
     """Answer as the store does: what was asked with says as much as the answer."""
     return sight.ask(query)
@@ -107,6 +128,7 @@ def _of(projection: Projection) -> Mapping[type[Query[Any]], Callable[[Sight, An
 ANSWERS: Mapping[type[Query[Any]], Callable[[Sight, Any], Any]] = {
     **_of(RUNS),
     **_of(HELD),
+    **{kind: about_runs for kind in RUNS.answers if "runs" in kind.__struct_fields__},
     RunsByIds: runs_by_ids,
     RunsLike: runs_like,
     FindRuns: find_runs,
@@ -115,6 +137,9 @@ ANSWERS: Mapping[type[Query[Any]], Callable[[Sight, Any], Any]] = {
     SealedAmong: freely,
     WerePurged: freely,
     TrashedRuns: nothing,
+    KnownNames: nothing,
+    GoalsOf: freely,
+    RunCounts: run_counts,
 }
 
 
