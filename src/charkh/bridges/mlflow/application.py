@@ -246,9 +246,12 @@ class _Left(Exception):
     """The client has gone away before its body was whole."""
 
 
-def _permit(route: Route, caller: Caller | None, project: str) -> None:
-    if caller is not None and route.role != "open" and not caller.may(route.role, "project", project):
-        raise not_allowed(route.role)
+def _permit(route: Route, caller: Caller | None, project: str, absent: MlflowError | None = None) -> None:
+    if caller is None or route.role == "open" or caller.may(route.role, "project", project):
+        return
+    if absent is not None and not caller.may("reader", "project", project):
+        raise absent
+    raise not_allowed(route.role)
 
 
 async def _to_memory(receive: Receive, limit: int) -> bytes:

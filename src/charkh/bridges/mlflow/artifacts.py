@@ -14,6 +14,7 @@ from charkh.bridges.mlflow.call import Call, Route, Streamed
 from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
 from charkh.bridges.mlflow.locations import Location, Stored, files_at, locate, run_root
 from charkh.bridges.mlflow.runs import record, run_id
+from charkh.bridges.mlflow.service import no_run
 from charkh.models.log import add_logged_file, find_logged
 from charkh.runs.facts import artifact_drafts, removed_draft
 from charkh.runs.index import ArtifactsOf
@@ -79,7 +80,7 @@ def list_of_run(call: Call) -> dict[str, Any]:
     """What is directly in a folder of a run, by paths from the root of its artifacts."""
     run = run_id(call)
     state = call.service.state(run)
-    call.permit(state.project)
+    call.permit(state.project, no_run(state.id))
     path = safe_path(call.text("path", ""))
     location = find_project(call.store, f"project:{state.experiment}").location
     before = f"{path}/" if path else ""
@@ -166,7 +167,7 @@ def _located(call: Call, path: str) -> Location:
     if location is None:
         raise _bad_path()
     if location.kind == "run":
-        call.permit(call.service.state(location.owner).project)
+        call.permit(call.service.state(location.owner).project, no_run(location.owner))
     elif location.kind == "logged":
         project = find_logged(call.store, location.owner).made.project or "0"
         call.permit(next((each.name for each in list_projects(call.store, deleted=None) if each.id == project), ""))

@@ -7,9 +7,9 @@ translated (`charkh.bridges.mlflow.envelope.translated`).
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
-from charkh.bridges.mlflow.envelope import invalid
+from charkh.bridges.mlflow.envelope import MlflowError, invalid
 from charkh.ports.store import Store
 from charkh.users.caller import Caller, Role
 from charkh.workspace.workspace import Workspace
@@ -23,6 +23,12 @@ MAX_BODY = 32 * 1024 * 1024
 """Bytes of a body that is held in memory: a dataset's profile may have 16 MiB."""
 
 
+class Permit(Protocol):
+    """Raises where the caller may not do this in a project; see `Call.permit`."""
+
+    def __call__(self, project: str, absent: MlflowError | None = None, /) -> None: ...
+
+
 class Call(NamedTuple):
     """One request, authenticated and taken apart.
 
@@ -31,7 +37,8 @@ class Call(NamedTuple):
         workspace: what is served.
         service: what this server keeps in memory for its clients: open segments, states of runs.
         caller: who calls; None where the route asks for nobody.
-        permit: raises where the caller may not do this in the project with this name.
+        permit: raises where the caller may not do this in the project with this name; where it may not even see it,
+            and is told what is said of something that is not there, that.
         query: the query string; a repeated key has several values.
         body: the fields of a JSON body, of a GET those of the query; empty for other kinds of body.
         path_values: by name, what stood in the path's places.
@@ -45,7 +52,7 @@ class Call(NamedTuple):
     workspace: Workspace
     service: "Service"
     caller: Caller | None
-    permit: Callable[[str], None]
+    permit: "Permit"
     query: Mapping[str, list[str]]
     body: Mapping[str, Any]
     path_values: Mapping[str, str]

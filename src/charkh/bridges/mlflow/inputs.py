@@ -8,6 +8,7 @@ from charkh.bridges.mlflow.envelope import MlflowError, invalid
 from charkh.bridges.mlflow.experiments import visible_experiments
 from charkh.bridges.mlflow.run_shape import CONTEXT
 from charkh.bridges.mlflow.runs import record, run_id
+from charkh.bridges.mlflow.service import no_run
 from charkh.bridges.mlflow.validation import check_run_id, too_long
 from charkh.core.errors import CharkhError
 from charkh.core.events import Draft
@@ -30,8 +31,9 @@ def log_inputs(call: Call) -> None:
     """Say which data and which models a run used; of one name and digest the first word stays."""
     run = run_id(call)
     check_run_id(run)
-    state = call.service.active(run)
-    call.permit(state.project)
+    state = call.service.state(run)
+    call.permit(state.project, no_run(state.id))
+    call.service.active(state.id)
     known = {(each.name, each.digest) for each in call.store.queries.ask(InputsOfRuns(runs=(run,))).get(run, ())}
     drafts: list[Draft] = []
     for each in call.items("datasets"):

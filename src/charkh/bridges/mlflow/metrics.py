@@ -7,6 +7,7 @@ from charkh.bridges.mlflow.call import Call, Route
 from charkh.bridges.mlflow.envelope import invalid, number
 from charkh.bridges.mlflow.pages import start_of, token_of
 from charkh.bridges.mlflow.runs import run_id
+from charkh.bridges.mlflow.service import no_run
 from charkh.ports.store import Store
 from charkh.runs.history import Curve, metric_histories
 
@@ -27,7 +28,7 @@ class Shown(NamedTuple):
 def history(call: Call) -> dict[str, Any]:
     """The points of one metric of a run."""
     run, key = run_id(call), call.text("metric_key")
-    call.permit(call.service.state(run).project)
+    call.permit(call.service.state(run).project, no_run(run))
     points = points_of(call.store, run, key)
     token, size = call.text("page_token", ""), call.whole("max_results", 0)
     start = start_of(token)
@@ -56,7 +57,7 @@ def bulk(call: Call) -> dict[str, Any]:
     key, room = call.text("metric_key"), min(max(0, call.whole("max_results", MAX_PAGE)), MAX_PAGE)
     found: list[dict[str, Any]] = []
     for run in sorted(runs):
-        call.permit(call.service.state(run).project)
+        call.permit(call.service.state(run).project, no_run(run))
         points = points_of(call.store, run, key)[: room - len(found)]
         found += [{**each, "run_id": run} for each in _shapes(key, points)]
     return {"metrics": found}
@@ -78,7 +79,7 @@ def interval(call: Call) -> dict[str, Any]:
     first, last = _bounds(call)
     histories: dict[str, list[Shown]] = {}
     for run in runs:
-        call.permit(call.service.state(run).project)
+        call.permit(call.service.state(run).project, no_run(run))
         points = points_of(call.store, run, key)
         histories[run] = [each for each in points if first is None or last is None or first <= each.step <= last]
     steps = sampled_steps({each.step for points in histories.values() for each in points}, most)

@@ -6,6 +6,7 @@ from typing import Any, cast
 from charkh.bridges.mlflow.call import Call, Route, bad
 from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
 from charkh.bridges.mlflow.registry_shapes import Fields
+from charkh.bridges.mlflow.service import no_run
 from charkh.models.log import link_logged
 from charkh.models.logged import ID_PATTERN
 from charkh.models.logged_index import LoggedById
@@ -20,7 +21,7 @@ _MANDATORY = {"artifact_path", "flavors", "utc_time_created", "run_id"}
 def log_outputs(call: Call) -> Fields:
     """Say that a run left logged models, each at a step."""
     state = call.service.active(call.text("run_id"))
-    call.permit(state.project)
+    call.permit(state.project, no_run(state.id))
     models = call.items("models")
     if len(models) > MAX_OUTPUTS:
         raise invalid(f"'models' has more than {MAX_OUTPUTS} entries.")
@@ -43,7 +44,7 @@ def log_outputs(call: Call) -> Fields:
 def log_model(call: Call) -> Fields:
     """Add what clients of MLflow 2 say of a model to the run's tag that lists them."""
     state = call.service.active(call.text("run_id"))
-    call.permit(state.project)
+    call.permit(state.project, no_run(state.id))
     text = call.text("model_json")
     try:
         said: Any = json.loads(text)

@@ -7,7 +7,7 @@ from charkh.bridges.mlflow.call import Call, Route
 from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
 from charkh.bridges.mlflow.run_shape import PARENT, RUN_NAME, run_tags
 from charkh.bridges.mlflow.runs import record, run_id, set_run_tags
-from charkh.bridges.mlflow.service import RunState, texts_of
+from charkh.bridges.mlflow.service import RunState, no_run, texts_of
 from charkh.bridges.mlflow.validation import (
     MAX_BATCH_BYTES,
     Metric,
@@ -101,8 +101,9 @@ def delete_tag(call: Call) -> None:
 
 
 def _writable(call: Call, run: str) -> RunState:
-    state = call.service.active(run)
-    call.permit(state.project)
+    state = call.service.state(run)
+    call.permit(state.project, no_run(state.id))
+    call.service.active(state.id)
     return state
 
 

@@ -69,14 +69,15 @@ def create(call: Call) -> dict[str, Any]:
 def get(call: Call) -> dict[str, Any]:
     """A run with everything that is known of it; deleted ones too."""
     run = run_id(call)
-    call.permit(call.service.state(run).project)
+    call.permit(call.service.state(run).project, no_run(run))
     return {"run": shape_of(call, run)}
 
 
 def update(call: Call) -> dict[str, Any]:
     """Say how a run stands, when it ended, or what it is called."""
-    state = call.service.active(run_id(call))
-    call.permit(state.project)
+    state = call.service.state(run_id(call))
+    call.permit(state.project, no_run(state.id))
+    call.service.active(state.id)
     status, name = _status(call), call.text("run_name", "")
     with state.lock:
         if name:
@@ -99,7 +100,7 @@ def update(call: Call) -> dict[str, Any]:
 def delete(call: Call) -> None:
     """Put a run into the trash."""
     state = call.service.state(run_id(call))
-    call.permit(state.project)
+    call.permit(state.project, no_run(state.id))
     if not state.deleted:
         delete_run(call.store, state.id)
         call.service.forget(state.id)
@@ -108,7 +109,7 @@ def delete(call: Call) -> None:
 def restore(call: Call) -> None:
     """Take a run out of the trash."""
     state = call.service.state(run_id(call))
-    call.permit(state.project)
+    call.permit(state.project, no_run(state.id))
     if state.deleted:
         try:
             restore_run(call.store, state.id)

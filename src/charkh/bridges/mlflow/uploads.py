@@ -69,6 +69,7 @@ def complete(call: Call) -> None:
     told = _told(folder)
     if _place(call) != told["place"]:
         raise invalid("The upload was begun for another path.")
+    located(call, told["place"])
     numbers = sorted(int(part.get("part_number", 0)) for part in call.items("parts")) or list(_numbers(told["parts"]))
     if numbers != list(_numbers(told["parts"])):
         raise invalid(f"The upload has {told['parts']} parts, and {len(numbers)} were named.")
@@ -86,7 +87,9 @@ def complete(call: Call) -> None:
 
 def abort(call: Call) -> None:
     """Give an upload up."""
-    shutil.rmtree(_folder(call, call.text("upload_id")), ignore_errors=True)
+    folder = _folder(call, call.text("upload_id"))
+    located(call, _told(folder)["place"])
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(workspace: Workspace) -> None:
