@@ -16,7 +16,7 @@ from charkh.models.logged_index import LoggedById, LoggedModels
 from charkh.ports.projections import Command, Query
 from charkh.users.guarded import Sight, out_of_reach
 from charkh.users.scopes import Noun
-from charkh.workspace.visible_runs import project_name_of, reaches_run, shown_runs
+from charkh.workspace.visible_runs import of_shown_runs, project_name_of, reaches_run
 
 Rule = Callable[[Sight, Any], Any]
 _NAMES = (("name",), ("made", "name"), ("moved", "name"), ("version", "name"), ("move", "moved", "name"))
@@ -98,11 +98,6 @@ def about_logged(sight: Sight, query: Any) -> Any:
     return found if logged_by_id(sight, LoggedById(logged=query.logged)) is not None else type(found)()
 
 
-def about_runs(sight: Sight, query: Any) -> Any:
-    """Answer a question with a field `runs`, about those that the caller reaches."""
-    return sight.ask(msgspec.structs.replace(query, runs=tuple(each.id for each in shown_runs(sight, query.runs))))
-
-
 def may_state_about_model(sight: Sight, event: Event) -> None:
     """Facts that are stated without a decision: of logged models, and by name."""
     body: Any = msgspec.msgpack.decode(event.body)
@@ -132,7 +127,7 @@ def may_state_about_dataset(sight: Sight, event: Event) -> None:
 def _logged_rule(kind: type[Query[Any]]) -> Rule | None:
     if "logged" in kind.__struct_fields__:
         return about_logged
-    return about_runs if "runs" in kind.__struct_fields__ else None
+    return of_shown_runs if "runs" in kind.__struct_fields__ else None
 
 
 ANSWERS: Mapping[type[Query[Any]], Rule] = {
@@ -148,6 +143,6 @@ COMMANDS: Mapping[type[Command], Callable[[Sight, Any], None]] = {
 }
 FACTS: Mapping[str, Callable[[Sight, Event], None]] = {
     "model": may_state_about_model,
-    "logged": may_state_about_model,
+    "logged_model": may_state_about_model,
     "dataset": may_state_about_dataset,
 }

@@ -11,6 +11,7 @@ from charkh.core.events import Event, body_of
 from charkh.ports.projections import Command, Projection, Query
 from charkh.runs import project, run
 from charkh.runs.held import PROJECTION as HELD
+from charkh.runs.held import HeldAmong
 from charkh.runs.index import PROJECTION as RUNS
 from charkh.runs.index import (
     ChildRuns,
@@ -24,6 +25,7 @@ from charkh.runs.index import (
     TrashedRuns,
     WerePurged,
 )
+from charkh.runs.inputs import InputsInProjects, InputsOfRuns, NamedInput, RunsWithInput
 from charkh.runs.project import DEFAULT_NAME, DEFAULT_PROJECT, Project
 from charkh.runs.project_index import AllProjects, CreateProject, RenameProject
 from charkh.runs.run import Run
@@ -111,6 +113,20 @@ def run_counts(sight: Sight, query: RunCounts) -> dict[str, int]:
     return {project: count for project, count in sight.ask(query).items() if project in shown}
 
 
+def of_shown_runs(sight: Sight, query: Any) -> Any:
+    """Answer a question with a field `runs`, about those that the caller reaches."""
+    return sight.ask(msgspec.structs.replace(query, runs=tuple(each.id for each in shown_runs(sight, query.runs))))
+
+
+def runs_with_input(sight: Sight, query: RunsWithInput) -> tuple[str, ...]:
+    return tuple(each.id for each in shown_runs(sight, sight.ask(query)))
+
+
+def inputs_in_projects(sight: Sight, query: InputsInProjects) -> tuple[NamedInput, ...]:
+    wanted = _projects(sight) & set(query.projects)
+    return sight.ask(msgspec.structs.replace(query, projects=tuple(sorted(wanted)))) if wanted else ()
+
+
 def freely(sight: Sight, query: Any) -> Any:
     """Answer as the store does: what was asked with says as much as the answer."""
     return sight.ask(query)
@@ -134,7 +150,11 @@ ANSWERS: Mapping[type[Query[Any]], Callable[[Sight, Any], Any]] = {
     FindRuns: find_runs,
     ChildRuns: child_runs,
     AllProjects: all_projects,
+    InputsOfRuns: of_shown_runs,
+    RunsWithInput: runs_with_input,
+    InputsInProjects: inputs_in_projects,
     SealedAmong: freely,
+    HeldAmong: freely,
     WerePurged: freely,
     TrashedRuns: nothing,
     KnownNames: nothing,

@@ -109,7 +109,7 @@ class Issuer:
 
 
 def public(key: Any, name: str) -> dict[str, Any]:
-    described = RSAAlgorithm.to_jwk if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm.to_jwk
+    described: Any = RSAAlgorithm.to_jwk if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm.to_jwk
     return {**json.loads(described(key.public_key())), "kid": name, "use": "sig"}
 
 

@@ -21,7 +21,7 @@ from charkh.assets.lease import CLOCK, LEASES
 from charkh.assets.pack import check_pack
 from charkh.assets.shelf import PACKS, TRASH
 from charkh.core.digests import DIGEST_PATTERN
-from charkh.core.errors import Denied, Invalid, Locked
+from charkh.core.errors import Denied, Invalid, Locked, Unavailable
 from charkh.core.events import decode_event
 from charkh.ports.blobs import BlobInfo
 from charkh.ports.exchange import Part
@@ -125,7 +125,11 @@ async def take_facts(request: Request[Any, Any, State], state: State) -> int:
 def _take(state: State, body: bytes) -> int:
     workspace = workspace_of(state)
     before = workspace.store.queries.ask(Erasures())
-    parts = list(decode_parts([body]))
+    try:
+        parts = list(decode_parts([body]))
+    except Unavailable as error:
+        # A body that breaks off came so from its sender, and the server is well.
+        raise Invalid(error.message, code=error.code, hint=error.hint) from error
     _refuse_powers(parts)
     taken = exchange_of(workspace.journal).take(parts)
     after = workspace.store.queries.ask(Erasures()) if taken else before
