@@ -1,4 +1,4 @@
-"""Webhooks against the classes of advisories that other servers had: SSRF by address, redirection and rebinding; secrets.
+"""Webhooks against advisories that other servers had: SSRF by address, redirection and rebinding; secrets told or expanded.
 
 Each address is given over both surfaces, charkh's own and MLflow's, to a server that lists one host of this machine.
 """

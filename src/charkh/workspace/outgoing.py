@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from charkh.core.errors import Conflict
 from charkh.ports.egress import Egress
 from charkh.ports.outbox import Outbox
 from charkh.stores.egress_http import Allowed, HttpEgress
@@ -26,7 +27,12 @@ def egress_to(url: str) -> Egress:
 
 
 def outbox_of(workspace: Workspace) -> Outbox:
-    """The outbox; close it."""
+    """The outbox; close it.
+
+    Raises:
+        Conflict: the store is at a server, which has the outbox and the secrets.
+    """
+    _require_home(workspace)
     # Here, because a script with a store in a folder should not load SQL for nothing.
     from charkh.stores.outbox_sql import folder_outbox, postgres_outbox
 
@@ -41,7 +47,11 @@ def sender_of(workspace: Workspace, formats: Sequence[str] = FORMATS, *, egress:
         workspace: that sends.
         formats: the forms in which a webhook may be written.
         egress: the door, by default that of the settings.
+
+    Raises:
+        Conflict: the store is at a server, which has the outbox and the secrets.
     """
+    _require_home(workspace)
     return Sender(
         home=workspace.identifier,
         secrets=SecretFile(workspace.store_folder / "webhooks.json"),
@@ -50,3 +60,12 @@ def sender_of(workspace: Workspace, formats: Sequence[str] = FORMATS, *, egress:
         settings=workspace.settings.webhook,
         environment=os.environ,
     )
+
+
+def _require_home(workspace: Workspace) -> None:
+    if workspace.is_remote:
+        raise Conflict(
+            "webhooks are sent, and their secrets kept, by the server that has the store",
+            code="webhook.at_the_server",
+            hint="Run the command there, or ask its API: POST /api/webhooks.",
+        )
