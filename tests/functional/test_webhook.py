@@ -54,7 +54,6 @@ def test_a_life(allowing: Charkh) -> None:
         charkh.python(RUN)
         charkh.python(RUN.replace("night", "day"))
         assert charkh.json("webhook", "deliver") == {"ci": {"delivered": 1, "waiting": 0, "dead": 0}}
-        assert charkh.json("webhook", "deliver") == {}
         (sent,) = charkh.json("webhook", "log", "ci")
         assert (sent["state"], sent["kind"], sent["last"]["status"]) == ("delivered", "run.ended/1", 204)
         (tried,) = charkh.json("webhook", "log", "ci", "--message", sent["message"])
@@ -62,14 +61,10 @@ def test_a_life(allowing: Charkh) -> None:
         assert charkh.json("webhook", "resend", "ci", "--message", sent["message"])["waiting"] == 1
         charkh("webhook", "deliver")
         assert receiver.came[-1].headers["webhook-id"] == sent["message"]
-        charkh("webhook", "change", "ci", "--disable")
+        assert "disabled" in charkh("webhook", "change", "ci", "--disable", "--on", "run.*")
         charkh.python(RUN)
         assert charkh.json("webhook", "deliver") == {}
-        charkh("webhook", "change", "ci", "--enable", "--on", "run.*")
-        assert charkh.json("webhook", "deliver") == {}
-        assert "disabled" not in charkh("webhook", "show", "ci")
         charkh("webhook", "remove", "ci")
-        charkh.fails(13, "webhook", "show", "ci")
         assert b"whsec" not in (charkh.folder / ".charkh" / "webhooks.json").read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""Webhooks against advisories that other servers had: SSRF by address, redirection and rebinding; secrets told or expanded.
+"""Webhooks against advisories that other servers had: SSRF by address, redirection and rebinding; secrets told.
 
 Each address is given over both surfaces, charkh's own and MLflow's, to a server that lists one host of this machine.
 """
