@@ -15,9 +15,8 @@ from typing import Any
 from charkh.runs.console_log import ConsoleLog
 
 _lock = threading.RLock()
-_hearing: list[ConsoleLog] = []
+_hearing: tuple[ConsoleLog, ...] = ()
 _wrapped: list["_Wrapped"] = []
-_inside = threading.local()
 
 
 class _Wrapped:
@@ -31,24 +30,28 @@ class _Wrapped:
 
     def write(self, text: str) -> int:
         written = self._original(text)
-        if self.on:
-            _tell(self._number, text)
+        # One `print` is several writes: nothing is called here that need not be.
+        if self.on and isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            for each in _hearing:
+                each.print(self._number, text)
         return written
 
 
 def capture(log: ConsoleLog) -> None:
     """Let `log` have everything that is printed from now on, until `release`."""
+    global _hearing
     with _lock:
         if not _hearing:
             _wrap()
-        _hearing.append(log)
+        _hearing = (*_hearing, log)
 
 
 def release(log: ConsoleLog) -> None:
     """Undo `capture`; a second call does nothing."""
+    global _hearing
     with _lock:
         if log in _hearing:
-            _hearing.remove(log)
+            _hearing = tuple(each for each in _hearing if each is not log)
             if not _hearing:
                 _unwrap()
 
@@ -78,18 +81,6 @@ def _unwrap() -> None:
         if each.stream.__dict__.get("write") == each.write:
             del each.stream.__dict__["write"]
     _wrapped.clear()
-
-
-def _tell(number: int, text: str) -> None:
-    # What the log itself reports, by `logging` to stderr, must not come back to it.
-    if getattr(_inside, "telling", False) or not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        return
-    _inside.telling = True
-    try:
-        for each in tuple(_hearing):
-            each.print(number, text)
-    finally:
-        _inside.telling = False
 
 
 def _after_fork() -> None:

@@ -28,6 +28,9 @@ PROGRESS_SECONDS = 5.0
 MAX_LINE = 20_000
 """Characters of one line; what is longer is cut."""
 
+MAX_PARTS = 512
+"""Pieces of one line after which they are put together."""
+
 MAX_WAITING = 200_000
 """Lines that wait for the thread; beyond them they are counted and dropped."""
 
@@ -40,12 +43,18 @@ _MOVES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-ln-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 class _Open:
     """The line that a stream is in the middle of."""
 
-    __slots__ = ("began", "shown", "text")
+    __slots__ = ("began", "parts", "shown")
 
     def __init__(self) -> None:
-        self.text = ""
+        self.parts: list[str] = []
         self.began = 0.0
         self.shown = ""
+
+    def take(self) -> str:
+        """What stands on the line after its carriage returns; it stays open."""
+        text = _returned("".join(self.parts))
+        self.parts[:] = [text] if text else []
+        return text
 
 
 class ConsoleLog:
@@ -69,8 +78,10 @@ class ConsoleLog:
         self._tail: deque[PrintedLine] = deque(maxlen=TAIL_LINES)
         self._cut = 0
         self._open = (_Open(), _Open())
-        self._lock = threading.Lock()
+        # Re-entrant: a signal's handler may print in the middle of a print.
+        self._lock = threading.RLock()
         self._flush_lock = threading.Lock()
+        self._inside = threading.local()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._closed = False
@@ -79,14 +90,23 @@ class ConsoleLog:
 
     def print(self, stream: int, text: str) -> None:
         """Take what was printed to stdout (0) or stderr (1); it never raises for what a disk does."""
+        line = self._open[stream]
+        if "\n" not in text and line.parts and len(line.parts) < MAX_PARTS:
+            # A part of a line that has begun; the append is one step, whatever other threads do.
+            line.parts.append(text)
+            return
         with self._lock:
             if self._closed:
                 return
-            self._take(self._open[stream], stream, text)
+            self._take(line, stream, text)
             if self._thread is None and not self._at_once:
                 self._start()
-        if self._at_once:
-            self._flush_quietly()
+        if self._at_once and not getattr(self._inside, "flushing", False):
+            self._inside.flushing = True
+            try:
+                self._flush_quietly()
+            finally:
+                self._inside.flushing = False
 
     def flush(self) -> None:
         """Append what was printed so far."""
@@ -104,7 +124,7 @@ class ConsoleLog:
                 return self._log.close()
             self._closed = True
             for stream, each in enumerate(self._open):
-                if each.text:
+                if each.parts:
                     self._end_line(each, stream)
         self._wake.set()
         self._flush_quietly()
@@ -113,7 +133,7 @@ class ConsoleLog:
 
     def leave_to_parent(self) -> None:
         """In the child of a fork: what the parent has printed is the parent's, and its thread is not here."""
-        self._lock, self._flush_lock = threading.Lock(), threading.Lock()
+        self._lock, self._flush_lock = threading.RLock(), threading.Lock()
         self._wake = threading.Event()
         self._thread = None
         self._lines = []
@@ -124,29 +144,39 @@ class ConsoleLog:
         self._at_once = True
 
     def _take(self, line: _Open, stream: int, text: str) -> None:
-        if not line.text:
+        first, *rest = text.split("\n")
+        if not line.parts:
             line.began = time.time()
-        parts = text.split("\n")
-        line.text = _returned(line.text + parts[0])
-        for part in parts[1:]:
+        if first:
+            line.parts.append(first)
+        for part in rest:
             self._end_line(line, stream)
             line.began = time.time()
-            line.text = _returned(part)
+            if part:
+                line.parts.append(part)
+        if len(line.parts) >= MAX_PARTS:
+            line.take()
 
     def _end_line(self, line: _Open, stream: int) -> None:
+        text = line.take().rstrip("\r")
+        line.parts.clear()
+        line.shown = ""
         if len(self._lines) < MAX_WAITING:
-            self._lines.append(PrintedLine(line.began or time.time(), stream, line.text.rstrip("\r")))
+            self._lines.append(PrintedLine(line.began or time.time(), stream, text))
         else:
             self._cut += 1
-        line.text = line.shown = ""
 
     def _progress(self) -> list[PrintedLine]:
         """Lines that are not ended and have stood for a while: a progress bar is seen while it moves."""
         now, found = time.time(), list[PrintedLine]()
         for stream, each in enumerate(self._open):
-            if each.text and each.text != each.shown and now - each.began > PROGRESS_SECONDS:
-                found.append(PrintedLine(each.began, stream, each.text.rstrip("\r"), True))
-                each.shown, each.began = each.text, now
+            if not each.parts or now - each.began <= PROGRESS_SECONDS:
+                continue
+            # Not `take`: another thread may append to the line meanwhile.
+            text = _returned("".join(each.parts))
+            if text != each.shown:
+                found.append(PrintedLine(each.began, stream, text.rstrip("\r"), True))
+                each.shown, each.began = text, now
         return found
 
     def _write(self, lines: list[PrintedLine]) -> None:

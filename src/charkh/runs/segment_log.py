@@ -151,8 +151,9 @@ class SegmentLog:
 
     def _report(self, trouble: object) -> None:
         if not self._reported:
+            # First: a console that is kept hears the warning.
+            self._reported = True
             _log.warning("%s of run %s are not kept: %s", self.what, self._run, trouble)
-        self._reported = True
 
 
 def _close_quietly(writer: DataWriter) -> None:
