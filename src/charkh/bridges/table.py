@@ -57,6 +57,8 @@ BRIDGES: tuple[Bridge, ...] = (
         "Event files as runs, once or as they grow, and runs as event files; the writer that training scripts use.",
         ("import tensorboard", "export tensorboard"),
     ),
+    Bridge("wandb", "Scripts written for Weights & Biases, recorded here with one import changed.", ()),
+    Bridge("trackio", "Scripts written for trackio, recorded here with one import changed.", ()),
     Bridge(
         "dlt",
         "Rows of a dlt resource or source, run by dlt itself, as versions of a dataset.",

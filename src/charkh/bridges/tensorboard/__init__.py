@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name != "SummaryWriter":
-        raise AttributeError(f"module 'charkh.bridges.tensorboard' has no attribute {name!r}")
+        raise AttributeError(f"charkh.bridges.tensorboard has no {name!r}: import it from the module that defines it")
     from charkh.bridges.tensorboard.writer import SummaryWriter
 
     return SummaryWriter
