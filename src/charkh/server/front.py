@@ -19,6 +19,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
+ASSISTANTS = "/mcp"
 INFERENCE = ("/v2/", "/predict/")
 _log = logging.getLogger("charkh.server")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -50,6 +51,7 @@ class Front:
         doorkeeper: knows the names of this server.
         mlflow: MLflow's protocol, where it is spoken; it asks for the token itself.
         traffic: counts what comes in; without one, nothing is bounded by its number.
+        assistants: answer at `/mcp`, where they are served; they ask for the token themselves.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Front:
         doorkeeper: Doorkeeper,
         mlflow: Asgi | None = None,
         traffic: Traffic | None = None,
+        assistants: Asgi | None = None,
     ) -> None:
         self._control = control
         self._inference = inference
         self._doorkeeper = doorkeeper
         self._mlflow = mlflow
         self._traffic = traffic
+        self._assistants = assistants
         self._said = (*HEADERS, STRICT_TRANSPORT) if doorkeeper.secure else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,6 +81,8 @@ class Front:
             application = self._inference
         elif self._mlflow is not None and is_mlflow(path):
             application = self._mlflow
+        elif self._assistants is not None and path == ASSISTANTS:
+            application = self._assistants
         answered = _Answered(send, () if application is self._inference else self._said)
         refusal = self._refusal(scope, path, headers, asks_its_own=application is self._inference)
         if refusal is not None:
