@@ -360,7 +360,7 @@ def _suggested(token: _Token) -> str:
     if token.kind != "name" or "." in token.text:
         return everything
     near = difflib.get_close_matches(token.text, [*WORDS, *_listed(SETS)], n=2)
-    meant = [*near, f"metrics.{token.text}", f"params.{token.text}", f"tags.{token.text}"]
+    meant = [*(f"{family}.{token.text}" for family in ("metrics", "params", "tags")), *near]
     return f"did you mean {', '.join(meant[:-1])} or {meant[-1]}? Fields are {everything}"
 
 

@@ -94,8 +94,8 @@ def test_it_reads(text: str, condition: Any) -> None:
     ("text", "place", "says"),
     [
         ("metrics.auc >> 3", 13, "a value was expected"),
-        ("auc > 3", 0, "did you mean metrics.auc, params.auc or tags.auc"),
-        ("nmae = 'x'", 0, "did you mean name, "),
+        ("auc > 3", 0, "did you mean metrics.auc, params.auc or tags.auc?"),
+        ("nmae = 'x'", 0, "tags.nmae or name?"),
         ("artifact != 'x'", 9, "write e.g. not artifact = "),
         ("text > 'x'", 5, "a run has several of text"),
         ("created > 'soon'", 10, "such as '2026-01-31', -7d or today"),
