@@ -109,10 +109,12 @@ def family(root: int) -> list[int]:
 
 def proportional(process: int) -> float:
     """Megabytes of a process, pages that it shares with others counted in parts."""
-    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1000
-    return 0.0
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        # It ended since it was counted.
+        return 0.0
+    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("Pss:")), 0.0)
 
 
 def installed(python: Path) -> tuple[int, float]:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from charkh.cli.waiting import say_who
-from charkh.workspace import workspace
+from charkh.workspace import nearest
 from charkh.workspace.aside import take_in_quietly
 from charkh.workspace.locks import tell_who_holds, wait_at_most
 from charkh.workspace.workspace import Workspace
@@ -20,7 +20,7 @@ def open_workspace(*, create: bool = False) -> Workspace:
         NotFound: there is no workspace (exit code 10).
     """
     tell_who_holds(say_who)
-    opened = workspace.open_nearest(starting_folder(), create=create)
+    opened = nearest.open_nearest(starting_folder(), create=create)
     if opened.settings.store.blobs:
         # Here, because only who shares a medium has to say what it holds.
         from charkh.workspace.sharing import report_if_due

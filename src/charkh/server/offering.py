@@ -1,11 +1,14 @@
 """Which of the workspace's endpoints answer under `charkh up`: those whose model is there."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from charkh.core.errors import CharkhError
 from charkh.endpoints.servable import Servable
-from charkh.workspace.serving import Serving
 from charkh.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from charkh.workspace.serving import Serving
 
 _log = logging.getLogger("charkh.server")
 
@@ -22,7 +25,12 @@ class Offering:
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        self._each = {name: Serving(workspace, [name]) for name in sorted(workspace.settings.endpoint)}
+        self._each: dict[str, Serving] = {}
+        if workspace.settings.endpoint:
+            # Here, because a server without endpoints need not load what reads tables.
+            from charkh.workspace import serving
+
+            self._each = {name: serving.Serving(workspace, [name]) for name in sorted(workspace.settings.endpoint)}
         self._last: dict[str, list[Servable]] = {}
         self._failures: dict[str, str] = {}
 
@@ -30,7 +38,7 @@ class Offering:
         """The same objects where nothing changed."""
         return [servable for name, serving in self._each.items() for servable in self._one(name, serving)]
 
-    def _one(self, name: str, serving: Serving) -> list[Servable]:
+    def _one(self, name: str, serving: "Serving") -> list[Servable]:
         try:
             self._last[name] = serving()
         except CharkhError as error:

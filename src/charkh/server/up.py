@@ -13,13 +13,12 @@ from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.serve import announce, numeric_address, refuse_a_taken_port
-from charkh.server.application import api
-from charkh.server.delivering import Delivery
+from charkh.server.assistants import Assistants
+from charkh.server.beside import Beside
 from charkh.server.doors import Doors, open_doors
-from charkh.server.following import Following
-from charkh.server.front import Front
+from charkh.server.front import Asgi, Front
+from charkh.server.later import Later
 from charkh.server.offering import Offering
-from charkh.server.scheduler import Scheduler
 from charkh.workspace.workspace import Workspace
 
 GRACE = 10.0
@@ -80,34 +79,39 @@ def up(
     door = Door(address, token=doors.token, open_inference=open_inference, hosts=doors.hosts, knows=doors.may_infer)
     inference = Application(offered, door, reload=offering)
     mlflow = MlflowApplication(workspace, doors.gatekeeper)
-    front = Front(api(workspace, doors.doorkeeper), inference, doors.doorkeeper, mlflow, doors.traffic)
+    later = Later(lambda: _api(workspace, doors))
+    assistants = Assistants(workspace, doors.gatekeeper)
+    front = Front(later, inference, doors.doorkeeper, mlflow, doors.traffic, assistants)
     told = Ready(
         address=f"{doors.scheme}://{_authority(doors.name)}:{number}",
         token=doors.token,
         endpoints=tuple(each.name for each in offered),
     )
     listening = None if ready is None else lambda: ready(told)
-    scheduler = Scheduler(workspace, every)
-    scheduler.start()
-    delivery = Delivery(workspace)
-    delivery.start()
-    following = Following(workspace, tuple(tensorboard))
-    following.start()
+    beside = Beside(workspace, every, tensorboard)
     try:
-        asyncio.run(_serve(front, inference, listened, number, listening, doors))
+        asyncio.run(_serve(front, inference, listened, number, listening, doors, (later, beside)))
     finally:
         mlflow.close()
         doors.traffic.close()
-        if not following.stop(GRACE):
-            _log.warning("event files are still being read; the next start goes on behind what is recorded")
-        if not delivery.stop(GRACE):
-            _log.warning("a webhook has not answered yet; what was sent to it is sent again at the next start")
-        if not scheduler.stop(GRACE):
-            _log.warning("a round of the loops is still under way and is given up; the next start resumes it")
+        beside.stop(GRACE)
+
+
+def _api(workspace: Workspace, doors: Doors) -> Asgi:
+    # Here, because neither MLflow's protocol nor the endpoints need what it loads.
+    from charkh.server.application import api
+
+    return api(workspace, doors.doorkeeper)
 
 
 async def _serve(
-    front: Front, inference: Application, host: str, port: int, listening: Callable[[], None] | None, doors: Doors
+    front: Front,
+    inference: Application,
+    host: str,
+    port: int,
+    listening: Callable[[], None] | None,
+    doors: Doors,
+    afterwards: tuple[Later, Beside],
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -120,12 +124,19 @@ async def _serve(
     beside: list[asyncio.Task[Any]] = [stopping, asyncio.create_task(inference.watch())]
     if listening is not None:
         beside.append(asyncio.create_task(announce(host, port, listening)))
+    started = asyncio.create_task(_start(*afterwards))
+    beside.append(started)
     try:
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, stopping, started}, return_when=asyncio.FIRST_COMPLETED)
+        if started.done() and started.exception() is None:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
             await inference.drain(GRACE)
             server.stop()
         await serving
+        if started.done():
+            # A server that cannot have its API ends with the reason.
+            started.result()
     except (OSError, RuntimeError) as error:
         raise Unavailable(
             f"cannot listen on {host}:{port}: {error}",
@@ -137,6 +148,12 @@ async def _serve(
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         inference.close()
+
+
+async def _start(later: Later, beside: Beside) -> None:
+    """What follows once the server listens."""
+    await later.soon()
+    await asyncio.to_thread(beside.start)
 
 
 def _authority(address: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from charkh.core.errors import CharkhError
 from charkh.workspace.aside import take_in_quietly
+from charkh.workspace.nearest import open_nearest
 from charkh.workspace.sharing import report_if_due
-from charkh.workspace.workspace import Workspace, open_nearest, open_workspace
+from charkh.workspace.workspace import Workspace
 
 _chosen: ContextVar[Workspace | None] = ContextVar("charkh_workspace", default=None)
 _lock = threading.Lock()
@@ -32,7 +33,7 @@ def workspace(folder: str | Path | None = None) -> Workspace:
         Unavailable: its store cannot be reached or written.
     """
     if folder is not None:
-        return open_workspace(Path(folder), create=True)
+        return open_nearest(Path(folder), create=True, ambient=False)
     return _ambient(create=True)
 
 

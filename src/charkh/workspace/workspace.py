@@ -245,31 +245,12 @@ def open_workspace(start: Path | None = None, *, create: bool = False) -> Worksp
     folder = (find_workspace(begin) if create else require_workspace(begin)) or begin
     settings = read_settings(folder)
     if settings.store.url:
-        return behind_server(folder, settings, settings.store.url)
+        raise Invalid(
+            f"the store of {folder} is at {settings.store.url}",
+            code="store.elsewhere",
+            hint="Run it where the store is; commands and the SDK reach it through its address.",
+        )
     return Workspace(folder, settings, create=True)
-
-
-def open_nearest(start: Path, *, create: bool = False) -> Workspace:
-    """As `open_workspace`, for who names no folder: where there is none, the server that `CHARKH_URL` names.
-
-    Raises:
-        NotFound: there is neither, and `create` is not said.
-        Invalid, Unavailable: as `open_workspace`.
-        Denied: the server's address is one to which no token may be sent.
-    """
-    begin = start.resolve()
-    url = os.environ.get(SERVER_VARIABLE, "")
-    if url and find_workspace(begin) is None:
-        return behind_server(begin, read_settings(begin), url)
-    return open_workspace(begin, create=create)
-
-
-def behind_server(folder: Path, settings: Settings, url: str) -> Workspace:
-    """A workspace whose store is at a charkh server."""
-    # Here, because only who records to a server needs what ships it.
-    from charkh.workspace.spool import SpooledWorkspace
-
-    return SpooledWorkspace(folder, settings, url)
 
 
 def actor_name() -> str:
