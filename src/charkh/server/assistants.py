@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from charkh.core.errors import CharkhError, Denied
+from charkh.core.errors import CharkhError, Unauthenticated
 from charkh.server.problems import MEDIA_TYPE, Problem
 from charkh.users.gatekeeper import Gatekeeper
 from charkh.workspace.acting import workspace_for
@@ -38,7 +38,7 @@ class Assistants:
         try:
             caller = await asyncio.to_thread(self._gatekeeper.admit, shown.decode("latin-1"), "reader")
         except CharkhError as error:
-            await _refuse(send, 403 if isinstance(error, Denied) else 401, error.message)
+            await _refuse(send, 401 if isinstance(error, Unauthenticated) else 403, error.message)
             return
         try:
             # Here, because the protocol's library is an extra, and takes longer to load than the rest of the server.

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
 from tests.functional.conftest import Charkh
+from tests.functional.test_server import Server
 
 READING = {
     "search_runs",
@@ -154,3 +157,29 @@ def test_what_it_writes_has_an_author(folder: Path) -> None:
     asking(folder, work, "--allow-writes")
     journal = b"".join(path.read_bytes() for path in (folder / ".charkh" / "journal").rglob("*") if path.is_file())
     assert b"ann (mcp)" in journal
+
+
+def test_a_server_is_asked_under_a_token(folder: Path) -> None:
+    server = Server(folder, "up", "--every", "0s")
+    try:
+        url = f"http://127.0.0.1:{server.port}/mcp"
+
+        async def work() -> None:
+            headers = {"Authorization": f"Bearer {server.token}"}
+            async with (
+                httpx2.AsyncClient(headers=headers) as http,
+                Client(streamable_http_client(url, http_client=http)) as client,
+            ):
+                assert {tool.name for tool in (await client.list_tools()).tools} == READING
+                ask = Asked(client)
+                assert (await ask("show_run", run="first"))["name"] == "first"
+                assert "[dataset.not_found]" in await ask.fails("describe_dataset", dataset="nothing")
+
+        asyncio.run(work())
+        question = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        assert server.ask("/mcp", question, token="")[0] == 401
+        assert server.ask("/mcp", question, token="wrong")[0] == 401
+        assert server.ask("/mcp", question, Host="evil.test")[0] == 403
+    finally:
+        code, said = server.stop()
+    assert code == 0, said
