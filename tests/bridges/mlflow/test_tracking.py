@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.functional.test_server import Server, charkh
 
+from charkh.workspace.workspace import open_workspace
 from peers import peer_program
-from workspaces import make_workspace
 
 PEERS = [
     pytest.param("mlflow", marks=pytest.mark.needs("peer:mlflow")),
@@ -155,7 +155,7 @@ json.dump({"run": identifier}, open(sys.argv[2], "w"))
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("tracking")
-    make_workspace(folder).close()
+    open_workspace(folder, create=True).close()
     started = Server(folder, "up", "--every", "0s")
     yield started
     if started.process.poll() is None:
