@@ -85,6 +85,42 @@ def test_a_full_file_system(tmp_path: Path, make_room: bool) -> None:
     assert [each["value"] for each in json.loads(points)] == [float(step) for step in range(STEPS)]
 
 
+def test_a_store_on_a_disk_that_only_reads(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("a file system of one's own needs root and unshare")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    (tmp_path / "train.py").write_text(
+        "import charkh\n"
+        "with charkh.run('aside', params={'a': 1}) as run:\n"
+        "    charkh.log(loss=0.5)\n"
+        "    run.log_text('said', 'kept')\n"
+        "    print('printed')\n"
+    )
+    python = f"{sys.executable} -m charkh"
+    script = (
+        f"mount -t tmpfs -o size=20m none {folder} && cd {folder} && {python} init && mount -o remount,ro {folder} && "
+        f"{sys.executable} ../train.py && mount -o remount,rw {folder} && {python} run show aside --json > ../shown && "
+        f"{python} run console aside > ../console && {python} run media aside said --step 0 > ../said"
+    )
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+    )
+    if "mount" in done.stderr and "denied" in done.stderr:
+        pytest.skip(f"this machine lets nobody mount: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    assert "recorded beside it" in done.stderr
+    run = json.loads((tmp_path / "shown").read_text())["run"]
+    assert (run["status"], run["metrics"], run["params"]) == ("finished", {"loss": 0.5}, {"a": 1})
+    assert run["lost_records"] == 0
+    assert (tmp_path / "console").read_text() == "printed\n"
+    assert (tmp_path / "said").read_text() == "kept"
+
+
 def test_a_store_that_never_takes_more_is_told_once(tmp_path: Path) -> None:
     """`ulimit -f`: what a user's quota looks like to a program; it lasts to the end of the script."""
     state = tmp_path / "state"

@@ -17,7 +17,7 @@ from charkh.runs.projects import ensure_project
 from charkh.runs.resume import Resumed, resumed, resumed_if_there
 from charkh.runs.start import ActiveRun, start
 from charkh.workspace.ambient import workspace
-from charkh.workspace.aside import aside_workspace
+from charkh.workspace.aside import aside_workspace, nearest_folder
 from charkh.workspace.workspace import Workspace
 
 AUTO = "auto"
@@ -96,6 +96,9 @@ def run(
     if not made:
         active.when_possible(lambda: ensure_project(store, project))
     active.when_ended = opened.run_ended
+    if not strict:
+        folder = opened.folder
+        active.aside = lambda: aside_workspace(folder).store
     _observe(active, opened, console, system, alone=around is None)
     if notes:
         active.note(notes)
@@ -125,14 +128,18 @@ def _start_implicit() -> ActiveRun:
 
 def _opened(*, strict: bool) -> Workspace:
     try:
-        return workspace()
+        opened = workspace()
+        if strict or opened.settings.store.journal or os.access(opened.store_folder, os.W_OK):
+            return opened
+        trouble, folder = f"{opened.store_folder} cannot be written", opened.folder
     except _MISTAKES:
         raise
     except TROUBLES as error:
         if strict:
             raise
-        _log.warning("%s; the run is recorded beside it and taken in when the workspace is opened again", error)
-        return aside_workspace()
+        trouble, folder = str(error), nearest_folder()
+    _log.warning("%s; the run is recorded beside it and taken in when the workspace is opened again", trouble)
+    return aside_workspace(folder)
 
 
 def _resumed(opened: Workspace, resume: str, named: str, *, strict: bool) -> tuple[Resumed | None, str]:
