@@ -1,11 +1,13 @@
 """How commands and queries travel to a store elsewhere: by the name of their type, in msgpack."""
 
-from typing import Any, ForwardRef
+import sys
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
 import msgspec
 
 from charkh.core.events import Event
-from charkh.ports.projections import Description, Query
+from charkh.ports.projections import Query
 
 QUERIES = "/api/queries"
 COMMANDS = "/api/commands"
@@ -42,9 +44,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 def answer_type(kind: type[Query[Any]]) -> Any:
     """The type of the answers to a type of query."""
     for base in getattr(kind, "__orig_bases__", ()):
-        arguments = getattr(base, "__args__", ())
-        if arguments:
-            found = arguments[0]
-            # The one query that is defined before what answers it.
-            return Description | None if isinstance(found, ForwardRef) else found
+        for answer in getattr(base, "__args__", ())[:1]:
+            # It may name a type that stands further down in its module.
+            written = SimpleNamespace(__annotations__={"answer": answer})
+            return get_type_hints(written, globalns=vars(sys.modules[kind.__module__]))["answer"]
     return Any

@@ -23,11 +23,15 @@ class RemoteStore:
 
     Args:
         connect: gives the connection, at the first call.
+        name: gives the name by which a query's or command's type travels.
         ship: called before each call: what was recorded here has to be there first. Whether all of it is.
     """
 
-    def __init__(self, connect: Callable[[], "HttpConnection"], ship: Callable[[], bool]) -> None:
+    def __init__(
+        self, connect: Callable[[], "HttpConnection"], name: Callable[[type], str], ship: Callable[[], bool]
+    ) -> None:
         self._connect = connect
+        self._name = name
         self._ship = ship
         self._decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {}
         self.stale = False
@@ -40,7 +44,7 @@ class RemoteStore:
         """
         shipped = self._ship()
         kind = type(query)
-        asked = Asked(type=kind.__name__, query=msgspec.Raw(_encoder.encode(query)))
+        asked = Asked(type=self._name(kind), query=msgspec.Raw(_encoder.encode(query)))
         told = self._call(QUERIES, asked, msgspec.msgpack.Decoder(Answered))
         self.stale = told.stale or not shipped
         decoder = self._decoders.get(kind)
@@ -59,7 +63,7 @@ class RemoteStore:
             raise self._behind()
         # A key of its own, so that a request that is sent again after its answer was lost decides nothing twice.
         ordered = Ordered(
-            type=type(command).__name__, command=msgspec.Raw(_encoder.encode(command)), key=key or new_id()
+            type=self._name(type(command)), command=msgspec.Raw(_encoder.encode(command)), key=key or new_id()
         )
         return self._call(COMMANDS, ordered, msgspec.msgpack.Decoder(Decided)).events
 

@@ -30,6 +30,7 @@ from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.journal_spooled import SpooledJournal
 from charkh.stores.remote_http import RemoteStore
 from charkh.workspace.shipped import LOCK, NUDGE, USERS, Shipped, read_packs, read_shipped, waiting_facts, waiting_packs
+from charkh.workspace.wire_names import wire_name
 from charkh.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class SpooledWorkspace(Workspace):
             actor=self.store.actor,
         )
         self.vault.shelf = Shelf(TieredBlobs(self.blobs, self._far_blobs), ChunkIndex(spool / "reading.sqlite"))
-        remote = RemoteStore(self.connect, lambda: self.ship(ASK_SECONDS))
+        remote = RemoteStore(self.connect, wire_name, lambda: self.ship(ASK_SECONDS))
         self.store = Store(
             journal=SpooledJournal(spool / "journal", self.identifier, self.connect),
             vault=self.vault,

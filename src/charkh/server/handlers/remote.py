@@ -5,7 +5,6 @@ webhooks has routes of its own and is not among them.
 """
 
 import asyncio
-import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -14,33 +13,16 @@ from litestar import Request, Response, post
 from litestar.datastructures import State
 
 from charkh.core.errors import Invalid
-from charkh.ports.projections import Command, Describe, Query
 from charkh.ports.remote_calls import COMMANDS, QUERIES, Answered, Asked, Decided, Ordered
 from charkh.ports.store import Store
 from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
-from charkh.workspace.projections import PROJECTIONS
+from charkh.workspace.wire_names import command_types, query_types
 
 MSGPACK = "application/msgpack"
 MAX_BODY = 64 * 1024 * 1024
-APART = frozenset({"user", "users", "token", "tokens", "webhook", "webhooks"})
-"""Projections that are not asked this way."""
 Shape = TypeVar("Shape")
 _encoder = msgspec.msgpack.Encoder(enc_hook=str)
-
-
-@functools.cache
-def queries() -> Mapping[str, type[Query[Any]]]:
-    """The queries that may be asked, by name of their type."""
-    found: dict[str, type[Query[Any]]] = {Describe.__name__: Describe}
-    found.update({kind.__name__: kind for each in PROJECTIONS if each.name not in APART for kind in each.answers})
-    return found
-
-
-@functools.cache
-def commands() -> Mapping[str, type[Command]]:
-    """The commands that may be given, by name of their type."""
-    return {kind.__name__: kind for each in PROJECTIONS if each.name not in APART for kind in each.decisions}
 
 
 @post(QUERIES, opt={"policy": Policy.EXCHANGE, "role": "reader"}, status_code=200, request_max_body_size=MAX_BODY)
@@ -59,14 +41,14 @@ async def decide(request: Request[Any, Any, State], state: State) -> Response[by
 
 def _ask(store: Store, body: bytes) -> bytes:
     asked = _read(body, Asked)
-    query = _read(asked.query, _known(asked.type, queries(), "query"))
+    query = _read(asked.query, _known(asked.type, query_types(), "query"))
     answer = store.queries.ask(query)
     return _encoder.encode(Answered(answer=msgspec.Raw(_encoder.encode(answer)), stale=store.queries.stale))
 
 
 def _decide(store: Store, body: bytes) -> bytes:
     ordered = _read(body, Ordered)
-    command = _read(ordered.command, _known(ordered.type, commands(), "command"))
+    command = _read(ordered.command, _known(ordered.type, command_types(), "command"))
     return _encoder.encode(Decided(events=store.commands.decide(command, key=ordered.key)))
 
 
