@@ -21,11 +21,14 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from charkh.core.errors import CharkhError, Locked, Unavailable
+from charkh.core.errors import CharkhError, Invalid, Locked, Unavailable
 
+FORMAT = 1
+"""The version of the tables: what a later one writes, this charkh does not touch."""
 LOCK_NOT_AVAILABLE = "55P03"
 FOREIGN_KEY_VIOLATION = "23503"
 
@@ -38,6 +41,7 @@ class Tables:
         fact: facts by position, the order in which they became visible.
         data_segment: header of each data segment, and the key of the lock that its writer holds.
         data: records of data segments.
+        format: the versions of these tables that were ever made here.
     """
 
     def __init__(self, schema: str) -> None:
@@ -78,11 +82,24 @@ class Tables:
             Column("seq", BigInteger, primary_key=True),
             Column("frame", LargeBinary, nullable=False),
         )
+        self.format = Table("journal_format", self.metadata, Column("format", BigInteger, primary_key=True))
 
 
 def make_tables(engine: Engine, tables: Tables) -> None:
-    """Create what is missing; several processes may do so at once."""
-    if inspect(engine).has_table(tables.data.name, schema=tables.schema or None):
+    """Create what is missing; several processes may do so at once.
+
+    Raises:
+        Invalid: a newer charkh made them.
+    """
+    if inspect(engine).has_table(tables.format.name, schema=tables.schema or None):
+        with engine.connect() as connection:
+            found = connection.execute(select(func.max(tables.format.c.format))).scalar_one()
+        if found is not None and found > FORMAT:
+            raise Invalid(
+                f"the journal's database was written by a newer charkh: in format {found}, and this one knows {FORMAT}",
+                code="store.too_new",
+                hint="Upgrade with: pip install --upgrade charkh",
+            )
         return
     with engine.begin() as connection:
         connection.execute(select(func.pg_advisory_xact_lock(lock_key(tables.schema, "tables"))))
@@ -90,6 +107,7 @@ def make_tables(engine: Engine, tables: Tables) -> None:
             quoted = connection.dialect.identifier_preparer.quote_schema(tables.schema)
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted}"))
         tables.metadata.create_all(connection)
+        connection.execute(insert(tables.format).values(format=FORMAT).on_conflict_do_nothing())
 
 
 def lock_key(schema: str, name: str) -> int:

@@ -288,13 +288,13 @@ def store_identifier(folder: Path, *, create: bool = False) -> str:
         )
     if known.format > FORMAT:
         raise Invalid(
-            f"{folder} was written in format {known.format}; this charkh reads up to {FORMAT}",
+            f"{folder} was written by a newer charkh: in format {known.format}, and this one knows up to {FORMAT}",
             code="store.too_new",
             hint="Upgrade with: pip install --upgrade charkh",
         )
     if known.needs:
         raise Invalid(
-            f"{folder} needs {', '.join(known.needs)}, which this charkh does not know",
+            f"{folder} was written by a newer charkh: it needs {', '.join(known.needs)}, which this one does not know",
             code="store.too_new",
             hint="Upgrade with: pip install --upgrade charkh",
         )

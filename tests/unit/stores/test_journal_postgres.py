@@ -176,3 +176,16 @@ def test_a_part_names_a_segment_by_its_id(journal: PostgresJournal) -> None:
     with pytest.raises(Invalid):
         journal.take([Part("no id", 0, [b"one"])])
     assert read_all(journal)[0] == []
+
+
+def test_tables_of_a_newer_charkh_are_left_alone(postgres_url: str) -> None:
+    journal = PostgresJournal(postgres_url, "a" * 32)
+    journal.append([b"fact"])
+    with journal.engine.begin() as connection:
+        connection.execute(text("INSERT INTO journal_format VALUES (2)"))
+    journal.close()
+    later = PostgresJournal(postgres_url, "a" * 32)
+    with pytest.raises(Invalid, match="written by a newer charkh") as raised:
+        later.append([b"another"])
+    assert raised.value.code == "store.too_new"
+    later.close()
