@@ -60,8 +60,10 @@ def create(call: Call) -> dict[str, Any]:
         user=call.text("user_id", ""),
         began=_seconds(call, "start_time"),
     )
-    drafts = [began, *([tagged_draft(call.store, run, tags, {})] if tags else ())]
-    record(call.store, *drafts)
+    record(call.store, began)
+    if tags:
+        # Behind it: what a caller may say of a run is judged by the run that is there.
+        record(call.store, tagged_draft(call.store, run, tags, {}))
     call.service.recorder.touch(run)
     return {"run": shape_of(call, run)}
 
