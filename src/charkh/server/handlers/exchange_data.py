@@ -15,10 +15,9 @@ from charkh.core.frames import encode_frame, scan_frames
 from charkh.core.ids import parse_id
 from charkh.ports.exchange_data import DataKnown, DataListed
 from charkh.ports.journal import DataHeader
-from charkh.runs.index import SealedAmong
 from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
-from charkh.workspace.receiving import receiver_of
+from charkh.workspace.receiving import receiver_of, sealed_among
 from charkh.workspace.workspace import Workspace
 
 MAX_BODY = 128 * 1024 * 1024
@@ -72,7 +71,7 @@ def _take(workspace: Workspace, segment: FromPath[str], start: int, body: bytes)
     if header.segment != parse_id(segment):
         raise _no_records("the header of this segment")
     receiver = receiver_of(workspace.journal)
-    if not receiver.has_data(segment) and workspace.store.queries.ask(SealedAmong(segments=(segment,))):
+    if not receiver.has_data(segment) and sealed_among(workspace, [segment]):
         return DataKnown(known=0, sealed=True)
     return DataKnown(known=receiver.take_data(header, start, [frame.payload for frame in scan.frames[1:]]))
 
