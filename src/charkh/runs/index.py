@@ -457,9 +457,15 @@ def _assemble(connection: Connection, ids: Sequence[str], now: float) -> tuple[R
     for portion in _portions(ids):
         parts = _Parts(connection, portion)
         statement = select(runs, is_over().label("over"), status_column(now).label("shown_status"))
-        for row in connection.execute(statement.where(runs.c.id.in_(portion), runs.c.stamp.is_not(None))):
+        for row in connection.execute(statement.where(runs.c.id.in_(portion), runs.c.stamp.is_not(None))).all():
             found[row.id] = parts.run_of(row)
     return tuple(found[identifier] for identifier in ids if identifier in found)
+
+
+def _fetched(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """The rows as the driver gives them: of texts, floats and bytes there is nothing to convert, and they are many."""
+    cursor = connection.execute(statement).cursor
+    return cursor.fetchall() if cursor is not None else ()
 
 
 class _Parts:
@@ -472,11 +478,11 @@ class _Parts:
         self.large_tags: dict[str, dict[str, bytes | None]] = {}
         # Rows as plain tuples in the order of the primary key: a page of runs has a thousand of them.
         said = select(params.c.run, params.c.name, params.c.value, params.c.large).where(params.c.run.in_(ids))
-        for run, name, text, large in connection.execute(said.order_by(params.c.run, params.c.name)).all():
+        for run, name, text, large in _fetched(connection, said.order_by(params.c.run, params.c.name)):
             value = from_json_text(text) if large is None else LargeValue(file=_decode_file(large))
             self.params.setdefault(run, {})[name] = value
         shown = select(metrics.c.run, metrics.c.name, metrics.c.last).where(metrics.c.run.in_(ids))
-        for run, name, last in connection.execute(shown.order_by(metrics.c.run, metrics.c.name)).all():
+        for run, name, last in _fetched(connection, shown.order_by(metrics.c.run, metrics.c.name)):
             self.metrics.setdefault(run, {})[name] = float("nan") if last is None else last
         current = current_tags().subquery()
         chosen = select(current).where(current.c.run.in_(ids)).order_by(current.c.name, current.c.stamp)
