@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from charkh.cli.exact import require_version
-from charkh.cli.model_candidates import candidates
+from charkh.cli.model_candidates import candidates, register
 from charkh.cli.model_served import history as show_history
 from charkh.cli.model_served import served
 from charkh.cli.model_words import declare, describe, remove, rename, stage, tag
@@ -222,6 +222,7 @@ def _cells(spec: TensorSpec) -> list[object]:
 app.command("served")(served)
 app.command("history")(show_history)
 app.command("candidates")(candidates)
+app.command("register")(register)
 app.command("declare")(declare)
 app.command("describe")(describe)
 app.command("tag")(tag)

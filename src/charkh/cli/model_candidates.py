@@ -1,11 +1,12 @@
-"""`charkh model candidates`: the models that runs logged, what they score, and what was registered from them."""
+"""`charkh model candidates` and `register`: what runs logged, how it scores, and which versions were made of it."""
 
 from typing import Annotated
 
 import typer
 
 from charkh.cli.opening import open_workspace
-from charkh.cli.output import AsJson, shown_time, write_json, write_table
+from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_table
+from charkh.models.candidate_log import register_logged
 from charkh.models.index import ModelsFromLogged
 from charkh.models.logged import latest_value
 from charkh.models.logged_index import LoggedModels
@@ -50,3 +51,18 @@ def candidates(
         ],
         empty="no model has been logged yet",
     )
+
+
+def register(
+    name: Annotated[str, typer.Argument(help="Of the registered model; the number is decided.")],
+    logged: Annotated[str, typer.Argument(metavar="ID", help="Of the logged model, as `candidates` shows it.")],
+    description: Annotated[str, typer.Option("--description", help="What a person should know about it.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Make a version of a logged model; its files are shared, not copied."""
+    with open_workspace() as workspace:
+        version = register_logged(workspace.store, name, logged, description=description)
+    if json:
+        write_json(version)
+        return
+    write_line(f"{version.ref} is registered from {logged}")

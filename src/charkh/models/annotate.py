@@ -12,7 +12,7 @@ from charkh.ports.store import Store
 
 
 def describe(store: Store, ref: str, text: str) -> None:
-    """Give a model (`delay`) or a version (`delay@3`, `model:ID` or an id) another description; an empty one removes it.
+    """Describe a model (`delay`) or a version (`delay@3`, `model:ID`, an id) in other words; empty ones take all away.
 
     Raises:
         NotFound: there is none.

@@ -6,6 +6,7 @@ output can be kept by content, and what is evaluated is what would be served.
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
@@ -14,7 +15,7 @@ from charkh.core.errors import Invalid, Unavailable
 from charkh.core.events import Fact
 from charkh.models.example import Array, example_tensors, input_specs, output_specs
 from charkh.models.register import judge_model
-from charkh.ports.runtimes import ModelRuntime, Predictor, Signature, Tensors
+from charkh.ports.runtimes import ModelRuntime, Predictor, Safety, Signature, Tensors
 
 
 class CandidateParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,13 @@ class CandidateParts(msgspec.Struct, frozen=True, kw_only=True):
     origins: tuple[str, ...] = ()
 
 
+class JudgedFiles(NamedTuple):
+    """Library versions, and what loading the files could do."""
+
+    libraries: Mapping[str, str]
+    safety: Safety
+
+
 class Candidate:
     """A trained model that can be asked, evaluated and registered.
 
@@ -43,6 +51,7 @@ class Candidate:
         files: the model's files by name.
         example: a few rows as the model takes them.
         runtimes: what can load it.
+        judged: what is known of its files already.
     """
 
     def __init__(
@@ -51,15 +60,25 @@ class Candidate:
         files: Mapping[str, bytes],
         example: pl.DataFrame,
         runtimes: Sequence[ModelRuntime],
+        judged: JudgedFiles | None = None,
     ) -> None:
         self.parts = parts
         self.files = dict(files)
         self.example = example
         self._runtimes = tuple(runtimes)
+        self._judged = judged
 
     def __repr__(self) -> str:
         takes = ", ".join(spec.name for spec in self.parts.signature.inputs)
         return f"<charkh model of {self.parts.runtime}, takes {takes}>"
+
+    @cached_property
+    def judged(self) -> JudgedFiles:
+        """What loading its files could do, and the library versions that they depend on."""
+        if self._judged is not None:
+            return self._judged
+        runtime = self._runtime()
+        return JudgedFiles(runtime.libraries, runtime.inspect(self.files))
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -69,6 +88,9 @@ class Candidate:
     @cached_property
     def predictor(self) -> Predictor:
         """The loaded model."""
+        return self._runtime().load(self.files, self.parts.signature)
+
+    def _runtime(self) -> ModelRuntime:
         runtime = next((each for each in self._runtimes if each.name == self.parts.runtime), None)
         if runtime is None:
             raise Unavailable(
@@ -76,7 +98,7 @@ class Candidate:
                 code="model.no_runtime",
                 hint=f"Install it, for example `pip install charkh[{self.parts.runtime}]`.",
             )
-        return runtime.load(self.files, self.parts.signature)
+        return runtime
 
     def predict(self, frame: pl.DataFrame) -> Tensors:
         """The outputs for rows that have at least the model's input columns.
@@ -124,7 +146,8 @@ def make_candidate(
         run=run,
         origins=tuple(origins),
     )
-    return Candidate(parts, judged.files, example, runtimes)
+    known = JudgedFiles(judged.runtime.libraries, judged.safety)
+    return Candidate(parts, judged.files, example, runtimes, known)
 
 
 def model_inputs(frame: pl.DataFrame, signature: Signature) -> Mapping[str, Array]:

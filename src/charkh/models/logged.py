@@ -10,7 +10,9 @@ from typing import Literal
 import msgspec
 
 from charkh.core.errors import Invalid
-from charkh.core.files import FileRef
+from charkh.core.events import Fact
+from charkh.core.files import FileRef, TreeRef
+from charkh.ports.runtimes import Safety, Signature
 
 LOGGED_KIND = "model.logged/1"
 CHANGED_KIND = "model.logged_changed/1"
@@ -25,6 +27,26 @@ LoggedStatus = Literal["pending", "ready", "failed"]
 LinkRole = Literal["output", "input"]
 
 
+class LoggedContent(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of a logged model that charkh saved itself, and what is known of them.
+
+    Attributes:
+        tree: the files.
+        runtime: name of the runtime that judged them and loads them.
+        libraries: versions of the runtime's libraries at that time.
+        signature: what it takes and gives.
+        safety: what loading it could do, as judged at that time.
+        example: a few input rows, as JSON columns, or None.
+    """
+
+    tree: TreeRef
+    runtime: str
+    libraries: dict[str, str]
+    signature: Signature
+    safety: Safety
+    example: FileRef | None = None
+
+
 class ModelLogged(msgspec.Struct, frozen=True, kw_only=True):
     """Body of `model.logged/1`.
 
@@ -35,6 +57,8 @@ class ModelLogged(msgspec.Struct, frozen=True, kw_only=True):
         run: id of the run that made it, or empty.
         type: what its maker calls this kind of model, or empty.
         created: seconds since the epoch.
+        content: its files, where they were there when it was logged; None where they follow one by one.
+        metrics: numbers about it that were known then.
     """
 
     logged: str
@@ -43,6 +67,8 @@ class ModelLogged(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""
     type: str = ""
     created: float = 0.0
+    content: LoggedContent | None = None
+    metrics: dict[str, Fact] = {}
 
 
 class LoggedChanged(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ from charkh.models.logged import (
     LoggedFile,
     LoggedLinked,
     LoggedModel,
+    LoggedStatus,
     Measurement,
     ModelLink,
     ModelLogged,
@@ -301,7 +302,7 @@ def _models_where(connection: Connection, *conditions: Any) -> list[LoggedModel]
 
 class _Parts:
     def __init__(self) -> None:
-        self.status, self.message, self.updated = "pending", "", 0.0
+        self.status, self.message, self.updated = "", "", 0.0
         self.params: dict[str, str] = {}
         self.tags: dict[str, str] = {}
         self.long_params: dict[str, FileRef] = {}
@@ -335,7 +336,7 @@ def _model(row: Any, part: _Parts) -> LoggedModel:
         made=made,
         actor=row.actor,
         stamp=row.stamp,
-        status="ready" if part.status == "ready" else "failed" if part.status == "failed" else "pending",
+        status=_status_of(part.status or ("pending" if made.content is None else "ready")),
         message=part.message,
         updated=max(made.created or row.at, part.updated, row.deleted or 0.0),
         params=part.params,
@@ -345,6 +346,10 @@ def _model(row: Any, part: _Parts) -> LoggedModel:
         metrics=tuple(part.metrics),
         deleted=row.deleted,
     )
+
+
+def _status_of(word: str) -> LoggedStatus:
+    return "ready" if word == "ready" else "failed" if word == "failed" else "pending"
 
 
 def _portions(items: Iterable[str]) -> Iterator[list[str]]:

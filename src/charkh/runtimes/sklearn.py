@@ -1,5 +1,6 @@
 """The scikit-learn runtime: estimators and pipelines as skops files; it never unpickles."""
 
+import functools
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -33,8 +34,7 @@ class SklearnRuntime:
 
     @property
     def libraries(self) -> Mapping[str, str]:
-        installed = {library: version(library) for library in _LIBRARIES}
-        return {"python": platform.python_version(), **installed}
+        return _installed()
 
     def accepts(self, estimator: object) -> bool:
         """Whether it is a scikit-learn estimator that predicts."""
@@ -103,6 +103,12 @@ class SklearnRuntime:
         verdict = self.inspect(files)
         if verdict.runs_code:
             raise _denied(verdict.reasons)
+
+
+@functools.cache
+def _installed() -> Mapping[str, str]:
+    """Read once: asking the metadata of four packages takes longer than saving a small model."""
+    return {"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}}
 
 
 def _file_reasons(data: bytes) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from charkh.evaluations.evaluation import Evaluation
 from charkh.evaluations.score import Rival
 from charkh.evaluations.score import evaluate as record_evaluation
 from charkh.models.candidate import Candidate, make_candidate, model_inputs
+from charkh.models.candidate_log import log_candidate
 from charkh.models.find import find as find_model
 from charkh.models.load import load as load_model
 from charkh.models.model import ModelVersion
@@ -234,6 +235,23 @@ def evaluate(
         champion=None if champion is None else Rival(champion.version.subject, scores_of(champion.predict(frame))),
         metrics=tuple(metrics),
     )
+
+
+@effect
+def log_model(name: str, candidate: Candidate) -> str:
+    """Log a model as a candidate of the current run, without a registered name yet; the id of the logged model.
+
+    It is kept with its files, signature, example and library versions. `charkh model candidates` lists it, and
+    `charkh model register NAME ID` makes a version of it.
+
+    Args:
+        name: for people, such as `epoch-3`; it need not be the only one of its name.
+        candidate: the model.
+    """
+    expect(candidate, "parts", "log_model", "a charkh.Model", MODEL)
+    active = current()
+    project = active.project if active is not None else ""
+    return log_candidate(workspace().store, name, candidate, project=project)
 
 
 @effect

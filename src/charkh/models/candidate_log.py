@@ -1,0 +1,125 @@
+"""Log a candidate as one fact, its files with it, and make a version of it later without saving it again."""
+
+import secrets
+from collections.abc import Sequence
+from time import time
+
+from charkh.core.canon import canonical_json
+from charkh.core.digests import digest_of
+from charkh.core.errors import Bug, Invalid
+from charkh.core.events import Draft, Edge
+from charkh.core.files import TreeEntry
+from charkh.core.redact import redact
+from charkh.models.candidate import Candidate
+from charkh.models.decisions import RegisterModel
+from charkh.models.example import example_bytes, example_tensors, input_specs
+from charkh.models.find import find
+from charkh.models.index import ModelByContent
+from charkh.models.log import find_logged
+from charkh.models.logged import LOGGED_KIND, NOUN, LoggedContent, ModelLogged
+from charkh.models.model import ModelVersion, VersionMade, checked_metrics
+from charkh.models.registered import parse_model_name
+from charkh.models.texts import put_text
+from charkh.ports.store import Store
+
+
+def log_candidate(store: Store, name: str, candidate: Candidate, *, project: str = "") -> str:
+    """Record a candidate with its files, signature, example and library versions; its id.
+
+    One flush and one fact: a training loop can do it every epoch. The bytes are durable when this returns, and the
+    fact survives the process.
+
+    Args:
+        store: where it goes.
+        name: for people; it need not be the only one of its name.
+        candidate: the model.
+        project: id of the project, empty for the default one.
+
+    Raises:
+        Unavailable: the store cannot be written.
+    """
+    parts, judged = candidate.parts, candidate.judged
+    files = [TreeEntry(path, store.vault.put_bytes(data, path)) for path, data in candidate.files.items()]
+    tensors = example_tensors(candidate.example)
+    content = LoggedContent(
+        tree=store.vault.put_tree(files),
+        runtime=parts.runtime,
+        libraries=dict(judged.libraries),
+        signature=parts.signature,
+        safety=judged.safety,
+        example=store.vault.put_bytes(example_bytes(tensors, input_specs(tensors)), "x.json"),
+    )
+    store.vault.flush()
+    logged = f"m-{secrets.token_hex(16)}"
+    body = ModelLogged(
+        logged=logged,
+        project=project,
+        name=redact(name),
+        run=parts.run,
+        created=time(),
+        content=content,
+        metrics=checked_metrics(parts.metrics),
+    )
+    subject = f"{NOUN}:{logged}"
+    edges = [Edge(subject, "trained_on", origin) for origin in parts.origins]
+    if parts.run:
+        edges.insert(0, Edge(subject, "produced_by", f"run:{parts.run}"))
+    holds = (content.tree.root, *([content.example.held] if content.example is not None else []))
+    draft = Draft(kind=LOGGED_KIND, subject=subject, body=body, edges=tuple(edges), facts=body.metrics, holds=holds)
+    # The bytes are durable; the fact is in the operating system's hands, as everything that a training loop records.
+    store.record(draft)
+    return logged
+
+
+def register_logged(
+    store: Store, name: str, logged: str, *, description: str = "", datasets: Sequence[str] = ()
+) -> ModelVersion:
+    """Make a version of a logged model whose files charkh saved; nothing is copied.
+
+    Args:
+        store: where it is.
+        name: of the registered model.
+        logged: id of the logged model.
+        description: what a person should know about the version.
+        datasets: ids of the dataset versions that it was trained on.
+
+    Raises:
+        NotFound: there is no such logged model.
+        Invalid: its files came from another tool: register it through that.
+    """
+    model = find_logged(store, logged)
+    content = model.made.content
+    if content is None:
+        raise Invalid(
+            f"the files of {logged} came from another tool",
+            code="model.logged_elsewhere",
+            hint="Register it with that tool's client, or load it and use `charkh.register`.",
+        )
+    name = parse_model_name(name)
+    made = VersionMade(
+        name=name,
+        version="",
+        number=0,
+        content=digest_of(canonical_json([name, "logged", logged])),
+        tree=content.tree,
+        runtime=content.runtime,
+        libraries=content.libraries,
+        signature=content.signature,
+        safety=content.safety,
+        example=content.example,
+        description=put_text(store, description),
+        run=model.made.run,
+        datasets=tuple(sorted(set(datasets))),
+        logged=logged,
+    )
+    events = store.commands.decide(RegisterModel(made=made, metrics=model.made.metrics))
+    if events:
+        return find(store, events[0].subject)
+    return _same(store, name, made)
+
+
+def _same(store: Store, name: str, made: VersionMade) -> ModelVersion:
+    version = store.queries.ask(ModelByContent(name=name, content=made.content))
+    if version is None:
+        raise Bug(f"the version of {name!r} that was there a moment ago cannot be found")
+    return version
