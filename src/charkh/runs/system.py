@@ -17,7 +17,6 @@ from pathlib import Path
 from charkh.core.errors import CharkhError
 from charkh.runs.points_log import PointsLog
 from charkh.runs.run import SYSTEM_CONTEXT
-from charkh.runs.system_gpu import Cards
 
 INTERVAL_SECONDS = 10.0
 MAX_PROCESSES = 4096
@@ -74,6 +73,9 @@ class Meter:
     """
 
     def __init__(self, folder: Path) -> None:
+        # Here, in the thread that measures: ctypes takes longer to load than a run to start.
+        from charkh.runs.system_gpu import Cards
+
         self._folder = folder
         self._cards = Cards()
         self._before = _counters()
