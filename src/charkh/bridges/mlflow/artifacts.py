@@ -18,7 +18,6 @@ from charkh.bridges.mlflow.service import no_run
 from charkh.models.log import add_logged_file, find_logged
 from charkh.runs.facts import artifact_drafts, removed_draft
 from charkh.runs.index import ArtifactsOf
-from charkh.runs.projects import find_project, list_projects
 from charkh.runs.run import Artifact
 
 MAX_FILE = 256 * 1024**3
@@ -82,7 +81,8 @@ def list_of_run(call: Call) -> dict[str, Any]:
     state = call.service.state(run)
     call.permit(state.project, no_run(state.id))
     path = safe_path(call.text("path", ""))
-    location = find_project(call.store, f"project:{state.experiment}").location
+    project = call.service.projects().get(state.experiment)
+    location = "" if project is None else project.location
     before = f"{path}/" if path else ""
     entries = _entries(files_at(call.store, Location("run", run, path)), path)
     return {
@@ -169,8 +169,8 @@ def _located(call: Call, path: str) -> Location:
     if location.kind == "run":
         call.permit(call.service.state(location.owner).project, no_run(location.owner))
     elif location.kind == "logged":
-        project = find_logged(call.store, location.owner).made.project or "0"
-        call.permit(next((each.name for each in list_projects(call.store, deleted=None) if each.id == project), ""))
+        project = call.service.projects().get(find_logged(call.store, location.owner).made.project or "0")
+        call.permit("" if project is None else project.name)
     return location
 
 

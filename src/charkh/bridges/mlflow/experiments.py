@@ -9,12 +9,11 @@ from charkh.bridges.mlflow.envelope import EXISTS, INVALID_STATE, MISSING, Mlflo
 from charkh.bridges.mlflow.pages import page
 from charkh.bridges.mlflow.run_shape import artifact_root, milliseconds
 from charkh.bridges.mlflow.validation import MAX_EXPERIMENT_TAG, MAX_KEY, check_key, too_long
-from charkh.core.errors import Conflict, NotFound
+from charkh.core.errors import Conflict
 from charkh.runs.project import MAX_PROJECT_NAME, Project
 from charkh.runs.projects import (
     create_project,
     delete_project,
-    find_project,
     list_projects,
     rename_project,
     restore_project,
@@ -54,6 +53,7 @@ def create(call: Call) -> dict[str, Any]:
     except Conflict as error:
         trash = " It is deleted: restore it, or delete it for good." if error.facts.get("deleted") else ""
         raise MlflowError(EXISTS, f"Experiment(name={name}) already exists.{trash}") from error
+    call.service.forget_all()
     return {"experiment_id": made.id}
 
 
@@ -106,6 +106,7 @@ def update(call: Call) -> None:
         rename_project(call.store, project.id, name)
     except Conflict as error:
         raise MlflowError(EXISTS, f"Experiment(name={name}) already exists.") from error
+    call.service.forget_all()
 
 
 def set_tag(call: Call) -> None:
@@ -113,6 +114,7 @@ def set_tag(call: Call) -> None:
     project = active_experiment(call)
     name, value = _tag({"key": call.text("key"), "value": call.text("value", "")})
     tag_project(call.store, project.id, {name: value})
+    call.service.forget_all()
 
 
 def delete_tag(call: Call) -> None:
@@ -121,6 +123,7 @@ def delete_tag(call: Call) -> None:
     if key not in project.tags:
         raise MlflowError(MISSING, f"No tag with name: {key} in experiment with id {project.id}")
     tag_project(call.store, project.id, {key: None})
+    call.service.forget_all()
 
 
 def search(call: Call) -> dict[str, Any]:
@@ -173,13 +176,18 @@ def known_experiment(call: Call, identifier: str) -> Project:
     """
     if not _ID.fullmatch(identifier):
         raise invalid(f"Invalid experiment ID: '{identifier}'. Experiment ID must be a valid integer.")
-    try:
-        project = find_project(call.store, f"project:{int(identifier)}")
-    except NotFound as error:
-        raise no_experiment(identifier) from error
-    if project.id != str(int(identifier)):
-        raise no_experiment(identifier)
+    wanted = str(int(identifier))
+    project = call.service.projects().get(wanted) or _found(call, wanted)
     call.permit(project.name)
+    return project
+
+
+def _found(call: Call, identifier: str) -> Project:
+    """A project that was made a moment ago, perhaps by another process."""
+    call.service.forget_all()
+    project = call.service.projects().get(identifier)
+    if project is None:
+        raise no_experiment(identifier)
     return project
 
 

@@ -12,7 +12,7 @@ from charkh.ports.store import Store
 from charkh.runs.index import LatestPoint
 from charkh.runs.inputs import InputsOfRuns, RunInput
 from charkh.runs.latest import latest_points
-from charkh.runs.projects import list_projects
+from charkh.runs.project import Project
 from charkh.runs.recorder import SILENT_SECONDS
 from charkh.runs.run import Run
 
@@ -54,10 +54,10 @@ def run_shapes(
     links: dict[str, list[ModelLink]] = {}
     for link in store.queries.ask(ModelLinks(runs=ids)):
         links.setdefault(link.run, []).append(link)
-    locations = {each.id: each.location for each in list_projects(store, deleted=None)}
+    projects = service.projects()
     return [
         {
-            "info": info_shape(run, locations.get(run.project, ""), service),
+            "info": info_shape(run, projects.get(run.project), service),
             "data": _data(store, run, points.get(run.id, ())),
             "inputs": _inputs(store, inputs.get(run.id, ()), links.get(run.id, ())),
             "outputs": _outputs(links.get(run.id, ())),
@@ -66,8 +66,19 @@ def run_shapes(
     ]
 
 
-def info_shape(run: Run, location: str, service: Service) -> Fields:
-    """What MLflow calls the info of a run; `location` is its experiment's."""
+def fresh_shape(store: Store, run: Run, project: Project, service: Service) -> Fields:
+    """A run that has no points, data or models yet."""
+    return {
+        "info": info_shape(run, project, service),
+        "data": _data(store, run, ()),
+        "inputs": _inputs(store, (), ()),
+        "outputs": _outputs(()),
+    }
+
+
+def info_shape(run: Run, project: Project | None, service: Service) -> Fields:
+    """What MLflow calls the info of a run in a project."""
+    location = "" if project is None else project.location
     info: Fields = {
         "run_id": run.id,
         "run_uuid": run.id,

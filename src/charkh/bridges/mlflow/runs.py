@@ -1,7 +1,10 @@
 """A run's life for an MLflow client: create, get, update, delete, restore, and search."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from charkh.bridges.mlflow.call import Call, Route, bad
 from charkh.bridges.mlflow.envelope import invalid
@@ -9,9 +12,10 @@ from charkh.bridges.mlflow.experiments import known_experiment, require_active, 
 from charkh.bridges.mlflow.pages import start_of, token_of
 from charkh.bridges.mlflow.run_filters import run_condition, run_order
 from charkh.bridges.mlflow.run_names import random_name
-from charkh.bridges.mlflow.run_shape import PARENT, RUN_NAME, STATUSES, info_shape, run_shapes
+from charkh.bridges.mlflow.run_shape import PARENT, RUN_NAME, STATUSES, fresh_shape, info_shape, run_shapes
 from charkh.bridges.mlflow.service import RunState, no_run
 from charkh.bridges.mlflow.validation import MAX_SECONDS, read_tag
+from charkh.core.clock import seconds
 from charkh.core.errors import Conflict, NotFound
 from charkh.core.events import Draft
 from charkh.core.ids import ID_PATTERN, new_id
@@ -19,11 +23,20 @@ from charkh.ports.store import Store
 from charkh.runs.delete import delete_run
 from charkh.runs.facts import ended_draft, started_draft, tagged_draft
 from charkh.runs.find import by_id
+from charkh.runs.index import RunsByIds
 from charkh.runs.live import open_segments
-from charkh.runs.projects import find_project
-from charkh.runs.rename import rename_run
 from charkh.runs.restore import restore_run
-from charkh.runs.run import MAX_NAME, SCHEDULED, STARTED_KIND, EndStatus, Run, RunStarted
+from charkh.runs.run import (
+    MAX_NAME,
+    RENAMED_KIND,
+    SCHEDULED,
+    STARTED_KIND,
+    EndStatus,
+    Run,
+    RunRenamed,
+    RunStarted,
+    bounded_text,
+)
 from charkh.runs.search import find_runs
 
 DEFAULT_RESULTS = 1000
@@ -38,11 +51,11 @@ def create(call: Call) -> dict[str, Any]:
     project = known_experiment(call, call.text("experiment_id", "") or "0")
     require_active(project)
     tags = dict(read_tag(tag, f"tags[{place}]") for place, tag in enumerate(call.items("tags")))
-    name, tagged = call.text("run_name", ""), tags.pop(RUN_NAME, "")
-    if name and tagged and name != tagged:
+    name, named = call.text("run_name", ""), tags.pop(RUN_NAME, "")
+    if name and named and name != named:
         raise invalid(
             "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values"
-            f" (run_name='{name}', mlflow.runName='{tagged}')."
+            f" (run_name='{name}', mlflow.runName='{named}')."
         )
     run, parent = new_id(), tags.get(PARENT, "")
     if ID_PATTERN.fullmatch(parent):
@@ -51,7 +64,7 @@ def create(call: Call) -> dict[str, Any]:
         parent = ""
     began = started_draft(
         run,
-        _bounded(name or tagged or random_name()),
+        _bounded(name or named or random_name()),
         "",
         parent,
         "",
@@ -60,12 +73,27 @@ def create(call: Call) -> dict[str, Any]:
         user=call.text("user_id", ""),
         began=_seconds(call, "start_time"),
     )
-    record(call.store, began)
+    (event,) = call.store.record(began)
+    tagged = None
     if tags:
         # Behind it: what a caller may say of a run is judged by the run that is there.
-        record(call.store, tagged_draft(call.store, run, tags, {}))
-    call.service.recorder.touch(run)
-    return {"run": shape_of(call, run)}
+        tagged = tagged_draft(call.store, run, tags, {})
+        record(call.store, tagged)
+    call.service.begin(run, project)
+    shown = Run(
+        started=began.body,
+        name=began.body.name,
+        project=project.id,
+        user=began.body.user or event.actor.partition("@")[0],
+        over=False,
+        status="running",
+        created=began.body.began or seconds(event.clock),
+        actor=event.actor,
+        stamp=event.stamp,
+        tags={} if tagged is None else tagged.body.tags,
+        large_tags={} if tagged is None else tagged.body.large,
+    )
+    return {"run": fresh_shape(call.store, shown, project, call.service)}
 
 
 def get(call: Call) -> dict[str, Any]:
@@ -82,21 +110,23 @@ def update(call: Call) -> dict[str, Any]:
     call.service.active(state.id)
     status, name = _status(call), call.text("run_name", "")
     with state.lock:
+        found = call.store.queries.ask(RunsByIds(runs=(state.id,), now=time.time()))
+        if not found:
+            raise no_run(state.id)
+        run = found[0]
         if name:
-            rename_run(call.store, state.id, _bounded(name))
-        run = by_id(call.store, state.id)
+            run = _renamed(call, run, _bounded(name))
         if status in ENDS:
-            _end(call, run, ENDS[status])
+            run = _end(call, run, ENDS[status])
         elif status == "SCHEDULED" and run.status != SCHEDULED:
             record(call.store, ended_draft(run.id, SCHEDULED, "", 0, moment=_seconds(call, "end_time")), durable=True)
+            run = msgspec.structs.replace(run, status=SCHEDULED, over=False, ended=None)
         elif status == "RUNNING":
-            _go_on(call, run)
+            run = _go_on(call, run)
         elif not status and call.has("end_time") and run.over:
-            _end(call, run, _ended(run))
-        call.service.forget(run.id)
-    run = by_id(call.store, state.id)
-    location = find_project(call.store, f"project:{run.project}").location
-    return {"run_info": info_shape(run, location, call.service)}
+            run = _end(call, run, ENDS.get(STATUSES[run.status], "finished"))
+        state.over = run.over
+    return {"run_info": info_shape(run, call.service.projects().get(run.project), call.service)}
 
 
 def delete(call: Call) -> None:
@@ -184,7 +214,8 @@ def set_run_tags(call: Call, state: RunState, tags: Mapping[str, str | None]) ->
     plain = dict(tags)
     name = plain.pop(RUN_NAME, None)
     if name:
-        rename_run(call.store, state.id, _bounded(name))
+        body = RunRenamed(run=state.id, name=bounded_text(_bounded(name), "run's name"))
+        record(call.store, Draft(kind=RENAMED_KIND, subject=f"run:{state.id}", body=body))
     if not plain:
         return
     with state.lock:
@@ -207,25 +238,32 @@ def _experiments(call: Call) -> tuple[str, ...]:
     return tuple(sorted({str(int(each)) for each in wanted} & visible))
 
 
-def _end(call: Call, run: Run, status: EndStatus) -> None:
+def _renamed(call: Call, run: Run, name: str) -> Run:
+    if name == run.name:
+        return run
+    body = RunRenamed(run=run.id, name=bounded_text(name, "run's name"))
+    record(call.store, Draft(kind=RENAMED_KIND, subject=run.subject, body=body))
+    return msgspec.structs.replace(run, name=body.name)
+
+
+def _end(call: Call, run: Run, status: EndStatus) -> Run:
+    """The run has ended: its points are sealed, and its end outlives the power."""
     moment = _seconds(call, "end_time")
     if run.over and run.status == status and (not moment or moment == run.ended):
-        return
+        return run
     drafts, drop = call.service.recorder.end(run.id)
     record(call.store, *drafts, ended_draft(run.id, status, "", 0, moment=moment), durable=True)
     drop()
+    return msgspec.structs.replace(run, over=True, status=status, ended=moment or time.time())
 
 
-def _go_on(call: Call, run: Run) -> None:
+def _go_on(call: Call, run: Run) -> Run:
     """The run is taken up again, or only says that it lives."""
     if run.over or run.status == SCHEDULED:
         body = RunStarted(run=run.id, name=run.started.name, project=run.started.project)
         record(call.store, Draft(kind=STARTED_KIND, subject=run.subject, body=body))
     call.service.recorder.touch(run.id)
-
-
-def _ended(run: Run) -> EndStatus:
-    return ENDS.get(STATUSES[run.status], "finished")
+    return msgspec.structs.replace(run, over=False, status="running", ended=None)
 
 
 def _status(call: Call) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
 from charkh.ports.store import Store
 from charkh.runs.index import RunsByIds
+from charkh.runs.project import Project
 from charkh.runs.projects import list_projects
 from charkh.runs.recorder import Recorder
 from charkh.runs.run import LargeValue, Run, from_json_text, json_text
@@ -59,6 +60,7 @@ class Service:
         self.workspace = workspace
         self.recorder = Recorder(workspace.store)
         self._states: OrderedDict[str, RunState] = OrderedDict()
+        self._projects: tuple[float, Mapping[str, Project]] = (0.0, {})
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -95,8 +97,24 @@ class Service:
         if state is not None:
             state.loaded = 0.0
 
+    def projects(self) -> Mapping[str, Project]:
+        """The projects by id, deleted ones included: what other processes did to them is noticed a second later."""
+        loaded, known = self._projects
+        if time.monotonic() - loaded >= FRESH_SECONDS or not known:
+            known = {each.id: each for each in list_projects(self.workspace.store, deleted=None)}
+            self._projects = (time.monotonic(), known)
+        return known
+
+    def begin(self, run: str, project: Project) -> None:
+        """Know a run that was begun here just now, without asking for it."""
+        state = RunState(run)
+        state.experiment, state.project, state.loaded = project.id, project.name, time.monotonic()
+        self._keep(state)
+        self.recorder.touch(run)
+
     def forget_all(self) -> None:
-        """The same for every run."""
+        """Ask for every run and project again."""
+        self._projects = (0.0, {})
         with self._lock:
             for state in self._states.values():
                 state.loaded = 0.0
@@ -107,18 +125,23 @@ class Service:
         if not found or found[0].purged:
             raise no_run(run)
         known = found[0]
-        name = next((each.name for each in list_projects(store, deleted=None) if each.id == known.project), "")
-        with self._lock:
-            state = self._states.setdefault(run, RunState(run))
-            self._states.move_to_end(run)
-            if len(self._states) > REMEMBERED:
-                self._states.popitem(last=False)
+        project = self.projects().get(known.project)
+        state = self._keep(RunState(run))
         with state.lock:
-            state.experiment, state.project = known.project, name
+            state.experiment, state.project = known.project, "" if project is None else project.name
             state.deleted, state.over = known.deleted is not None, known.over
             state.params = texts_of(store, known.params)
             state.loaded = time.monotonic()
         return state
+
+    def _keep(self, state: RunState) -> RunState:
+        """Remember a state; the one that is remembered already where there is one."""
+        with self._lock:
+            kept = self._states.setdefault(state.id, state)
+            self._states.move_to_end(state.id)
+            if len(self._states) > REMEMBERED:
+                self._states.popitem(last=False)
+        return kept
 
 
 def no_run(run: str) -> MlflowError:
