@@ -292,6 +292,8 @@ class Folder:
             self._close(pending)
         if self._open is None or self._open_file != piece.file:
             self._close(pending)
+            # A segment whose predecessors are not recorded would be read twice after a crash.
+            pending.commit()
             header = DataHeader(
                 segment=piece.segment(),
                 content=CONTENT,

@@ -113,6 +113,11 @@ class Follower:
         self._commit()
         return reports
 
+    @property
+    def followed(self) -> list[Folder]:
+        """The folders that have a run."""
+        return list(self._folders.values())
+
     def close(self) -> None:
         """Seal what is open, and keep how far files have been read."""
         for each in self._folders.values():

@@ -15,7 +15,7 @@ from charkh.core.errors import Corrupt
 from charkh.core.events import Draft
 from charkh.core.redact import redact
 from charkh.ports.store import Store
-from charkh.runs.index import SealedAmong
+from charkh.runs.held import HeldAmong
 
 CONFIG = "projector_config.pbtxt"
 MAX_BYTES = 512 << 20
@@ -76,7 +76,7 @@ def projector_media(store: Store, folder: Path, run: str, time: float) -> list[t
         items = _items(folder, embedding)
         digest = digest_of(b"\0".join(each.payload for each in items))
         segment = digest_of(f"tensorboard\0{run}\0projector\0{embedding.name}\0{digest}".encode())[:32]
-        if segment in store.queries.ask(SealedAmong(segments=(segment,))):
+        if segment in store.queries.ask(HeldAmong(segments=(segment,))):
             continue
         timed = [Timed(each, _step(embedding.tensor), time, 1) for each in items]
         found.append((digest, media_draft(store, run, segment, 1, timed)))
