@@ -70,9 +70,10 @@ def export_openlineage(
     """
     from charkh.bridges.openlineage.dataset_event import encode
     from charkh.bridges.openlineage.sending import encoded
+    from charkh.workspace.outgoing import home_of
 
     with open_workspace() as workspace:
-        where = namespace or workspace.settings.openlineage.namespace or f"charkh://{workspace.identifier}"
+        where = namespace or workspace.settings.openlineage.namespace or f"charkh://{home_of(workspace)}"
         events = _lineage_events(workspace, dataset, where, since, profile=profile)
     if url:
         _send(events, url, api_key_env, json=json)

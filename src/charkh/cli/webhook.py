@@ -78,10 +78,11 @@ def add(
 def list_webhooks(json: AsJson = False) -> None:
     """List the webhooks."""
     from charkh.webhooks.index import Webhooks
+    from charkh.workspace.outgoing import home_of
 
     with open_workspace() as workspace:
         found = workspace.store.queries.ask(Webhooks())
-        home = workspace.identifier
+        home = home_of(workspace)
     if json:
         write_json([_shown(each) for each in found])
         return
@@ -99,13 +100,13 @@ def list_webhooks(json: AsJson = False) -> None:
 def show(name: Name, json: AsJson = False) -> None:
     """Show a webhook and its newest deliveries."""
     from charkh.webhooks.find import find
-    from charkh.workspace.outgoing import outbox_of
+    from charkh.workspace.outgoing import home_of, outbox_of
 
     with open_workspace() as workspace:
         webhook = find(workspace.store, name)
         outbox = outbox_of(workspace)
         deliveries = outbox.history(webhook.id, 10)
-        home = workspace.identifier
+        home = home_of(workspace)
         outbox.close()
     if json:
         write_json({**_shown(webhook), "deliveries": [delivery_shown(each) for each in deliveries]})

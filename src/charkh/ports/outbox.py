@@ -92,8 +92,8 @@ class Outbox(Protocol):
         """Take parcels and move the place; how many were new."""
         ...
 
-    def since(self, target: str, reading: int) -> int:
-        """The clock reading that was given when this was asked for the first time."""
+    def keep(self, key: str, value: str) -> str:
+        """The value that was given for a key when it was asked for the first time, by whichever server."""
         ...
 
     def due(self, target: str, now: float, limit: int) -> Sequence[Delivery]:

@@ -11,14 +11,14 @@ from charkh.ports.outbox import Outbox
 from charkh.webhooks.letter import CloudEvents, Form, Slack
 from charkh.webhooks.webhook import CLOUDEVENTS, SLACK, Webhook
 from charkh.workspace.notifying import Deliverer, DeliveryThread
-from charkh.workspace.outgoing import outbox_of, sender_of
+from charkh.workspace.outgoing import home_of, outbox_of, sender_of
 from charkh.workspace.workspace import Workspace
 
 
 def forms_of(workspace: Workspace) -> Mapping[str, Form]:
     """By format, how letters are written."""
     return {
-        CLOUDEVENTS: CloudEvents(f"charkh://{workspace.identifier}"),
+        CLOUDEVENTS: CloudEvents(f"charkh://{home_of(workspace)}"),
         SLACK: Slack(),
         MLFLOW: MlflowForm(workspace.store),
         OPENLINEAGE: OpenLineageForm(workspace.store, namespace_of(workspace)),
@@ -30,12 +30,12 @@ def standing_targets(workspace: Workspace) -> Sequence[Webhook]:
     settings = workspace.settings.openlineage
     if not settings.url:
         return ()
-    return (target(settings.url, home=workspace.identifier, signed=bool(settings.api_key_env)),)
+    return (target(settings.url, home=home_of(workspace), signed=bool(settings.api_key_env)),)
 
 
 def namespace_of(workspace: Workspace) -> str:
     """The namespace of this workspace's jobs and datasets in lineage events."""
-    return workspace.settings.openlineage.namespace or f"charkh://{workspace.identifier}"
+    return workspace.settings.openlineage.namespace or f"charkh://{home_of(workspace)}"
 
 
 def deliverer_of(workspace: Workspace, outbox: Outbox) -> Deliverer:

@@ -112,14 +112,14 @@ class SqlOutbox:
             )
         return new
 
-    def since(self, target: str, reading: int) -> int:
+    def keep(self, key: str, value: str) -> str:
         """See `charkh.ports.outbox.Outbox`."""
-        key = f"since:{target}"
+        key = f"kept:{key}"
         with self._writing.begin() as connection:
-            fresh = insert_into(connection, _state).values(key=key, value=str(reading).encode())
+            fresh = insert_into(connection, _state).values(key=key, value=value.encode())
             connection.execute(fresh.on_conflict_do_nothing())
             kept = connection.execute(select(_state.c.value).where(_state.c.key == key)).scalar_one()
-        return int(kept)
+        return bytes(kept).decode()
 
     def due(self, target: str, now: float, limit: int) -> Sequence[Delivery]:
         """See `charkh.ports.outbox.Outbox`."""

@@ -62,8 +62,12 @@ class Told(NamedTuple):
 class Form(Protocol):
     """How facts are written for a kind of receiver, and what is sent along with them."""
 
+    def wants(self, webhook: Webhook, kind: str) -> bool:
+        """Whether facts of a kind can make letters; asked before a fact is read."""
+        ...
+
     def letters(self, webhook: Webhook, told: Told) -> Sequence[Letter]:
-        """The letters that a fact makes for a webhook; none where it is not told of it."""
+        """The letters that a fact of a kind that is wanted makes for a webhook; none where it is not told of it."""
         ...
 
     def sample(self, webhook: Webhook, event: str) -> Letter:
@@ -85,9 +89,13 @@ class CloudEvents:
     def __init__(self, source: str) -> None:
         self._source = source
 
+    def wants(self, webhook: Webhook, kind: str) -> bool:
+        """See `Form`."""
+        return is_named(kind, webhook.terms.events)
+
     def letters(self, webhook: Webhook, told: Told) -> Sequence[Letter]:
         """See `Form`."""
-        if not is_named(told.event.kind, webhook.terms.events) or not told.passes(webhook):
+        if not told.passes(webhook):
             return ()
         event = told.event
         body = self._written(event.kind, event, told.body, told.title())
@@ -133,9 +141,13 @@ class Slack:
     Slack knows the sender by the address, which is therefore kept like a secret; nothing is signed.
     """
 
+    def wants(self, webhook: Webhook, kind: str) -> bool:
+        """See `Form`."""
+        return is_named(kind, webhook.terms.events)
+
     def letters(self, webhook: Webhook, told: Told) -> Sequence[Letter]:
         """See `Form`."""
-        if not is_named(told.event.kind, webhook.terms.events) or not told.passes(webhook):
+        if not told.passes(webhook):
             return ()
         words = [f"*{word_of(told.event.kind)}*", _escaped(told.title()), *_told_briefly(told.body)]
         return (self._letter(told.event, "  ".join([*words, f"_{_escaped(told.event.actor)}_"])),)
@@ -201,7 +213,7 @@ def _time(moment: float) -> str:
 
 def _told_briefly(body: Mapping[str, Any]) -> list[str]:
     """What says most in a line: the outcome, the name, the reason."""
-    fields = ("status", "outcome", "alias", "condition", "reason", "error")
+    fields = ("status", "outcome", "alias", "condition", "reason", "message", "error")
     return [f"{field}: {_escaped(str(body[field])[:200])}" for field in fields if body.get(field)]
 
 

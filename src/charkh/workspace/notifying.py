@@ -75,7 +75,8 @@ class Deliverer:
         self._sender = sender
         self._forms = forms
         self._standing = tuple(
-            msgspec.structs.replace(each, since=outbox.since(each.id, self._store.clock.now())) for each in standing
+            msgspec.structs.replace(each, since=int(outbox.keep(f"since {each.id}", str(self._store.clock.now()))))
+            for each in standing
         )
         self._rests: dict[str, tuple[int, float]] = {}
 
@@ -145,16 +146,16 @@ class Deliverer:
         return sorted(events, key=lambda event: event.stamp), place
 
     def _parcels(self, event: Event, targets: Sequence[Webhook]) -> list[Parcel]:
-        wanting = [each for each in targets if event.clock >> COUNTER_BITS >= each.since >> COUNTER_BITS]
+        wanting = [
+            (each, form)
+            for each in targets
+            if event.clock >> COUNTER_BITS >= each.since >> COUNTER_BITS
+            if (form := self._forms.get(each.terms.format)) is not None and form.wants(each, event.kind)
+        ]
         if not wanting:
             return []
         fact = told(self._store, event)
-        return [
-            _parcel(each, letter)
-            for each in wanting
-            if each.terms.format in self._forms
-            for letter in self._forms[each.terms.format].letters(each, fact)
-        ]
+        return [_parcel(each, letter) for each, form in wanting for letter in form.letters(each, fact)]
 
     def _send(self, webhook: Webhook, delivery: Delivery) -> str:
         parcel = delivery.parcel

@@ -1,5 +1,6 @@
 """What goes out of a workspace: the door to the addresses that may be called, the outbox, and the secrets beside it."""
 
+import functools
 import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -40,6 +41,24 @@ def outbox_of(workspace: Workspace) -> Outbox:
     return postgres_outbox(address) if address else folder_outbox(workspace.store_folder)
 
 
+def home_of(workspace: Workspace) -> str:
+    """The id under which a workspace sends: its store's; of a team, the same for all servers of one journal."""
+    address = workspace.settings.store.journal
+    return _home_of_team(address, workspace.identifier) if address else workspace.identifier
+
+
+@functools.lru_cache(maxsize=8)
+def _home_of_team(address: str, identifier: str) -> str:
+    # As above.
+    from charkh.stores.outbox_sql import postgres_outbox
+
+    outbox = postgres_outbox(address)
+    try:
+        return outbox.keep("home", identifier)
+    finally:
+        outbox.close()
+
+
 def sender_of(workspace: Workspace, formats: Sequence[str] = FORMATS, *, egress: Egress | None = None) -> Sender:
     """The sending side of a workspace.
 
@@ -53,7 +72,7 @@ def sender_of(workspace: Workspace, formats: Sequence[str] = FORMATS, *, egress:
     """
     _require_home(workspace)
     return Sender(
-        home=workspace.identifier,
+        home=home_of(workspace),
         secrets=SecretFile(workspace.store_folder / "webhooks.json"),
         egress=egress or egress_of(workspace),
         formats=formats,

@@ -83,9 +83,9 @@ def test_what_is_done_is_bounded_and_what_waits_is_not(outbox: Outbox) -> None:
     assert list(outbox.history("a", 20)) == []
 
 
-def test_since_when_somebody_is_told_is_kept(outbox: Outbox) -> None:
-    assert outbox.since("openlineage", 1 << 60) == 1 << 60
-    assert outbox.since("openlineage", 5) == 1 << 60
+def test_what_is_kept_first_stays(outbox: Outbox) -> None:
+    assert outbox.keep("since openlineage", "7") == "7"
+    assert outbox.keep("since openlineage", "8") == "7"
 
 
 def test_one_at_a_time_leads(request: pytest.FixtureRequest, outbox: Outbox, tmp_path: Path) -> None:

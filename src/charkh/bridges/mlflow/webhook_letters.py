@@ -42,6 +42,9 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """What can be told of each entity."""
 
+KINDS = frozenset({REGISTERED_KIND, VERSION_KIND, ALIAS_KIND, TAGGED_KIND})
+"""The facts that MLflow's webhooks can tell of."""
+
 _NAME = {"name": "example_model"}
 _VERSION = {**_NAME, "version": "1"}
 _TOLD = {"tags": {"example_key": "example_value"}, "description": "A test of this webhook"}
@@ -81,6 +84,11 @@ class MlflowForm:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def wants(self, webhook: Webhook, kind: str) -> bool:
+        """See `charkh.webhooks.letter.Form`."""
+        del webhook
+        return kind in KINDS
 
     def letters(self, webhook: Webhook, told: Told) -> Sequence[Letter]:
         """See `charkh.webhooks.letter.Form`."""

@@ -31,10 +31,15 @@ class OpenLineageForm:
     def __init__(self, store: Store, namespace: str) -> None:
         self._writer = Writer(store, namespace)
 
+    def wants(self, webhook: Webhook, kind: str) -> bool:
+        """See `charkh.webhooks.letter.Form`."""
+        del webhook
+        return kind in KINDS
+
     def letters(self, webhook: Webhook, told: Told) -> Sequence[Letter]:
         """See `charkh.webhooks.letter.Form`."""
         event = told.event
-        if event.kind not in KINDS or not told.passes(webhook):
+        if not told.passes(webhook):
             return ()
         return tuple(
             Letter(f"{event.id}-{number}", event.id, event.kind, event.subject, CONTENT_TYPE, encoded(each))
