@@ -1,4 +1,4 @@
-"""Receivers that are down, slow, broken or hostile, and a sender that is killed: nothing is lost, none waits for another."""
+"""Receivers that are down, slow, broken or hostile, and a sender that is killed: nothing is lost, nobody waits long."""
 
 import json
 import os
