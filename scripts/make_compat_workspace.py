@@ -51,7 +51,7 @@ from charkh.ports.journal import DataHeader
 from charkh.ports.store import Store
 from charkh.recipes.document import parse_recipe
 from charkh.recipes.record import record as record_recipe
-from charkh.runs.delete import delete as delete_run
+from charkh.runs.delete import delete_run
 from charkh.runs.start import start
 from charkh.studies.tune import tune
 from charkh.testing.children import in_child
