@@ -433,7 +433,7 @@ def test_there_is_no_secret_by_default(team: Team) -> None:
         for header in (f"Bearer {guess}", f"Basic {guess}"):
             assert team.ask("GET", "/api/users", headers={"authorization": header}).status == 401
     assert len(OWNER) > 0
-    assert not [path for path in SOURCE.rglob("*.ini")]
+    assert not list(SOURCE.rglob("*.ini"))
 
 
 def test_what_the_server_keeps_is_its_owners_alone(team: Team) -> None:
