@@ -98,9 +98,10 @@ runs = Table(
 )
 """A run by id. Facts about it may come in any order, so that all but its id may be missing."""
 
-# Few runs are renamed or deleted: for the others these indices cost nothing.
+# Few runs are renamed or deleted: for the others these indices cost nothing. To say the same to PostgreSQL would load
+# its dialect into every script that records a run.
 for _name, _column in (("run_deleted", runs.c.deleted), ("run_new_name", runs.c.new_name)):
-    Index(_name, _column, sqlite_where=_column.is_not(None), postgresql_where=_column.is_not(None))
+    Index(_name, _column, sqlite_where=_column.is_not(None))
 
 params = Table(
     "run_param",

@@ -17,6 +17,7 @@ from charkh.core.clock import Clock
 from charkh.core.errors import Conflict, Invalid, NotFound, Unavailable
 from charkh.core.events import Edge
 from charkh.core.ids import new_id
+from charkh.datasets.index import PROJECTION as DATASETS
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesFrom, EdgesTo, FactsAbout, HeldDigests
 from charkh.ports.projections import Describe
@@ -53,7 +54,7 @@ from charkh.stores.sql_engine import sqlite_engine
 from charkh.testing.stores import memory_store
 from charkh.testing.vaults import MemoryVault
 
-PROJECTIONS = (PROJECTION, LINEAGE)
+PROJECTIONS = (PROJECTION, LINEAGE, DATASETS)
 
 
 @pytest.fixture
