@@ -10,21 +10,18 @@ from typing import Any
 import msgspec
 
 from charkh.bridges.tensorboard.hparams import FAILURE, SUCCESS, whole
+from charkh.bridges.tensorboard.open_segment import OpenSegment, sealed
 from charkh.bridges.tensorboard.pending import Pending
 from charkh.bridges.tensorboard.pieces import Piece, live_payloads, piece_drafts, run_key
 from charkh.bridges.tensorboard.projector import projector_media
 from charkh.bridges.tensorboard.reader import MAX_DAMAGE, EventReader, FileState, Stretch, identity_of
 from charkh.bridges.tensorboard.scalar_columns import ScalarReader
-from charkh.core.errors import CharkhError, NotFound
+from charkh.core.errors import CharkhError
 from charkh.core.events import Draft
-from charkh.ports.journal import DataHeader, DataWriter
 from charkh.ports.store import Store
 from charkh.runs.facts import ended_draft, params_draft, started_draft
 from charkh.runs.index import RunsByIds, SealedOf
-from charkh.runs.membership import MAIN_WRITER
-from charkh.runs.points import CONTENT
 from charkh.runs.run import MAX_NAME, TAGGED_KIND, RunTagged
-from charkh.runs.seal import sealed_draft
 from charkh.runs.values import MAX_TAG
 
 FIRST_BYTES = 256 << 10
@@ -35,6 +32,7 @@ LIVE_RECORDS = 2_000
 """More news than this are sealed at once; fewer go into the open segment of a run in progress."""
 
 ROTATE_RECORDS = 50_000
+"""An open segment with more is sealed, so that readers find columns."""
 
 
 class FolderState(msgspec.Struct, kw_only=True):
@@ -116,8 +114,7 @@ class Folder:
         self._told: set[str] = set()
         self._known: bool | None = None
         self._over = False
-        self._open: DataWriter | None = None
-        self._open_records = 0
+        self._open: dict[str, OpenSegment] = {}
         self._quiet_since = time.time()
 
     def advance(self, files: Sequence[Path], pending: Pending) -> FolderReport:
@@ -241,7 +238,7 @@ class Folder:
         """Seal what a process left that was killed while it followed; how many records of the file that are."""
         for each in self._store.journal.list_data():
             if each.header.segment == segment and not each.live:
-                draft = self._sealed(each.header)
+                draft = sealed(self._store, each.header)
                 pending.add([draft] if draft is not None else [], drop=segment)
                 pending.commit()
                 return draft.body.records if draft is not None else 0
@@ -279,58 +276,31 @@ class Folder:
         if payloads is not None:
             self._append(piece, attempt, payloads, drafts, pending)
             return
-        self._close(pending)
+        self._close(pending, piece.file)
         drafts += piece_drafts(self._store, piece, stretch, attempt)
         pending.add(drafts, stretch.end - piece.offset)
 
     def _append(self, piece: Piece, attempt: int, payloads: list[bytes], drafts: list[Draft], pending: Pending) -> None:
-        """Append to the open segment, which shows the run as running."""
-        if drafts:
-            pending.add(drafts)
-            pending.commit()
-        if self._open_records > ROTATE_RECORDS or (self._open is not None and self._open_attempt != attempt):
-            self._close(pending)
-        if self._open is None or self._open_file != piece.file:
-            self._close(pending)
+        """Append to the open segment of the file, which shows the run as running."""
+        pending.add(drafts)
+        opened = self._open.get(piece.file)
+        if opened is not None and (opened.records > ROTATE_RECORDS or opened.attempt != attempt):
+            self._close(pending, piece.file)
+            opened = None
+        if drafts or opened is None:
             # A segment whose predecessors are not recorded would be read twice after a crash.
             pending.commit()
-            header = DataHeader(
-                segment=piece.segment(),
-                content=CONTENT,
-                subject=f"run:{piece.run}",
-                writer=MAIN_WRITER,
-                attempt=attempt,
-            )
-            self._open = self._store.journal.open_data(header)
-            self._open_header, self._open_file, self._open_attempt = header, piece.file, attempt
-            self._state_of_open().since = piece.offset
-        for payload in payloads:
-            self._open.append(payload)
-        self._open_records += len(payloads)
+        if opened is None:
+            state = next(each for each in self.state.files.values() if each.identity == piece.file)
+            opened = self._open[piece.file] = OpenSegment(self._store, piece, attempt, state)
+        opened.append(payloads)
 
-    _open_file = ""
-    _open_attempt = 0
-    _open_header: DataHeader | None = None
-
-    def _state_of_open(self) -> FileState:
-        return next(each for each in self.state.files.values() if each.identity == self._open_file)
-
-    def _close(self, pending: Pending) -> None:
-        if self._open is None or self._open_header is None:
-            return
-        header = self._open_header
-        self._state_of_open().since = -1
-        self._open.close()
-        self._open, self._open_header, self._open_records = None, None, 0
-        draft = self._sealed(header)
-        pending.add([draft] if draft is not None else [], drop=header.segment)
-
-    def _sealed(self, header: DataHeader) -> Draft | None:
-        try:
-            return sealed_draft(self._store, header)
-        except NotFound:
-            # Whoever seals closed segments was faster.
-            return None
+    def _close(self, pending: Pending, file: str = "") -> None:
+        """Seal the open segment of a file, or those of all files."""
+        for identity in [file] if file else list(self._open):
+            opened = self._open.pop(identity, None)
+            if opened is not None:
+                opened.close(self._store, pending)
 
     def _starting(self, stretch: Stretch, report: FolderReport) -> list[Draft]:
         """The facts that begin the run, or begin it again where it was taken for over."""

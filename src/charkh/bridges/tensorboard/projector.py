@@ -140,6 +140,8 @@ def _message(tokens: list[str], place: int, depth: int) -> tuple[Message, int]:
             value, place = _message(tokens, place + 1, depth + 1)
             if place >= len(tokens):
                 raise _bad("a bracket is open")
+        elif tokens[place] in ("}", ">", ":", ",", ";"):
+            raise _bad(f"{name!r} has no value")
         else:
             value = _scalar(tokens[place])
         found.setdefault(name, []).append(value)
