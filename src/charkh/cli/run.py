@@ -39,7 +39,7 @@ from charkh.runs.held import MediaKey
 from charkh.runs.history import Curve, metric_histories, metric_history, metric_names
 from charkh.runs.index import ArtifactsOf, ChildRuns, LinksOf, ParamConflicts
 from charkh.runs.media import count_media, list_media, read_media
-from charkh.runs.run import SYSTEM_CONTEXT, Artifact, Run
+from charkh.runs.run import SYSTEM_CONTEXT, Artifact, Run, logged_metrics
 from charkh.runs.shows import NOTES
 from charkh.runs.tag import tag as tag_run
 
@@ -74,7 +74,7 @@ def show(
         command = _command(store, found)
         titles = titles_of(store, [each.target if each.source == found.subject else each.source for each in links])
     if not system:
-        found = msgspec.structs.replace(found, metrics=_logged(found.metrics))
+        found = msgspec.structs.replace(found, metrics=logged_metrics(found.metrics))
     if json:
         more = {"artifacts": artifacts, "links": links, "conflicts": conflicts, "children": children}
         more |= {"media": [_media_words(each) for each in shows], "notes": notes}
@@ -205,11 +205,6 @@ def _write_block(title: str, pairs: Sequence[tuple[str, object]]) -> None:
         write_line()
         write_line(title)
         write_pairs((f"  {name}", shown_number(value) if isinstance(value, float) else value) for name, value in pairs)
-
-
-def _logged(metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics that the code logged, without what was measured of the machine."""
-    return {name: value for name, value in metrics.items() if not name.endswith(f"[{SYSTEM_CONTEXT}]")}
 
 
 def _media_words(each: MediaKey) -> dict[str, Any]:

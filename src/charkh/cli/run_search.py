@@ -12,7 +12,7 @@ from charkh.runs.projects import list_projects
 from charkh.runs.query import Field
 from charkh.runs.query_parser import parse_condition, parse_fields, parse_order
 from charkh.runs.resolve import resolve_field, unknown_names
-from charkh.runs.run import Run
+from charkh.runs.run import Run, logged_metrics
 from charkh.runs.search import search, with_fields
 
 FEW = 4
@@ -78,7 +78,7 @@ def _write_runs(
     several = len({run.project for run in found}) > 1
     rows: list[list[object]] = []
     for run, values in zip(found, shown, strict=True):
-        cells = list(values) if fields else [_few(run.params), _few(run.metrics)]
+        cells = list(values) if fields else [_few(run.params), _few(logged_metrics(run.metrics))]
         project = [names.get(run.project, "")] if several else []
         took = shown_duration(run)
         rows.append([run.id[:SHORT_ID], run.name, *project, run.status, shown_time(run.created), took, *cells])

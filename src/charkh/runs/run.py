@@ -8,6 +8,7 @@ vault, which can be erased. Metric points are no events: they lie in data segmen
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -367,6 +368,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 def series_name(key: str, context: str) -> str:
     """How a metric is called where contexts are told apart: `loss`, or `loss[val]`."""
     return f"{key}[{context}]" if context else key
+
+
+def logged_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that the code logged, by series name, without what was measured of the machine."""
+    return {name: value for name, value in metrics.items() if not name.endswith(f"[{SYSTEM_CONTEXT}]")}
 
 
 def json_text(value: object) -> str:

@@ -32,14 +32,18 @@ def aside_folders(workspace_folder: Path) -> tuple[Path, ...]:
     return tuple(base / FOLDER / name for base in (state / "charkh", temporary))
 
 
-def aside_workspace() -> Workspace:
-    """A workspace beside the one of the current folder, for what that one cannot take; opened once in a process.
+def nearest_folder() -> Path:
+    """The folder of the workspace that a script stands in, or that becomes one."""
+    here = Path(os.environ.get("CHARKH_WORKSPACE") or Path.cwd()).resolve()
+    return find_workspace(here) or here
+
+
+def aside_workspace(folder: Path) -> Workspace:
+    """A workspace beside the one in `folder`, for what that one cannot take; opened once in a process.
 
     Raises:
         Unavailable: nothing can be written anywhere.
     """
-    here = Path(os.environ.get("CHARKH_WORKSPACE") or Path.cwd()).resolve()
-    folder = find_workspace(here) or here
     with _lock:
         if folder not in _opened:
             _opened[folder] = _open(folder)
