@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -251,5 +251,5 @@ def _told(value: Any) -> str | None:
     if isinstance(value, LargeValue):
         return f"{value.file.size} bytes {value.file.digest[:12]}"
     if isinstance(value, tuple):
-        return ", ".join(str(each) for each in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return ", ".join(map(str, cast(tuple[object, ...], value)))
     return value if value is None or isinstance(value, str) else json_text(value)
