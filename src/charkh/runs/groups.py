@@ -186,7 +186,8 @@ def _words(told: Paired, wins: int, better: str, names: tuple[str, str]) -> str:
     begin = f"{names[1]} is better than {names[0]} with {wins} of {seeds}, and differs by {told.mean:+.4g} in the mean"
     interval = "" if math.isnan(told.low) else f" (95 % interval {told.low:+.4g} to {told.high:+.4g})"
     if better:
-        shown = f"so large a difference comes by chance in {told.p:.2g} of such comparisons: {names[better == 'second']} is better"
+        winner = names[1] if better == "second" else names[0]
+        shown = f"so large a difference comes by chance in {told.p:.2g} of such comparisons: {winner} is better"
         return f"{begin}{interval}; {shown}, as far as seeds go. Another split of the data may say otherwise."
     if told.least_p >= 0.05:
         return f"{begin}{interval}. {seeds.capitalize()} can show nothing, however they fall: run at least 6."
