@@ -46,7 +46,7 @@ def seconds(python: str | Path, code: str, folder: Path) -> float:
 
 
 def main() -> None:
-    mlflow = peer_python("mlflow", "mlflow")
+    mlflow = peer_python("mlflow", "mlflow==3.17.2")
     with workplace() as folder:
         contenders = {
             "python": lambda: seconds(sys.executable, "pass", folder),

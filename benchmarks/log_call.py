@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--peer-calls", type=int, default=500)
     options = parser.parse_args()
     calls = options.calls
-    peer = peer_python("mlflow", "mlflow")
+    peer = peer_python("mlflow", "mlflow==3.17.2")
     high: dict[str, list[float]] = {}
     ordinary: list[float] = []
     equal = True

@@ -90,7 +90,7 @@ def main() -> None:
     metrics, steps = options.metrics, options.steps
     points = metrics * steps
     names = [f"metric/{number:03d}" for number in range(metrics)]
-    peer = peer_python("mlflow", "mlflow")
+    peer = peer_python("mlflow", "mlflow==3.17.2")
     equal, sizes = True, list[float]()
     with workplace() as folder, open_workspace(folder / "workspace", create=True) as workspace:
         seeds = iter(range(10_000))

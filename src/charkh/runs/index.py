@@ -395,12 +395,13 @@ def _ordered_ids(
     if held is None:
         # Missing values last, without a sort where the column's own index gives the order.
         keys = [column.desc() if order[0].descending else column.asc()]
-        if order[0].field.name == "created":
-            # The stamp tells runs of one moment apart, and no further key is needed.
+        if order[0].field.name == "created" and len(order) == 1:
+            # The stamp tells runs of one moment apart.
             keys.append(runs.c.stamp.desc() if order[0].descending else runs.c.stamp.asc())
             yield from connection.execute(select(runs.c.id).where(where).order_by(*keys).limit(limit)).scalars()
             return
-        keys = [column.is_(None), *keys]
+        if order[0].field.name != "created":
+            keys.insert(0, column.is_(None))
         yield from connection.execute(
             _sorted(connection, select(runs.c.id).where(where), keys, order[1:], limit, now)
         ).scalars()

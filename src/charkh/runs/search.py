@@ -12,7 +12,7 @@ from charkh.core.errors import Invalid
 from charkh.ports.journal import DataSegment
 from charkh.ports.store import Store
 from charkh.runs.index import ArtifactsOf, FindRuns, LinksOf, RunCounts, RunsByIds
-from charkh.runs.live import Known, open_segments, with_many
+from charkh.runs.live import CREATED, Known, open_segments, with_many
 from charkh.runs.projects import list_projects
 from charkh.runs.query import All, Comparison, Condition, Field, Order, matches, sorting_key
 from charkh.runs.query_parser import parse_condition, parse_order
@@ -140,7 +140,9 @@ def find_runs(
     if any(key.field.family in ASPECTS for key in keys):
         together = [*with_many(store, found, {}), *meeting]
     together.sort(key=lambda each: each.run.stamp, reverse=True)
-    together.sort(key=lambda each: sorting_key(keys, each.sort_lookup))
+    # What is said behind the moment tells runs of one moment apart; where nothing is, their stamps do.
+    ends = keys[-1].field == CREATED
+    together.sort(key=lambda each: sorting_key(keys, each.sort_lookup if ends else each.lookup))
     return tuple(each.run for each in together[offset : offset + limit])
 
 

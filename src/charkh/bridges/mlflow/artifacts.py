@@ -69,6 +69,24 @@ def download(call: Call) -> Streamed:
     )
 
 
+def show(call: Call) -> Streamed:
+    """The content of a run's file, as links of MLflow's pages ask for it."""
+    run, path = run_id(call), safe_path(call.text("path"))
+    return download(call._replace(path_values={"path": f"{call.service.state(run).experiment}/{run}/artifacts/{path}"}))
+
+
+def take(call: Call) -> None:
+    """Keep a file of a run, as MLflow's pages send it."""
+    named = {name: (call.query.get(name) or [""])[0] for name in ("run_uuid", "path")}
+    for name in named:
+        if not named[name]:
+            raise invalid(f"Request must specify {name}.")
+    path = safe_path(named["path"])
+    if call.upload is None or not call.upload.stat().st_size:
+        raise invalid("Request must specify data.")
+    keep_file(call, _located(call, f"0/{named['run_uuid']}/artifacts/{path}"), call.upload)
+
+
 def list_folder(call: Call) -> dict[str, Any]:
     """What is directly in a folder, by base names; of a file nothing."""
     location = _located(call, call.text("path", ""))
@@ -207,4 +225,6 @@ ROUTES = (
     Route("GET", "/mlflow-artifacts/artifacts", list_folder, "reader"),
     Route("DELETE", "/mlflow-artifacts/artifacts/{path...}", delete, "writer"),
     Route("GET", "/mlflow/artifacts/list", list_of_run, "reader"),
+    Route("GET", "/get-artifact", show, "reader", versions=()),
+    Route("POST", "/mlflow/upload-artifact", take, "writer", body="file", limit=MAX_FILE),
 )

@@ -74,6 +74,9 @@ _CODES: tuple[tuple[type[CharkhError], str], ...] = (
 )
 """What an error of charkh is for an MLflow client; damaged bytes stay damaged, so that nobody asks again for them."""
 
+MAX_FIELDS = 5000
+"""Parameters of a query string; its length is bounded at the door."""
+
 _SPELLED = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -151,7 +154,7 @@ def decode_query(raw: bytes) -> dict[str, list[str]]:
         return {}
     found: dict[str, list[str]] = {}
     try:
-        pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+        pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise invalid(f"The query string cannot be read: {error}") from error
     for name, value in pairs:

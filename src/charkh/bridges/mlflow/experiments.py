@@ -32,7 +32,7 @@ VIEWS: dict[object, bool | None] = {
 }
 """What is asked for, as whether it is deleted; numbers are the protocol's own for the words."""
 
-_ID = re.compile(r"[0-9]{1,19}")
+_ID = re.compile(r"-?[0-9]{1,19}")
 _TIMES = {"creation_time": "created", "last_update_time": "updated"}
 _ATTRIBUTES = {"attributes", "attribute", "attr", ""}
 _TAGS = {"tags", "tag"}

@@ -25,6 +25,7 @@ MAX_PROFILE = 16_777_215
 MAX_TAG_KEY = 255
 MAX_TAG_VALUE = 500
 MAX_SUMMARIES = 1000
+MAX_EXPERIMENTS = 20
 
 
 def log_inputs(call: Call) -> None:
@@ -55,6 +56,11 @@ def search_datasets(call: Call) -> dict[str, Any]:
     wanted = set(call.texts("experiment_ids"))
     if not wanted:
         raise invalid("SearchDatasets request must specify at least one experiment_id.")
+    if len(wanted) > MAX_EXPERIMENTS:
+        raise invalid(
+            f"SearchDatasets request cannot specify more than {MAX_EXPERIMENTS} experiment_ids."
+            f" Received {len(wanted)} experiment_ids."
+        )
     visible = tuple(sorted(wanted & {each.id for each in visible_experiments(call, deleted=None)}))
     found = call.store.queries.ask(InputsInProjects(projects=visible, limit=MAX_SUMMARIES))
     return {

@@ -104,12 +104,11 @@ def points_of(store: Store, run: str, key: str) -> list[Shown]:
 
 
 def sampled_steps(steps: Iterable[int], most: int) -> set[int]:
-    """At most so many of these steps, evenly spread, with the first and the last."""
+    """At most so many of these steps, evenly spread from the first on."""
     ordered = sorted(steps)
     if len(ordered) <= most:
         return set(ordered)
-    stride = (len(ordered) - 1) / max(1, most - 1)
-    return {ordered[round(place * stride)] for place in range(most)}
+    return {ordered[place * len(ordered) // most] for place in range(most)}
 
 
 def _merged(curves: Sequence[Curve]) -> list[Shown]:

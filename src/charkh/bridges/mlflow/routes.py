@@ -47,7 +47,7 @@ MODULES = (
 
 ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
 
-OWN = ("/version", "/health", "/v1/traces")
+OWN = ("/version", "/health", "/v1/traces", "/get-artifact")
 """What stands at the root of the server."""
 
 

@@ -87,7 +87,7 @@ def info_shape(run: Run, project: Project | None, service: Service) -> Fields:
         "user_id": run.user,
         "status": status_of(run, service),
         "start_time": milliseconds(run.created),
-        "artifact_uri": f"{artifact_root(run.project, location)}/{run.id}/artifacts",
+        "artifact_uri": below(artifact_root(run.project, location), f"{run.id}/artifacts"),
         "lifecycle_stage": "active" if run.deleted is None else "deleted",
     }
     if run.ended is not None:
@@ -107,6 +107,12 @@ def status_of(run: Run, service: Service) -> str:
 def artifact_root(project: str, location: str) -> str:
     """Where the artifacts of an experiment's runs are, for a client."""
     return location.rstrip("/") if location else f"mlflow-artifacts:/{project}"
+
+
+def below(root: str, path: str) -> str:
+    """A place below another one; a query of the address stays at its end."""
+    place, mark, query = root.partition("?")
+    return f"{place.rstrip('/')}/{path}{mark}{query}"
 
 
 def milliseconds(moment: float) -> int:
@@ -158,7 +164,7 @@ def _outputs(links: Sequence[ModelLink]) -> Fields:
 def _dataset(store: Store, data: RunInput) -> Fields:
     tags = [{"key": name, "value": value} for name, value in sorted(data.tags.items())]
     if data.context:
-        tags.insert(0, {"key": CONTEXT, "value": data.context})
+        tags.append({"key": CONTEXT, "value": data.context})
     dataset: Fields = {
         "name": data.name,
         "digest": data.digest,

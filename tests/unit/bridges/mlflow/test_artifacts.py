@@ -92,6 +92,22 @@ def test_a_path_that_is_none_is_refused(shared: Client, path: str) -> None:
     assert shared.store.queries.ask(ArtifactsOf(run=run)) == ()
 
 
+def test_mlflows_pages_send_and_show_files_by_run_and_path(shared: Client) -> None:
+    run = shared.run()
+    place = "/ajax-api/2.0/mlflow/upload-artifact"
+    for query, said in (
+        ({}, "Request must specify run_uuid."),
+        ({"run_uuid": run, "path": ""}, "Request must specify path."),
+        ({"run_uuid": run, "path": "../a"}, "Invalid path"),
+        ({"run_uuid": run, "path": "a.txt"}, "Request must specify data."),
+    ):
+        assert shared.ask("POST", place, b"", query).json()["message"] == said
+    name = " odd! name  of .txt"
+    assert shared.ask("POST", place, b"hello", {"run_uuid": run, "path": name}).status == 200
+    assert shared.ask("GET", "/get-artifact", None, {"run_uuid": run, "path": name}).body == b"hello"
+    assert shared.ask("GET", "/get-artifact", None, {"run_id": run, "path": "../a"}).status == 400
+
+
 def test_nothing_is_kept_outside_of_a_run(shared: Client) -> None:
     for place in ("0/file", "0/models/nothing/artifacts/x", f"0/{'f' * 32}/artifacts/x", f"0/{shared.run()}/x"):
         assert shared.ask("PUT", f"{ARTIFACTS}/{place}", b"x").status in {400, 404}
