@@ -8,6 +8,7 @@ nothing is let go of here before it is there. Run as `python -m charkh.workspace
 import contextlib
 import fcntl
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +44,7 @@ from charkh.workspace.shipped import (
 )
 from charkh.workspace.workspace import store_identifier
 
+STORE_FILE = "format.json"
 PREDICTIONS = "predictions"
 """Segments of this content are not shown while they grow: they travel once they are sealed."""
 PAUSE = 0.2
@@ -301,7 +303,34 @@ def main(spool: Path) -> int:
 
     with contextlib.suppress(KeyboardInterrupt):
         ship_until(shipper, stop)
+        tidy(shipper)
     return 0
+
+
+def tidy(shipper: Shipper) -> bool:
+    """Take the spool away, where the server has all of it and nobody writes; whether it was.
+
+    Who opens it meanwhile waits for the lock of the writers, and begins with an empty one.
+    """
+    spool = shipper.spool
+    descriptor = os.open(spool / USERS, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if shipper.shipped.trouble or shipper.shipped.refused or not shipper.is_done():
+            return False
+        # What says that it is a store goes first: a half of it that is left is no store.
+        for path in sorted(spool.iterdir(), key=lambda path: path.name != STORE_FILE):
+            if path.name in {LOCK, USERS}:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _has_writers(spool: Path) -> bool:

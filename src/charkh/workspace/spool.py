@@ -91,10 +91,11 @@ class SpooledWorkspace(Workspace):
         refuse_plain(url)
         self.url = url.rstrip("/")
         spool = spool_folder(self.url)
+        # First, so that nobody tidies away what this process begins to write.
+        self._users = _hold_shared(spool / USERS)
         near = msgspec.structs.replace(settings, store=StoreSettings(path=str(spool)))
         super().__init__(folder, near, create=True)
         (spool / "url").write_text(self.url)
-        self._users = _hold_shared(spool / USERS)
         self._connection: HttpConnection | None = None
         self._patience = parse_duration(settings.store.wait)
         self._started = False
@@ -252,6 +253,7 @@ def start_shipping(spool: Path) -> None:
 def _hold_shared(path: Path) -> int:
     """Say that this process writes into the spool, for as long as it lives."""
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
     except OSError as error:
