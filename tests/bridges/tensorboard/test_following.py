@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.functional.test_server import Server
 
 from charkh.bridges.tensorboard import event_file
 from charkh.bridges.tensorboard.events import SESSION_START, Event, Value
@@ -21,6 +23,7 @@ from charkh.runs.history import metric_histories, metric_history
 from charkh.runs.index import SealedOf
 from charkh.runs.media import list_media
 from charkh.runs.seal import seal_ended
+from charkh.runs.search import search
 from charkh.workspace.workspace import Workspace, open_workspace
 
 EventFile = event_file.EventFile
@@ -295,3 +298,30 @@ def test_what_is_no_folder_is_refused(workspace: Workspace, logdir: Path, name: 
     EventFile(logdir / "a" / NAME, 1.7e9)
     with pytest.raises(error):
         import_logdir(workspace, logdir / name)
+
+
+def test_a_server_follows_what_its_settings_name(tmp_path: Path, logdir: Path) -> None:
+    folder = tmp_path / "served"
+    open_workspace(folder, create=True).close()
+    (folder / "charkh.toml").write_text(f'[tensorboard]\nfollow = ["{logdir}"]\nevery = "50ms"\n')
+    server = Server(folder, "up", "--every", "0s")
+    try:
+        file = EventFile(logdir / "a" / NAME, 1.7e9)
+        for count in (5, 10):
+            for step in range(count - 5, count):
+                file.add(scalar(step))
+            end = time.monotonic() + 30
+            points: list[object] = []
+            while len(points) < count and time.monotonic() < end:
+                _, runs = server.ask("/api/runs")
+                if runs:
+                    status, points = server.ask(f"/api/runs/history?ref={runs[0]['started']['run']}&key=loss")
+                    points = points if status == 200 else []
+                time.sleep(0.05)
+            assert len(points) == count
+    finally:
+        code, said = server.stop()
+    assert (code, "Traceback" in said) == (0, False)
+    with open_workspace(folder) as workspace:
+        (run,) = search(workspace.store, "")
+        assert all_points(workspace, run.id) == 10

@@ -82,9 +82,11 @@ class SummaryWriter(MediaWriter):
         for name, value in tag_scalar_dict.items():
             self._sink.scalars({main_tag: value}, str(name), global_step, walltime)
 
-    def add_onnx_graph(self, prototxt: str | Path) -> None:
-        """Keep an ONNX file as an artifact."""
-        self.run.add_artifact(f"graph/{Path(prototxt).name}", Path(prototxt))
+    def add_onnx_graph(self, onnx_model_file: str | Path | None = None, *, prototxt: str | Path | None = None) -> None:
+        """Keep an ONNX file as an artifact; PyTorch and tensorboardX name it differently."""
+        given = onnx_model_file or prototxt
+        if given is not None:
+            self.run.add_artifact(f"graph/{Path(given).name}", Path(given))
 
     def add_graph(self, model: Any, input_to_model: Any = None, verbose: bool = False, **_more: Any) -> None:
         """Keep the graph of a model: a GraphDef where PyTorch's own tracer is there, else the model's own text."""
