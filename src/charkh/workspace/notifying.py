@@ -33,6 +33,8 @@ PORTION = 2000
 """Facts that are read, and whose letters are written, in one go."""
 LANES = 4
 """Letters of one webhook that are under way at once, each about another subject."""
+MOST_AT_ONCE = 64
+"""Letters that are taken from the outbox in one go."""
 KEEP = 1000
 """Letters of a webhook whose history is kept."""
 WAIT_TO_LEAD = 5.0
@@ -105,11 +107,14 @@ class Deliverer:
             patient: stop when a whole batch did not get through, and leave the receiver alone for a while.
         """
         counts = {"delivered": 0, "pending": 0, "dead": 0}
+        size = LANES
         with ThreadPoolExecutor(LANES, thread_name_prefix="charkh-webhook") as pool:
-            while due := self._outbox.due(webhook.id, time.time(), LANES):
+            while due := self._outbox.due(webhook.id, time.time(), size):
                 states = list(pool.map(functools.partial(self._send, webhook), due))
                 for state in states:
                     counts[state] += 1
+                # Who takes everything gets more at once; who does not is asked carefully again.
+                size = min(2 * size, MOST_AT_ONCE) if set(states) == {"delivered"} else LANES
                 if "delivered" in states:
                     self._rests.pop(webhook.id, None)
                 elif patient:
