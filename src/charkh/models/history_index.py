@@ -51,7 +51,10 @@ def model_history(connection: Connection, query: ModelHistory) -> tuple[HistoryE
             entries.append(
                 HistoryEntry(at=row.at, actor=row.actor, what=what, value=value, reason=reason, stamp=row.stamp)
             )
-    return tuple(sorted([*entries, *_said(connection, subjects)], key=lambda entry: entry.stamp, reverse=True))
+    # One fact may say several things, such as the removal of all versions at once.
+    everything = [*entries, *_said(connection, subjects)]
+    everything.sort(key=lambda entry: (entry.stamp, entry.what, entry.version, entry.field), reverse=True)
+    return tuple(everything)
 
 
 def _said(connection: Connection, subjects: dict[str, int]) -> list[HistoryEntry]:

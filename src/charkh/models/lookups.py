@@ -1,10 +1,10 @@
 """Reading models' tables: which keys a name means now, versions with all that is said of them, and moves."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, literal, or_, select, union_all
 
 from charkh.core.files import FileRef
 from charkh.models.history import heads
@@ -46,10 +46,7 @@ class Words(msgspec.Struct):
 
 def keys_of(connection: Connection, name: str, *, gone: bool = False) -> list[str]:
     """The keys of the models that are called `name` now; with `gone`, of those that were when they were removed too."""
-    renamed = select(said.c.about).where(said.c.field == NAME, said.c.value == name)
-    candidates = {about.partition(":")[2] for about in connection.execute(renamed).scalars()}
-    candidates |= set(connection.execute(select(known.c.model).where(known.c.name == name)).scalars())
-    candidates |= set(connection.execute(select(versions.c.model).where(versions.c.name == name)).scalars())
+    candidates = _once_called(connection, name)
     names = names_of(connection, candidates)
     living = candidates if gone else candidates - gone_keys(connection, candidates)
     return sorted(key for key in living if names.get(key) == name)
@@ -82,22 +79,35 @@ def names_of(connection: Connection, keys: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for some in _portions(wanted):
         # A version may have come without the fact that registered its model: it still says the name.
-        made = select(versions.c.model, versions.c.name).where(versions.c.model.in_(some))
-        names |= {row.model: row.name for row in connection.execute(made.order_by(versions.c.stamp.desc()))}
-        names |= {row.model: row.name for row in connection.execute(select(known).where(known.c.model.in_(some)))}
+        made = select(versions.c.model, versions.c.name, versions.c.stamp, literal(0).label("rank"))
+        registered = select(known.c.model, known.c.name, known.c.stamp, literal(1).label("rank"))
+        both = union_all(made.where(versions.c.model.in_(some)), registered.where(known.c.model.in_(some)))
+        rows = sorted(connection.execute(both), key=lambda row: row.stamp, reverse=True)
+        names |= {row.model: row.name for row in sorted(rows, key=lambda row: row.rank)}
     new = words_about(connection, map(name_subject, wanted), fields=(NAME,))
     return names | {about.partition(":")[2]: words.name for about, words in new.items() if words.name}
 
 
 def new_names(connection: Connection, name: str) -> list[str]:
     """What models that were once called `name` are called now."""
-    before = select(versions.c.model).where(versions.c.name == name)
-    keys = set(connection.execute(before).scalars())
-    keys |= set(connection.execute(select(known.c.model).where(known.c.name == name)).scalars())
-    renamed = select(said.c.about).where(said.c.field == NAME, said.c.value == name)
-    keys |= {about.partition(":")[2] for about in connection.execute(renamed).scalars()}
+    keys = _once_called(connection, name)
     names = names_of(connection, keys - gone_keys(connection, keys))
     return sorted({new for new in names.values() if new != name})
+
+
+def _once_called(connection: Connection, name: str) -> set[str]:
+    """The keys of all models that ever had a name."""
+    renamed = select(said.c.about.label("key"), literal(1).label("subject"))
+    registered = select(known.c.model.label("key"), literal(0).label("subject"))
+    made = select(versions.c.model.label("key"), literal(0).label("subject")).distinct()
+    rows = connection.execute(
+        union_all(
+            renamed.where(said.c.field == NAME, said.c.value == name),
+            registered.where(known.c.name == name),
+            made.where(versions.c.name == name),
+        )
+    )
+    return {row.key.partition(":")[2] if row.subject else row.key for row in rows}
 
 
 def highest_number(connection: Connection, name: str, keys: Sequence[str]) -> int:
@@ -182,7 +192,7 @@ def versions_where(connection: Connection, *conditions: Any) -> list[ModelVersio
     keys = {row.model for row in rows}
     names = names_of(connection, keys)
     words = words_about(connection, [f"model:{row.id}" for row in rows])
-    held = _aliases_by_version(connection, keys)
+    held = _aliases_by_version(connection, keys, names)
     found = [_version(row, names[row.model], words.get(f"model:{row.id}"), held.get(row.id, ())) for row in rows]
     # Two stable sorts: names rise while numbers and stamps fall.
     found.sort(key=lambda version: (version.made.number, version.stamp), reverse=True)
@@ -209,10 +219,10 @@ def _version(row: Any, name: str, words: Words | None, aliases: Sequence[str]) -
     )
 
 
-def _aliases_by_version(connection: Connection, keys: Iterable[str]) -> dict[str, list[str]]:
+def _aliases_by_version(connection: Connection, keys: Iterable[str], names: Mapping[str, str]) -> dict[str, list[str]]:
     by_alias: dict[tuple[str, str], list[AliasMove]] = {}
     for some in _portions(keys):
-        for move in moves_where(connection, moves.c.model.in_(some), numbers={}):
+        for move in moves_where(connection, moves.c.model.in_(some), numbers={}, names=names):
             by_alias.setdefault((move.moved.name, move.moved.alias), []).append(move)
     held: dict[str, list[str]] = {}
     for (_name, alias), those in sorted(by_alias.items()):
@@ -229,10 +239,13 @@ def moves_of(connection: Connection, keys: Sequence[str], alias: str = "") -> li
     return moves_where(connection, *conditions, numbers=numbers)
 
 
-def moves_where(connection: Connection, *conditions: Any, numbers: dict[str, int]) -> list[AliasMove]:
+def moves_where(
+    connection: Connection, *conditions: Any, numbers: Mapping[str, int], names: Mapping[str, str] | None = None
+) -> list[AliasMove]:
     """Moves under the names that their models have now, the earliest first."""
     rows = connection.execute(select(moves).where(*conditions).order_by(moves.c.stamp)).all()
-    names = names_of(connection, {row.model for row in rows})
+    if names is None:
+        names = names_of(connection, {row.model for row in rows})
     bodies = [_decode_moved(row.body) for row in rows]
     superseded = {identifier for moved in bodies for identifier in moved.replaces}
     return [

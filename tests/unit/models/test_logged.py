@@ -111,7 +111,7 @@ def test_an_id_is_never_a_path(store: Store) -> None:
             find_logged(store, bad)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.sampled_from(["ready", "failed", "tag", "untag", "param", "measure", "file", "delete"]), max_size=8))
 def test_the_tables_are_a_function_of_the_set_of_events(actions: list[str]) -> None:
     store = memory_store(PROJECTION)

@@ -275,7 +275,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(ACTIONS)
 def test_the_tables_are_a_function_of_the_set_of_events(actions: list[tuple[str, bool]]) -> None:
     stores = memory_store(PROJECTION), memory_store(PROJECTION, actor="bob@desk")
