@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import ssl
 import subprocess
 import time
@@ -63,12 +62,8 @@ def test_users_are_made_and_shut_out_on_the_command_line(charkh: Charkh) -> None
     charkh.fails(14, "user", "add", "CI")
     charkh.fails(13, "user", "grant", "nobody", "reader")
     charkh.fails(2, "user", "grant", "ci", "owner")
-    assert (
-        "writer over flights, reader over model:delay*"
-        in charkh("user", "grant", "ci", "writer", "flights/")
-        + charkh("user", "grant", "ci", "reader", "model:delay*").replace("reader over model:delay*, ", "")
-        or True
-    )
+    charkh("user", "grant", "ci", "writer", "flights/")
+    assert "reader over model:delay*" in charkh("user", "grant", "ci", "reader", "model:delay*")
     shown = charkh.json("user", "show", "ci")
     assert {(grant["role"], grant["scope"]) for grant in shown["grants"]} == {
         ("writer", "project:flights"),
@@ -108,9 +103,8 @@ def test_a_user_is_let_in_and_shut_out_while_the_server_runs(charkh: Charkh, ser
     charkh("user", "disable", "rita")
     time.sleep(1.1)
     assert server.ask("/api/users/me", token=rita)[0] == 401, "and after a second where somebody else did it"
-    for number in range(25):
-        status = server.ask("/api/runs", token=f"guess-{number}")[0]
-    assert status == 429
+    guesses = [server.ask("/api/runs", token=f"guess-{number}")[0] for number in range(25)]
+    assert set(guesses) == {401, 429}
     assert server.ask("/api/users", token=eve)[0] == 200, "a known token does not wait for a neighbour's guesses"
     server.stop()
     log = charkh.json("audit", "log", "--user", "rita", "--since", "1h")
@@ -133,10 +127,10 @@ def test_an_unmodified_client_comes_in_with_its_own_variables(how: str, charkh: 
         [python, "-c", CLIENT], env=variables, capture_output=True, text=True, timeout=120, cwd=charkh.folder
     )
     assert result.returncode == 0, result.stderr
-    run, text, refused = result.stdout.splitlines()[-3:] if "🏃" not in result.stdout else _said(result.stdout)
+    run, text, refused = _said(result.stdout)
     assert text == "hello"
     assert refused.startswith("refused:")
-    found = charkh.json("run", "show", run)
+    found = server.ask(f"/api/runs/run?ref={run}")[1]
     assert found["actor"] == "ann"
 
 
@@ -170,9 +164,6 @@ def test_beyond_this_machine_only_with_users_and_better_with_tls(tmp_path: Path)
                 assert client.get("/api/health", headers={"Host": host}).status_code == status
         with pytest.raises(httpx.TransportError), httpx.Client() as plain:
             plain.get(f"http://127.0.0.1:{server.port}/api/health")
-        own = next((each[4][0] for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)), "127.0.0.1")
-        with httpx.Client(verify=False) as client:
-            assert client.get(f"https://{own}:{server.port}/api/health").status_code == 200
     finally:
         _, said = server.stop()
     assert "in the clear" not in said
@@ -213,16 +204,17 @@ def provider(tmp_path: Path) -> Iterator[str]:
 def test_a_browser_signs_in_at_a_provider(charkh: Charkh, provider: str) -> None:
     charkh.write(
         "charkh.toml",
-        f'[oidc]\nissuer = "{provider}"\nclient = "charkh"\n[oidc.grants]\ndata = ["admin"]\nothers = ["reader:public/"]\n',
+        f'[oidc]\nissuer = "{provider}"\nclient = "charkh"\n'
+        '[oidc.grants]\ndata = ["admin"]\nothers = ["reader:public/"]\n',
     )
     server = Server(charkh.folder, "up", "--every", "0s")
     try:
         for subject, sees in (("ann", 200), ("eve", 403)):
             with httpx.Client(base_url=server.told["address"]) as browser:
                 assert "/sign-in" in browser.get("/").text
-                back, token = _sign_in(browser, subject)
+                back = _sign_in(browser, subject)
                 assert back.status_code == 200, back.text
-                assert f"{subject}@example.org" in back.text or subject == "ann"
+                assert f"{subject}@example.org" in back.text
                 me: Any = browser.get("/api/users/me").json()
                 assert me["name"].startswith(subject)
                 assert browser.get("/api/users").status_code == sees
@@ -231,7 +223,6 @@ def test_a_browser_signs_in_at_a_provider(charkh: Charkh, provider: str) -> None
                 out = browser.post("/api/sign-out", headers={"Sec-Fetch-Site": "same-origin"})
                 assert out.status_code == 204
             assert server.ask("/api/users/me", token="x.y.z")[0] == 401
-            assert token is None or server.ask("/api/users", token=token)[0] == sees
         with httpx.Client(base_url=server.told["address"]) as stranger:
             assert stranger.get("/sign-in/back?code=x&state=y").status_code == 401
     finally:
@@ -239,11 +230,11 @@ def test_a_browser_signs_in_at_a_provider(charkh: Charkh, provider: str) -> None
     assert {entry["actor"] for entry in charkh.json("audit", "log", "--kind", "user.signed_in")} >= {"eve@example.org"}
 
 
-def _sign_in(browser: httpx.Client, subject: str) -> tuple[httpx.Response, str | None]:
-    """What the browser comes back to, and the identity token that a program would have got."""
+def _sign_in(browser: httpx.Client, subject: str) -> httpx.Response:
+    """What the browser comes back to."""
     away = browser.get("/sign-in")
     assert away.status_code == 303, away.text
     with httpx.Client() as at_provider:
         chosen = at_provider.post(away.headers["location"], data={"sub": subject})
         assert chosen.status_code in {302, 303}, chosen.text
-        return browser.get(chosen.headers["location"]), None
+        return browser.get(chosen.headers["location"])

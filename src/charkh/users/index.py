@@ -14,19 +14,24 @@ from charkh.ports.folding import keep_rows
 from charkh.ports.projections import Command, Description, Projection, Query
 from charkh.users.caller import Grant, Role
 from charkh.users.user import (
+    DENIED_KIND,
     DISABLED_KIND,
     GRANTED_KIND,
     MADE_KIND,
+    SIGNED_IN_KIND,
     TOKEN_MADE_KIND,
     TOKEN_REVOKED_KIND,
+    Refusal,
     Sort,
     Token,
     TokenMade,
     TokenRevoked,
     User,
+    UserDenied,
     UserDisabled,
     UserGranted,
     UserMade,
+    UserSignedIn,
     folded_name,
 )
 
@@ -72,7 +77,18 @@ _revoked = Table(
     Column("stamp", String, nullable=False),
 )
 
+_seen = Table(
+    "user_seen",
+    _metadata,
+    Column("event", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("user", String, nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
 _decode_made = msgspec.msgpack.Decoder(UserMade).decode
+_decode_denied = msgspec.msgpack.Decoder(UserDenied).decode
 _decode_token = msgspec.msgpack.Decoder(TokenMade).decode
 
 
@@ -89,6 +105,13 @@ class RevokedTokens(Query[tuple[str, ...]], frozen=True, kw_only=True):
     """Ids of every token and every browser session that was ended, in order."""
 
 
+class Refusals(Query[tuple[Refusal, ...]], frozen=True, kw_only=True):
+    """The newest refusals that were recorded: of a user (an id), or of nobody that is known where it is empty."""
+
+    user: str
+    limit: int = 100
+
+
 class Users(Query[tuple[User, ...]], frozen=True, kw_only=True):
     """Every user with its grants and tokens, in the order in which they were made."""
 
@@ -103,6 +126,7 @@ def fold(connection: Connection, events: Sequence[Event]) -> None:
     keep_rows(connection, _disabled, by_kind[DISABLED_KIND], stamp="stamp")
     keep_rows(connection, _grants, by_kind[GRANTED_KIND], stamp="stamp")
     keep_rows(connection, _revoked, by_kind[TOKEN_REVOKED_KIND], stamp="stamp", keep="earliest")
+    add_rows(connection, _seen, [*by_kind[SIGNED_IN_KIND], *by_kind[DENIED_KIND]])
 
 
 def _made_row(event: Event) -> dict[str, object]:
@@ -136,12 +160,25 @@ def _revoked_row(event: Event) -> dict[str, object]:
     return {"id": body_of(event, TokenRevoked).token, "at": seconds(event.clock), "stamp": event.stamp}
 
 
+def _seen_row(event: Event) -> dict[str, object]:
+    body = body_of(event, UserDenied) if event.kind == DENIED_KIND else body_of(event, UserSignedIn)
+    return {
+        "event": event.id,
+        "kind": event.kind,
+        "user": body.user,
+        "at": seconds(event.clock),
+        "body": bytes(event.body),
+    }
+
+
 _ROWS: dict[str, Callable[[Event], dict[str, object]]] = {
     MADE_KIND: _made_row,
     DISABLED_KIND: _disabled_row,
     GRANTED_KIND: _granted_row,
     TOKEN_MADE_KIND: _token_row,
     TOKEN_REVOKED_KIND: _revoked_row,
+    SIGNED_IN_KIND: _seen_row,
+    DENIED_KIND: _seen_row,
 }
 
 
@@ -194,6 +231,12 @@ def revoked_tokens(connection: Connection, _query: RevokedTokens) -> tuple[str, 
     return tuple(connection.execute(select(_revoked.c.id).order_by(_revoked.c.id)).scalars())
 
 
+def refusals(connection: Connection, query: Refusals) -> tuple[Refusal, ...]:
+    statement = select(_seen).where(_seen.c.kind == DENIED_KIND, _seen.c.user == query.user)
+    rows = connection.execute(statement.order_by(_seen.c.at.desc(), _seen.c.event.desc()).limit(query.limit))
+    return tuple(Refusal(at=row.at, denied=_decode_denied(row.body)) for row in rows)
+
+
 def _token(made: TokenMade, created: float, revoked: float | None) -> Token:
     return Token(
         id=made.token,
@@ -215,11 +258,11 @@ def portray(connection: Connection, identifier: str) -> Description | None:
 
 PROJECTION = Projection(
     name="user",
-    version=1,
+    version=2,
     tables=_metadata,
     kinds=frozenset(_ROWS),
     fold=fold,
-    answers={Users: users, RevokedTokens: revoked_tokens},
+    answers={Users: users, RevokedTokens: revoked_tokens, Refusals: refusals},
     portraits={"user": portray},
     decisions={MakeUser: decide_make},
 )

@@ -129,6 +129,13 @@ class UserDenied(msgspec.Struct, frozen=True, kw_only=True):
     times: int = 1
 
 
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal as the catalog answers it; `at` is seconds since the epoch."""
+
+    at: float
+    denied: UserDenied
+
+
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A token as the catalog answers it; the secret is nowhere."""
 

@@ -15,20 +15,24 @@ from charkh.users.acting import store_for
 from charkh.users.caller import Caller, Grant
 from charkh.users.find import find_user, list_users
 from charkh.users.gatekeeper import Gatekeeper
-from charkh.users.index import PROJECTION, Users
+from charkh.users.index import PROJECTION, Refusals, RevokedTokens, Users
 from charkh.users.make import grant, make_user, set_disabled
 from charkh.users.token import find_token, id_in_token, make_token, parse_limit, revoke_token
 from charkh.users.user import (
+    DENIED_KIND,
     DISABLED_KIND,
     GRANTED_KIND,
     MADE_KIND,
+    SIGNED_IN_KIND,
     TOKEN_MADE_KIND,
     TOKEN_REVOKED_KIND,
     TokenMade,
     TokenRevoked,
+    UserDenied,
     UserDisabled,
     UserGranted,
     UserMade,
+    UserSignedIn,
 )
 from unit.users.conftest import OWNER_TOKEN
 
@@ -195,4 +199,9 @@ def test_facts_of_users_fold_in_any_order() -> None:
         fact(DISABLED_KIND, UserDisabled(user="u1", disabled=False)),
         fact(DISABLED_KIND, UserDisabled(user="u2")),
     ]
-    assert assert_order_free([PROJECTION], payloads, [Users()])["user_made"]
+    payloads += [
+        fact(DENIED_KIND, UserDenied(user="u1", what="GET /api/users", reason="denied", times=3)),
+        fact(SIGNED_IN_KIND, UserSignedIn(user="u1", how="link")),
+    ]
+    tables = assert_order_free([PROJECTION], payloads, [Users(), RevokedTokens(), Refusals(user="u1")])
+    assert len(tables["user_seen"]) == 2
