@@ -10,7 +10,7 @@ from charkh.core.clock import seconds
 from charkh.core.errors import Conflict
 from charkh.core.events import Draft, Event, body_of
 from charkh.core.ids import new_id
-from charkh.ports.folding import keep_rows
+from charkh.ports.folding import add_rows, keep_rows
 from charkh.ports.projections import Command, Description, Projection, Query
 from charkh.users.caller import Grant, Role
 from charkh.users.user import (
