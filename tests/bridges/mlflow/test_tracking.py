@@ -193,11 +193,9 @@ def test_a_script_logs_nests_resumes_searches_and_reads_errors(server: Server, p
         "page": "INVALID_PARAMETER_VALUE",
     }
     where = "metrics.loss < 0.02 and tags.stage = 'done'"
-    (found,) = [
-        each
-        for each in json.loads(charkh(server.folder, "run", "search", where, "--json").stdout)
-        if each["started"]["run"] == told["run"]
-    ]
+    searched = charkh(server.folder, "run", "search", where, "--json")
+    assert searched.returncode == 0, searched.stderr
+    (found,) = [each for each in json.loads(searched.stdout) if each["started"]["run"] == told["run"]]
     assert (found["name"], found["project"], found["status"]) == ("parent", told["experiment"], "finished")
 
 
