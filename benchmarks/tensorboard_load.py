@@ -29,7 +29,7 @@ from charkh.bridges.tensorboard.event_file import EventFile, scalar_records
 from charkh.bridges.tensorboard.records import walk
 
 TENSORBOARD = ("tensorboard==2.21.0", "setuptools<81", "tensorboardX==2.6.5", "pillow>=10", "soundfile>=0.12")
-PAUSE = 0.01
+PAUSE = 0.02
 
 
 def make(path: Path, tags: int, steps: int) -> np.ndarray:

@@ -14,6 +14,9 @@ from charkh.workspace.workspace import Workspace
 if TYPE_CHECKING:
     from charkh.bridges.tensorboard.follow import Follower
 
+MOST_SECONDS = 10.0
+"""The longest pause between two looks."""
+
 _log = logging.getLogger("charkh.server")
 
 
@@ -56,30 +59,33 @@ class Following:
         return ended
 
     def _run(self) -> None:
-        while True:
-            began = time.monotonic()
+        while not self._stop.is_set():
+            began, news = time.monotonic(), False
             if self._leadership.leads():
                 for folder in self._folders:
-                    self._look(folder)
+                    news = self._look(folder) or news
                     if self._stop.is_set():
                         break
-            # A round that took long is followed by as long a pause at most: others need the processor, too.
-            if self._stop.wait(max(self._every, min(time.monotonic() - began, 10.0))):
-                break
+            # To look at many folders in vain takes at most half of the time: others need the processor, too.
+            self._stop.wait(self._every if news else max(self._every, min(time.monotonic() - began, MOST_SECONDS)))
         for folder in list(self._followers):
             self._close(folder)
 
-    def _look(self, folder: Path) -> None:
+    def _look(self, folder: Path) -> bool:
+        """Take the news of a folder; whether there were any, or it was looked at for the first time."""
+        first = folder not in self._followers
         # A server that follows nothing starts without NumPy.
         from charkh.bridges.tensorboard.importing import follower_of
 
         try:
             if folder not in self._followers:
                 self._followers[folder] = follower_of(self._workspace, folder, project=self._project)
-            for report in self._followers[folder].round():
+            reports = self._followers[folder].round()
+            for report in reports:
                 for trouble in report.trouble:
                     _log.warning("%s: %s", report.name, trouble)
             self._reported.pop(folder, None)
+            return first or bool(reports)
         except CharkhError as error:
             self._report(folder, error.message)
             # What was not recorded is read again from where the facts say.
@@ -87,6 +93,7 @@ class Following:
         except Exception:  # noqa: BLE001 - the edge of the thread: one folder must not end the others
             _log.exception("following %s failed", folder)
             self._followers.pop(folder, None)
+        return False
 
     def _close(self, folder: Path) -> None:
         try:
