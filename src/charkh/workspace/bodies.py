@@ -23,7 +23,7 @@ from charkh.models import logged, model, registered
 from charkh.monitors import monitor
 from charkh.pipelines import execution
 from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
-from charkh.runs import held, inputs, project, run
+from charkh.runs import held, inputs, project, run, trace
 from charkh.sources import source
 from charkh.studies import study
 from charkh.users import user
@@ -58,6 +58,12 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     project.TAGGED_KIND: project.ProjectTagged,
     held.MEDIA_SEALED_KIND: held.MediaSealed,
     held.CONSOLE_SEALED_KIND: held.ConsoleSealed,
+    trace.TRACE_KIND: trace.TraceLogged,
+    trace.SPANS_KIND: trace.SpansLogged,
+    trace.TAGGED_KIND: trace.TraceTagged,
+    trace.ASSESSED_KIND: trace.TraceAssessed,
+    trace.LINKED_KIND: trace.TraceLinked,
+    trace.DELETED_KIND: trace.TraceDeleted,
     source.FETCHED_KIND: source.Fetched,
     source.CHECKED_KIND: source.Checked,
     RECORDED_KIND: RecipeRecorded,

@@ -19,6 +19,7 @@ from charkh.recipes.index import PROJECTION as RECIPES
 from charkh.runs.held import PROJECTION as HELD
 from charkh.runs.index import PROJECTION as RUNS
 from charkh.runs.inputs import PROJECTION as INPUTS
+from charkh.runs.trace_index import PROJECTION as TRACES
 from charkh.sources.index import PROJECTION as SOURCES
 from charkh.studies.index import PROJECTION as STUDIES
 from charkh.users.index import PROJECTION as USERS
@@ -34,6 +35,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     RUNS,
     HELD,
     INPUTS,
+    TRACES,
     RECIPES,
     CHECKS,
     PIPELINES,

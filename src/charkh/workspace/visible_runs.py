@@ -9,7 +9,7 @@ import msgspec
 from charkh.core.errors import Bug
 from charkh.core.events import Event, body_of
 from charkh.ports.projections import Command, Projection, Query
-from charkh.runs import project, run
+from charkh.runs import project, run, trace
 from charkh.runs.held import PROJECTION as HELD
 from charkh.runs.held import HeldAmong
 from charkh.runs.index import PROJECTION as RUNS
@@ -29,6 +29,7 @@ from charkh.runs.inputs import InputsInProjects, InputsOfRuns, NamedInput, RunsW
 from charkh.runs.project import DEFAULT_NAME, DEFAULT_PROJECT, Project
 from charkh.runs.project_index import AllProjects, CreateProject, RenameProject
 from charkh.runs.run import Run
+from charkh.runs.trace_index import SpansOf, TracesByIds, TracesIn
 from charkh.users.guarded import Sight, out_of_reach
 
 ADMINS = frozenset({run.DELETED_KIND})
@@ -127,6 +128,21 @@ def inputs_in_projects(sight: Sight, query: InputsInProjects) -> tuple[NamedInpu
     return sight.ask(msgspec.structs.replace(query, projects=tuple(sorted(wanted)))) if wanted else ()
 
 
+def traces_by_ids(sight: Sight, query: TracesByIds) -> tuple[trace.Trace, ...]:
+    projects = _projects(sight)
+    return tuple(each for each in sight.ask(query) if (each.logged.project or DEFAULT_PROJECT) in projects)
+
+
+def traces_in(sight: Sight, query: TracesIn) -> tuple[trace.Trace, ...]:
+    wanted = _projects(sight) & set(query.projects)
+    return sight.ask(msgspec.structs.replace(query, projects=tuple(sorted(wanted)))) if wanted else ()
+
+
+def spans_of(sight: Sight, query: SpansOf) -> dict[str, tuple[trace.SpansLogged, ...]]:
+    shown = traces_by_ids(sight, TracesByIds(traces=query.traces))
+    return sight.ask(SpansOf(traces=tuple(each.id for each in shown)))
+
+
 def freely(sight: Sight, query: Any) -> Any:
     """Answer as the store does: what was asked with says as much as the answer."""
     return sight.ask(query)
@@ -153,6 +169,9 @@ ANSWERS: Mapping[type[Query[Any]], Callable[[Sight, Any], Any]] = {
     InputsOfRuns: of_shown_runs,
     RunsWithInput: runs_with_input,
     InputsInProjects: inputs_in_projects,
+    TracesByIds: traces_by_ids,
+    TracesIn: traces_in,
+    SpansOf: spans_of,
     SealedAmong: freely,
     HeldAmong: freely,
     WerePurged: freely,
@@ -204,7 +223,22 @@ def may_state_about_project(sight: Sight, event: Event) -> None:
     sight.require("project", project_name_of(sight, identifier))
 
 
+def may_state_about_trace(sight: Sight, event: Event) -> None:
+    identifier = event.subject.partition(":")[2]
+    if msgspec.msgpack.decode(event.body).get("trace") != identifier:
+        raise out_of_reach(f"what {event.kind} states of another trace than its subject")
+    found = sight.ask(TracesByIds(traces=(identifier,)))
+    if found:
+        # Said again, it must not carry a trace of another project away.
+        sight.require("project", project_name_of(sight, found[0].logged.project))
+    if event.kind == trace.TRACE_KIND:
+        sight.require("project", project_name_of(sight, body_of(event, trace.TraceLogged).project))
+    elif not found:
+        raise out_of_reach(f"what {event.kind} states of a trace that is not known here")
+
+
 FACTS: Mapping[str, Callable[[Sight, Event], None]] = {
     "run": may_state_about_run,
     "project": may_state_about_project,
+    "trace": may_state_about_trace,
 }
