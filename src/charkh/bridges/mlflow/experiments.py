@@ -69,7 +69,7 @@ def get_by_name(call: Call) -> dict[str, Any]:
         project = next(each for each in list_projects(call.store, deleted=None) if each.name == name)
     except StopIteration:
         raise MlflowError(MISSING, f"Could not find experiment with name '{name}'") from None
-    call.permit(project.name)
+    call.permit(project.name, MlflowError(MISSING, f"Could not find experiment with name '{name}'"))
     return {"experiment": experiment_shape(project)}
 
 
@@ -178,7 +178,7 @@ def known_experiment(call: Call, identifier: str) -> Project:
         raise invalid(f"Invalid experiment ID: '{identifier}'. Experiment ID must be a valid integer.")
     wanted = str(int(identifier))
     project = call.service.projects().get(wanted) or _found(call, wanted)
-    call.permit(project.name)
+    call.permit(project.name, no_experiment(wanted))
     return project
 
 
