@@ -15,7 +15,7 @@ from charkh.runs.recorder import Recorder
 from charkh.runs.run import LargeValue, Run, from_json_text, json_text
 from charkh.workspace.workspace import Workspace
 
-FRESH_SECONDS = 1.0
+FRESH_SECONDS = 5.0
 """A run's state is asked for again after this: what other processes did to it is noticed so late at most."""
 
 REMEMBERED = 4096
@@ -98,7 +98,7 @@ class Service:
             state.loaded = 0.0
 
     def projects(self) -> Mapping[str, Project]:
-        """The projects by id, deleted ones included: what other processes did to them is noticed a second later."""
+        """The projects by id, deleted ones included: what other processes did to them is noticed some seconds later."""
         loaded, known = self._projects
         if time.monotonic() - loaded >= FRESH_SECONDS or not known:
             known = {each.id: each for each in list_projects(self.workspace.store, deleted=None)}
