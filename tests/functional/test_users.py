@@ -201,10 +201,11 @@ def provider(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.needs("peer:oidc")
-def test_a_browser_signs_in_at_a_provider(charkh: Charkh, provider: str) -> None:
+def test_a_browser_signs_in_at_a_provider(charkh: Charkh, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARKH_OIDC_SECRET", "what the provider knows of this server")
     charkh.write(
         "charkh.toml",
-        f'[oidc]\nissuer = "{provider}"\nclient = "charkh"\n'
+        f'[oidc]\nissuer = "{provider}"\nclient = "charkh"\nsecret_env = "CHARKH_OIDC_SECRET"\n'
         '[oidc.grants]\ndata = ["admin"]\nothers = ["reader:public/"]\n',
     )
     server = Server(charkh.folder, "up", "--every", "0s")

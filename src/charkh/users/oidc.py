@@ -145,13 +145,18 @@ class Provider:
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         url = self._endpoint("token_endpoint")
         answer = self._egress.call(Call("POST", url, headers, urlencode(form).encode(), MAX_ANSWER))
-        token = _object(answer.body).get("id_token") if answer.status == 200 else None
+        said = _object(answer.body)
+        token = said.get("id_token") if answer.status == 200 else None
         if isinstance(token, str):
             self.prepare(token)
             identity = self.identify(token, audience=self.settings.client, nonce=nonce)
             if identity is not None:
                 return identity
-        raise Unauthenticated("the provider vouches for nobody by this code", hint="Sign in again.")
+        why = str(said.get("error", ""))[:60] if answer.status != 200 else ""
+        raise Unauthenticated(
+            f"the provider vouches for nobody by this code{f': {why}' if why else ''}",
+            hint="Sign in again; at invalid_client, compare [oidc] client and secret_env with the provider's.",
+        )
 
     def _header(self, token: str) -> dict[str, Any] | None:
         """The header of what could be a token of the provider's."""
