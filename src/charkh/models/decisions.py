@@ -68,6 +68,7 @@ class RegisterModel(Command, frozen=True, kw_only=True):
         said: of the new version.
         always: a new version, whether or not the same was said before.
         declared: refuse where the model is not there yet, instead of making it.
+        least: the smallest number that it may get: what another registry calls it, where that number is free.
     """
 
     made: VersionMade
@@ -75,6 +76,7 @@ class RegisterModel(Command, frozen=True, kw_only=True):
     said: Said = Said()
     always: bool = False
     declared: bool = False
+    least: int = 0
 
 
 class DeclareModel(Command, frozen=True, kw_only=True):
@@ -164,7 +166,7 @@ def decide_register(connection: Connection, command: RegisterModel) -> Sequence[
     if not command.always and _said_before(connection, keys, made.content):
         return ()
     key = keys[0] if keys else _free_key(connection, made.name)
-    number = highest_number(connection, made.name, keys) + 1
+    number = max(command.least, highest_number(connection, made.name, keys) + 1)
     made = msgspec.structs.replace(made, version=new_id(), number=number, model=_shortened(key, made.name))
     subject = f"model:{made.version}"
     edges = [Edge(subject, "trained_on", f"dataset:{dataset}") for dataset in made.datasets]

@@ -48,6 +48,7 @@ class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
         source: where its files were said to come from, as given; text, never opened.
         logged: id of the logged model that it was registered from, or empty.
         link: address of its run in another tracker, as given; text, never opened.
+        created: seconds since the epoch where it was made elsewhere before; 0 for the moment of the event.
     """
 
     name: str
@@ -67,6 +68,7 @@ class VersionMade(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     logged: str = ""
     link: str = ""
+    created: float = 0.0
 
     @property
     def key(self) -> str:

@@ -149,7 +149,7 @@ def _version_row(event: Event) -> Row:
         "body": bytes(event.body),
         "metrics": event.facts,
         "actor": event.actor,
-        "created": seconds(event.clock),
+        "created": made.created or seconds(event.clock),
         "stamp": event.stamp,
     }
 
