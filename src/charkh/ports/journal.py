@@ -26,7 +26,7 @@ class DataHeader(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         segment: id of the segment.
-        content: `points`, `console` or `predictions`.
+        content: `points`, `media`, `printed` or `predictions`; a content that nobody knows is kept as it is.
         subject: what the records belong to, `noun:id`.
         writer: which of several writers of the subject this is, such as the rank.
         attempt: which attempt of that writer.

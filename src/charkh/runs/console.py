@@ -1,6 +1,6 @@
 """What a run printed: the lines, where they lie, and how they are read.
 
-A batch of lines is one record of a data segment with content `console` (docs/formats/runs.md). A closed segment
+A batch of lines is one record of a data segment with content `printed` (docs/formats/runs.md). A closed segment
 becomes one blob, which can be erased like any other content.
 """
 
@@ -17,7 +17,7 @@ from charkh.ports.journal import DataSegment
 from charkh.ports.store import Store
 from charkh.runs.held import ConsoleOf, ConsoleSealed
 
-CONTENT = "console"
+CONTENT = "printed"
 STREAMS = ("stdout", "stderr")
 MAGIC = b"charkh console 1\n"
 BLOCK_LINES = 5_000
