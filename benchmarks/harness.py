@@ -5,6 +5,7 @@ and reports medians and ratios. Peers are installed into `.peers/NAME` by uv, ne
 environment.
 """
 
+import configparser
 import json
 import os
 import shutil
@@ -48,7 +49,9 @@ def peer_python(name: str, *requirements: str) -> Path | None:
 
 def _installing() -> dict[str, str]:
     """The environment of an installation: files that pip is told to look for first are found by uv too."""
-    wheels = os.environ.get("PIP_FIND_LINKS", "")
+    said = configparser.ConfigParser()
+    said.read(["/etc/pip.conf", Path.home() / ".config" / "pip" / "pip.conf"])
+    wheels = os.environ.get("PIP_FIND_LINKS") or said.get("global", "find-links", fallback="")
     return {**os.environ, "UV_NO_CONFIG": "1", **({"UV_FIND_LINKS": wheels} if wheels else {})}
 
 
