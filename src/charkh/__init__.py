@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from charkh.workspace.training import Report as Report
     from charkh.workspace.training import evaluate as evaluate
     from charkh.workspace.training import load as load
+    from charkh.workspace.training import log_model as log_model
     from charkh.workspace.training import model as model
     from charkh.workspace.training import register as register
     from charkh.workspace.training import tune as tune
@@ -56,6 +57,7 @@ _HOMES = {
     "evaluate": "charkh.workspace.training:evaluate",
     "load": "charkh.workspace.training:load",
     "log": "charkh.workspace.recording:log",
+    "log_model": "charkh.workspace.training:log_model",
     "model": "charkh.workspace.training:model",
     "open_workspace": "charkh.workspace.ambient:workspace",
     "pipeline": "charkh.pipelines.pipeline:pipeline",
@@ -86,6 +88,7 @@ __all__ = [
     "evaluate",
     "load",
     "log",
+    "log_model",
     "model",
     "open_workspace",
     "pipeline",
