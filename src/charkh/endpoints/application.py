@@ -16,12 +16,12 @@ import msgspec
 
 from charkh.core.errors import CharkhError, Denied, Invalid, Locked, NotFound, Unavailable
 from charkh.core.ids import new_id
-from charkh.endpoints.answer import infer, metadata, predict_records
-from charkh.endpoints.binary import LENGTH_HEADER
 from charkh.endpoints.door import Door, Headers
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.shells import AsgiReceive, AsgiScope, AsgiSend, RsgiProtocol, RsgiScope, asgi, rsgi
 
+LENGTH_HEADER = "inference-header-content-length"
+"""Bytes of a request's JSON, where binary tensors follow it."""
 MAX_BODY = 64 * 1024 * 1024
 CONCURRENCY = 64
 THREADS = 4
@@ -262,6 +262,14 @@ def _routes_of(served: Sequence[_Served]) -> dict[str, _Route]:
         "/v2/models": _Route("GET", _encode({"models": list(dict.fromkeys(names))})),
         "/v2/repository/index": _Route("POST", _encode([_listed(each.servable) for each in served])),
     }
+    return {**_routes_to(served), **routes} if served else routes
+
+
+def _routes_to(served: Sequence[_Served]) -> dict[str, _Route]:
+    # Here, because a server without endpoints needs no NumPy.
+    from charkh.endpoints.answer import infer, metadata, predict_records
+
+    routes: dict[str, _Route] = {}
     for each in served:
         servable = each.servable
         versions = [other.servable.version for other in served if other.servable.name == servable.name]

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from charkh.endpoints.wire import DATATYPES, InferInput, InferRequest, bad_request
 
-LENGTH_HEADER = "inference-header-content-length"
 SIZE = "binary_data_size"
 
 

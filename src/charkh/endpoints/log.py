@@ -9,17 +9,18 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from charkh.core.errors import CharkhError
 from charkh.core.ids import new_id
 from charkh.endpoints.prediction import PredictionId, new_unlogged
 from charkh.ports.journal import DataHeader, DataWriter, Journal
 from charkh.ports.runtimes import Tensors
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CONTENT = "predictions"
 FORMAT = 1
@@ -167,10 +168,13 @@ class PredictionLog:
 
 
 def _logged(tensors: Tensors) -> tuple[LoggedTensor, ...]:
+    # Here, because a server without endpoints needs no NumPy.
+    import numpy as np
+
     return tuple(_tensor(name, np.asarray(tensor)) for name, tensor in tensors.items())
 
 
-def _tensor(name: str, tensor: npt.NDArray[Any]) -> LoggedTensor:
+def _tensor(name: str, tensor: "npt.NDArray[Any]") -> LoggedTensor:
     if tensor.dtype.kind in "OUST":
         cells: Sequence[Any] = tensor.ravel().tolist()
         return LoggedTensor(name, "object", tensor.shape[1:], [_cell(cell) for cell in cells])

@@ -13,7 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from charkh.core.errors import CharkhError
 from charkh.server.policy import Doorkeeper, Policy, require_policies
-from charkh.server.problems import answer_bug, answer_depth, answer_error, answer_refusal
+from charkh.server.refusals import answer_bug, answer_depth, answer_error, answer_refusal
 from charkh.server.routes import ROUTES
 from charkh.workspace.workspace import Workspace
 

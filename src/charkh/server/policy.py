@@ -9,18 +9,19 @@ import hashlib
 import ipaddress
 from collections.abc import Collection
 from enum import Enum
-from typing import Any
-
-from litestar import Litestar
-from litestar.connection import ASGIConnection
-from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
-from litestar.handlers import BaseRouteHandler
-from litestar.routes import HTTPRoute
+from typing import TYPE_CHECKING, Any
 
 from charkh.core.errors import Bug, Unauthenticated
 from charkh.server.asking import asked_by
 from charkh.users.caller import ROLES, Caller, Role
 from charkh.users.gatekeeper import Gatekeeper, allow, not_allowed, unknown_caller
+
+if TYPE_CHECKING:
+    # What raises it imports it: the port listens before the framework is loaded.
+    from litestar import Litestar
+    from litestar.connection import ASGIConnection
+    from litestar.exceptions import NotAuthorizedException
+    from litestar.handlers import BaseRouteHandler
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 ANY = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 (names that no server is called by)
@@ -55,12 +56,14 @@ _ROLES: dict[Policy, Role] = {
 READING = frozenset({"GET", "HEAD"})
 
 
-def require_policies(app: Litestar) -> None:
+def require_policies(app: "Litestar") -> None:
     """Refuse an application with a route that has no policy.
 
     Raises:
         Bug: one has none.
     """
+    from litestar.routes import HTTPRoute
+
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             raise Bug(f"{route.path} is no HTTP route and carries no policy")
@@ -98,7 +101,7 @@ class Doorkeeper:
         name = f"charkh_{hashlib.sha256(gatekeeper.identity).hexdigest()[:12]}"
         self.cookie = f"__Host-{name}" if secure else name
 
-    async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    async def guard(self, connection: "ASGIConnection[Any, Any, Any, Any]", handler: "BaseRouteHandler") -> None:
         """Raise what the caller is told when it may not pass; else let the handler act as this caller."""
         policy = handler.opt.get("policy")
         if policy is Policy.OPEN:
@@ -114,10 +117,12 @@ class Doorkeeper:
             raise not_allowed(role, everywhere=True)
         asked_by(allow(caller, role))
         if changes and policy is not Policy.EXCHANGE and not _is_json(connection):
+            from litestar.exceptions import HTTPException
+
             raise HTTPException("a body must be application/json", status_code=415)
 
     def holder_of(
-        self, connection: ASGIConnection[Any, Any, Any, Any], *, browsers: bool = True, changes: bool = False
+        self, connection: "ASGIConnection[Any, Any, Any, Any]", *, browsers: bool = True, changes: bool = False
     ) -> Caller:
         """Who asks, by what the request shows.
 
@@ -137,6 +142,8 @@ class Doorkeeper:
             if caller is None:
                 raise _not_authorized() from error
         if changes and connection.headers.get("sec-fetch-site", "") != "same-origin":
+            from litestar.exceptions import PermissionDeniedException
+
             raise PermissionDeniedException("only a page of this server may do this")
         return caller
 
@@ -156,7 +163,9 @@ def _is_number(name: str) -> bool:
         return False
 
 
-def _not_authorized() -> NotAuthorizedException:
+def _not_authorized() -> "NotAuthorizedException":
+    from litestar.exceptions import NotAuthorizedException
+
     return NotAuthorizedException(unknown_caller().message, headers={"WWW-Authenticate": 'Bearer realm="charkh"'})
 
 
@@ -165,7 +174,7 @@ def host_names(host: str, more: Collection[str] = ()) -> frozenset[str]:
     return LOOPBACK | {name.lower() for name in (host, *more) if name not in ANY}
 
 
-def _is_json(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+def _is_json(connection: "ASGIConnection[Any, Any, Any, Any]") -> bool:
     """Whether there is no body, or one that no form and no plain text of another site can be."""
     headers = connection.headers
     empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers

@@ -1,11 +1,8 @@
-"""Errors over HTTP: problem details (RFC 9457), one status a class, and a short id that is also in the log."""
+"""Errors over HTTP: problem details (RFC 9457), and one status a class. No framework is loaded for them."""
 
-import logging
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from litestar import Request, Response
-from litestar.exceptions import HTTPException
 
 from charkh.core.errors import (
     Bug,
@@ -22,7 +19,6 @@ from charkh.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from charkh.core.ids import new_id
 
 STATUSES: dict[type[CharkhError], int] = {
     CharkhError: 500,
@@ -41,7 +37,6 @@ STATUSES: dict[type[CharkhError], int] = {
 }
 
 MEDIA_TYPE = "application/problem+json"
-_log = logging.getLogger("charkh.server")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,60 +62,3 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def status_of(error: CharkhError) -> int:
     """The HTTP status of an error, by its class."""
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-
-
-def answer_error(request: Request[Any, Any, Any], error: CharkhError) -> Response[bytes]:
-    """A `CharkhError` as problem details."""
-    identifier = new_id()[-8:]
-    status = status_of(error)
-    _log.log(
-        logging.ERROR if status >= 500 else logging.INFO,
-        "%s %s: %s %s [%s]",
-        *(request.method, request.url.path, status, error.message, identifier),
-    )
-    facts = msgspec.to_builtins(error.facts, enc_hook=str)
-    problem = Problem(
-        type=f"urn:charkh:{error.code}",
-        title=error.message,
-        status=status,
-        detail=error.hint,
-        instance=identifier,
-        facts=facts,
-    )
-    return _answer(problem)
-
-
-def answer_refusal(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """What the framework refuses (no such route, wrong method, unreadable body), in the same form."""
-    if error.status_code >= 500:
-        return answer_bug(request, error)
-    facts = {"problems": cast(object, error.extra)} if error.extra else {}
-    problem = Problem(type="about:blank", title=error.detail or "refused", status=error.status_code, facts=facts)
-    return _answer(problem, {name: str(value) for name, value in (error.headers or {}).items()})
-
-
-def answer_depth(request: Request[Any, Any, Any], error: RecursionError) -> Response[bytes]:
-    """A body that is nested more deeply than can be read; without a body it is a bug like any other."""
-    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
-        return answer_bug(request, error)
-    return _answer(Problem(type="urn:charkh:server.too_deep", title="the body is nested too deeply", status=400))
-
-
-def answer_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """An error that charkh did not foresee: its id, and nothing of its inside."""
-    identifier = new_id()[-8:]
-    _log.error("%s %s: %r [%s]", request.method, request.url.path, error, identifier, exc_info=error)
-    problem = Problem(
-        type="urn:charkh:bug",
-        title="charkh failed in a way it should not",
-        status=500,
-        detail=f"Look for {identifier} in the server's log and report what stands there.",
-        instance=identifier,
-    )
-    return _answer(problem)
-
-
-def _answer(problem: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
-    return Response(
-        msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers or {}
-    )
