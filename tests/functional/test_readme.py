@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,14 @@ reason = "no trip is that short"
 
 
 def life_cycle() -> str:
-    """The one Python block."""
-    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    return block
+    """The first Python block."""
+    return python_blocks()[0]
+
+
+def python_blocks() -> list[str]:
+    """The Python blocks, in order: a whole life cycle, and runs."""
+    life, runs = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    return [life, runs]
 
 
 def trips(rows: int = 1200) -> pl.DataFrame:
@@ -69,3 +75,13 @@ def test_the_life_cycle_runs(charkh: Charkh) -> None:
     assert "there is no model or dataset nobody@1" in charkh.fails(13, "trace", "nobody@1")
     assert "nothing here is called 'nobody'" in charkh.fails(2, "trace", "nobody")
     assert "rows 1 to 1,200" in traced
+
+
+def test_the_runs_are_found_as_it_says(charkh: Charkh) -> None:
+    charkh.python(python_blocks()[1])
+    (command,) = re.findall(r"^\$ charkh (run search .*?)$", README.read_text(), re.MULTILINE)
+    (run,) = charkh.json(*shlex.split(command))
+    assert run["metrics"]["auc"] == 0.68
+    assert run["params"] == {"depth": 8, "seed": 1}
+    (command,) = re.findall(r"^\$ charkh (run group .*?) +#", README.read_text(), re.MULTILINE)
+    assert charkh.json(*shlex.split(command))
