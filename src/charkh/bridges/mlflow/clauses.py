@@ -5,7 +5,7 @@ with is the searcher's to say.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from charkh.bridges.mlflow.envelope import invalid
@@ -51,8 +51,8 @@ _WORDS = {"LIKE", "ILIKE", "IN"}
 NULLS = ("IS NULL", "IS NOT NULL")
 
 
-def parse_clauses(text: str) -> tuple[Clause, ...]:
-    """The clauses of a filter, in their order.
+def parse_clauses(text: str, operators: Sequence[str] = ()) -> tuple[Clause, ...]:
+    """The clauses of a filter, in their order; `operators` are words that this filter has besides the usual ones.
 
     Raises:
         MlflowError: it does not follow the grammar, or is too long.
@@ -67,7 +67,7 @@ def parse_clauses(text: str) -> tuple[Clause, ...]:
             if not _is_word(tokens[place], "AND"):
                 raise invalid(f"Invalid clause(s) in filter string: {tokens[place].text}")
             place += 1
-        clause, place = _clause(text, tokens, place)
+        clause, place = _clause(text, tokens, place, {*_WORDS, *operators})
         clauses.append(clause)
         if len(clauses) > MAX_CLAUSES:
             raise invalid(f"The filter has more than {MAX_CLAUSES} clauses.")
@@ -104,12 +104,12 @@ def parse_order(text: str) -> tuple[str, bool]:
     return words[0].text, direction == "asc"
 
 
-def _clause(text: str, tokens: Sequence[_Token], place: int) -> tuple[Clause, int]:
+def _clause(text: str, tokens: Sequence[_Token], place: int, words: Collection[str]) -> tuple[Clause, int]:
     rest = list(tokens[place : place + 3])
     if len(rest) < 3 or rest[0].kind != "word":
         raise invalid(f"Invalid clause(s) in filter string: {' '.join(token.text for token in rest) or text}")
     entity, key = _identifier(rest[0].text)
-    operator, place = _operator(tokens, place + 1)
+    operator, place = _operator(tokens, place + 1, words)
     value: Value = ""
     if operator in {"IN", "NOT IN"}:
         value, place = _list(tokens, place)
@@ -133,7 +133,7 @@ def _identifier(text: str) -> tuple[str, str]:
     return entity, key
 
 
-def _operator(tokens: Sequence[_Token], place: int) -> tuple[str, int]:
+def _operator(tokens: Sequence[_Token], place: int, words: Collection[str]) -> tuple[str, int]:
     token = tokens[place]
     if token.kind == "operator":
         return ("!=" if token.text == "<>" else token.text), place + 1
@@ -146,7 +146,7 @@ def _operator(tokens: Sequence[_Token], place: int) -> tuple[str, int]:
             return "IS NULL", place + 2
         if rest == ["NOT", "NULL"]:
             return "IS NOT NULL", place + 3
-    if token.kind != "word" or word not in _WORDS:
+    if token.kind != "word" or word not in words:
         raise invalid(f"Invalid clause(s) in filter string: {token.text}")
     return word, place + 1
 

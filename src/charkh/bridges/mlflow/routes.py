@@ -16,11 +16,16 @@ from charkh.bridges.mlflow import (
     logged_search,
     metrics,
     model_versions,
+    otel,
     outputs,
     probes,
     recording,
     registered_models,
     runs,
+    trace_assessments,
+    trace_search,
+    traces,
+    traces_v2,
     uploads,
     webhooks,
 )
@@ -42,6 +47,11 @@ MODULES = (
     registered_models,
     model_versions,
     webhooks,
+    otel,
+    trace_search,
+    trace_assessments,
+    traces,
+    traces_v2,
 )
 """The modules of handlers; each has `ROUTES`."""
 
