@@ -49,8 +49,8 @@ BRIDGES: tuple[Bridge, ...] = (
     ),
     Bridge(
         "mlflow",
-        "Runs, metrics, artifacts and models of unmodified MLflow clients, over MLflow's own REST protocol.",
-        ("up",),
+        "Runs, metrics, artifacts and models of unmodified MLflow clients over REST; whole stores both ways; model folders.",
+        ("up", "import mlflow"),
     ),
     Bridge(
         "tensorboard",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charkh.cli.import_mlflow import import_mlflow
 from charkh.cli.import_tensorboard import import_tensorboard
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, shown_size, write_json, write_line, write_note, write_table
@@ -120,4 +121,5 @@ def _write_report(report: "ImportReport", *, json: bool, hint: str) -> None:
         )
 
 
+app.command("mlflow")(import_mlflow)
 app.command("tensorboard")(import_tensorboard)

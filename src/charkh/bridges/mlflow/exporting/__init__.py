@@ -1,0 +1,1 @@
+"""Projects, runs and models of this store, as MLflow keeps them."""

@@ -1,0 +1,1 @@
+"""What an MLflow store keeps, as projects, runs and models of this one."""
