@@ -1,7 +1,8 @@
 """Which run a process writes and as whom, read from the environment of whoever launched it.
 
 `CHARKH_RUN_ID` names the run for every process that shares it; `CHARKH_RUN_STARTER` beside it says that
-another process has started it already. torchrun's variables say the same without any setting.
+another process has started it already, and `CHARKH_RUN_FOLDER` in which workspace, for a child that works in another
+folder. torchrun's variables say the same without any setting.
 """
 
 import os
@@ -16,6 +17,8 @@ from charkh.core.ids import ID_PATTERN, new_id
 
 RUN_VARIABLE = "CHARKH_RUN_ID"
 STARTER_VARIABLE = "CHARKH_RUN_STARTER"
+FOLDER_VARIABLE = "CHARKH_RUN_FOLDER"
+_VARIABLES = (RUN_VARIABLE, STARTER_VARIABLE, FOLDER_VARIABLE)
 MAIN_WRITER = "0"
 CLIENT_WRITER = "client"
 """The one writer of all points that a server records for its clients (`charkh.runs.recorder`)."""
@@ -73,30 +76,40 @@ class _Announced:
     """The runs that this process is in, told to the processes that it starts through the environment."""
 
     def __init__(self) -> None:
-        self._runs: list[str] = []
+        self._runs: list[tuple[str, str]] = []
         self._outside: dict[str, str] = {}
 
-    def add(self, run: str) -> None:
-        """Let processes started from now on join this run."""
+    def add(self, run: str, folder: str = "") -> None:
+        """Let processes started from now on join this run, which is recorded in the workspace of `folder`."""
         if not self._runs:
-            self._outside = {name: os.environ[name] for name in (RUN_VARIABLE, STARTER_VARIABLE) if name in os.environ}
-        self._runs.append(run)
+            self._outside = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+        self._runs.append((run, folder))
         self._tell()
 
     def remove(self, run: str) -> None:
         """Undo `add`; runs may end in any order."""
-        if run in self._runs:
-            self._runs.remove(run)
-            self._tell()
+        self._runs = [each for each in self._runs if each[0] != run]
+        self._tell()
 
     def _tell(self) -> None:
-        for name in (RUN_VARIABLE, STARTER_VARIABLE):
+        for name in _VARIABLES:
             os.environ.pop(name, None)
-        inside = {RUN_VARIABLE: self._runs[-1], STARTER_VARIABLE: str(os.getpid())} if self._runs else self._outside
-        os.environ.update(inside)
+        if not self._runs:
+            os.environ.update(self._outside)
+            return
+        run, folder = self._runs[-1]
+        os.environ.update({RUN_VARIABLE: run, STARTER_VARIABLE: str(os.getpid())})
+        if folder:
+            os.environ[FOLDER_VARIABLE] = folder
 
 
 announced = _Announced()
+
+
+def joined_folder(environment: Mapping[str, str]) -> str:
+    """The workspace's folder of the run that another process has started and this one joins; empty where none says."""
+    starter = environment.get(STARTER_VARIABLE, "")
+    return environment.get(FOLDER_VARIABLE, "") if starter and starter != str(os.getpid()) else ""
 
 
 def child_writer(writer: str) -> str:

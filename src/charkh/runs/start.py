@@ -61,6 +61,7 @@ class ActiveRun(Shows):
         when_ended: called when this process has ended it.
         aside: another store, for facts that this run's own does not take at its end; None where there is none.
         project: id of its project; empty for the default one, and where another process began the run.
+        folder: of the workspace, told to the processes that this one starts; empty where they find it by themselves.
     """
 
     def __init__(self, store: Store, member: Membership, *, strict: bool = True) -> None:
@@ -68,6 +69,7 @@ class ActiveRun(Shows):
         self.subject = f"run:{member.run}"
         self.ended = False
         self.project = ""
+        self.folder = ""
         self.when_ended: Callable[[], None] | None = None
         self.aside: Callable[[], Store] | None = None
         self._store = store
@@ -271,7 +273,7 @@ class ActiveRun(Shows):
 
     def __enter__(self) -> "ActiveRun":
         self._token = active.enter(self)
-        announced.add(self.id)
+        announced.add(self.id, self.folder)
         return self
 
     def __exit__(

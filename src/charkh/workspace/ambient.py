@@ -37,6 +37,20 @@ def workspace(folder: str | Path | None = None) -> Workspace:
     return _ambient(create=True)
 
 
+def joined_workspace(folder: str) -> Workspace:
+    """As `workspace()`, for a process that joins a run which another one has started in the workspace of `folder`.
+
+    Args:
+        folder: as the starter told it; empty where there is no such run.
+
+    Raises:
+        Invalid, Unavailable: as `workspace`.
+    """
+    if folder and _chosen.get() is None and Path(folder).is_dir():
+        return _opened(Path(folder), create=True)
+    return _ambient(create=True)
+
+
 def existing_workspace() -> Workspace:
     """As `workspace()`, for what only reads: a folder that nobody made a workspace stays as it is.
 
@@ -52,7 +66,10 @@ def _ambient(*, create: bool) -> Workspace:
     chosen = _chosen.get()
     if chosen is not None:
         return chosen
-    here = Path(os.environ.get("CHARKH_WORKSPACE") or Path.cwd()).resolve()
+    return _opened(Path(os.environ.get("CHARKH_WORKSPACE") or Path.cwd()).resolve(), create=create)
+
+
+def _opened(here: Path, *, create: bool) -> Workspace:
     with _lock:
         if here not in _found:
             _found[here] = open_nearest(here, create=create)

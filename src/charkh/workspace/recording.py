@@ -11,12 +11,12 @@ from charkh.core.errors import Conflict, Denied, Invalid, NotFound
 from charkh.ports.store import Store
 from charkh.runs.active import current
 from charkh.runs.deferred import TROUBLES
-from charkh.runs.membership import RUN_VARIABLE, STARTER_VARIABLE, shared_id
+from charkh.runs.membership import RUN_VARIABLE, STARTER_VARIABLE, joined_folder, shared_id
 from charkh.runs.project import project_id, project_name
 from charkh.runs.projects import ensure_project
 from charkh.runs.resume import Resumed, resumed, resumed_if_there
 from charkh.runs.start import ActiveRun, start
-from charkh.workspace.ambient import workspace
+from charkh.workspace.ambient import joined_workspace
 from charkh.workspace.aside import aside_workspace, nearest_folder
 from charkh.workspace.workspace import Workspace
 
@@ -96,6 +96,7 @@ def run(
     if not made:
         active.when_possible(lambda: ensure_project(store, project))
     active.when_ended = opened.run_ended
+    active.folder = str(opened.folder)
     if not strict:
         folder = opened.folder
         active.aside = lambda: aside_workspace(folder).store
@@ -128,7 +129,7 @@ def _start_implicit() -> ActiveRun:
 
 def _opened(*, strict: bool) -> Workspace:
     try:
-        opened = workspace()
+        opened = joined_workspace(joined_folder(os.environ))
         if strict or opened.settings.store.journal or os.access(opened.store_folder, os.W_OK):
             return opened
         trouble, folder = f"{opened.store_folder} cannot be written", opened.folder

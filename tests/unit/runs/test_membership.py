@@ -6,7 +6,15 @@ import pytest
 
 from charkh.core.errors import Invalid
 from charkh.core.ids import ID_PATTERN, new_id
-from charkh.runs.membership import Membership, announced, child_writer, find_membership, shared_id, writer_order
+from charkh.runs.membership import (
+    Membership,
+    announced,
+    child_writer,
+    find_membership,
+    joined_folder,
+    shared_id,
+    writer_order,
+)
 
 TORCH = {"RANK": "0", "WORLD_SIZE": "4", "MASTER_PORT": "29500", "MASTER_ADDR": "a", "TORCHELASTIC_RUN_ID": "none"}
 
@@ -76,3 +84,15 @@ def test_writers_are_ordered_by_rank_each_before_its_children() -> None:
     writers = ["mlflow", "10", "2.7", "2", "0.99", "0", "x.1"]
     assert sorted(writers, key=writer_order) == ["0", "0.99", "2", "2.7", "10", "mlflow", "x.1"]
     assert child_writer("3.4") == f"3.{os.getpid()}"
+
+
+def test_children_are_told_the_folder_and_the_starter_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHARKH_RUN_FOLDER", raising=False)
+    announced.add("a", "/work/project")
+    assert joined_folder(os.environ) == ""
+    assert joined_folder({**os.environ, "CHARKH_RUN_STARTER": "1"}) == "/work/project"
+    announced.add("b")
+    assert "CHARKH_RUN_FOLDER" not in os.environ
+    announced.remove("b")
+    announced.remove("a")
+    assert "CHARKH_RUN_FOLDER" not in os.environ
