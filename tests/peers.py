@@ -32,6 +32,7 @@ PEERS: dict[str, tuple[str, ...]] = {
         "transformers==4.57.1",
     ),
     "croissant": ("mlcroissant>=1.1,<2",),
+    "huggingface": ("huggingface_hub==2.4.0",),
     "oidc": ("oidc-provider-mock==0.3.4",),
     "openlineage": ("openlineage-python>=1.30,<2",),
     "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),

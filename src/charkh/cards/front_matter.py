@@ -45,6 +45,32 @@ def top_keys(front: str) -> dict[str, str]:
     return {key: " ".join(lines).strip("\"'") for key, lines in found.items()}
 
 
+def blocks(front: str) -> dict[str, str]:
+    """The top-level keys of front matter and the lines of each as they stand; of one that stands twice the last."""
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in front.splitlines():
+        match = _KEY.fullmatch(line)
+        if match is not None:
+            current = found[match["key"]] = [line]
+        elif line.strip() and not line.startswith("#"):
+            current.append(line)
+    return {key: "\n".join(lines) for key, lines in found.items()}
+
+
+def items_of(block: str) -> list[str]:
+    """The scalars of one key's lines: its value, the members of a flow list, or the `- ` lines below it."""
+    first, *rest = block.splitlines() or [""]
+    value = first.partition(":")[2].strip()
+    if value.startswith("[") and value.endswith("]"):
+        parts = value[1:-1].split(",")
+    elif value:
+        parts = [value]
+    else:
+        parts = [line.strip()[2:] for line in rest if line.strip().startswith("- ")]
+    return [text for part in parts if (text := part.strip().strip("\"'"))]
+
+
 def keys_given_twice(front: str) -> list[str]:
     """Top-level keys that stand more than once, which YAML forbids."""
     keys = [match["key"] for line in front.splitlines() if (match := _KEY.fullmatch(line))]

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from charkh.cards.card import name_of
 from charkh.cards.content import Content
+from charkh.cards.executed import Execution
+from charkh.cards.front_matter import top_keys
+from charkh.cards.index import CardNamed, CardOf
+from charkh.cards.lint import sections_of
+from charkh.cards.outcomes import Outcomes, outcomes_of
+from charkh.cards.record import read_markdown
+from charkh.cards.regions import parse_document
+from charkh.core.errors import NotFound
 from charkh.core.events import Fact
 from charkh.core.refs import parse_subject
 from charkh.lineage.index import EdgesFrom, FactsAbout, FactsBehind, KnownFact
@@ -41,6 +50,22 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[SliceFacts, ...]
 
 
+class Datasheet(msgspec.Struct, frozen=True, kw_only=True):
+    """What the card of a dataset behind the subject says.
+
+    Attributes:
+        card: `card:id`.
+        license: of its front matter, or empty.
+        complete: nothing that is required is missing in it.
+        texts: what people wrote in it, by heading in lower case.
+    """
+
+    card: str
+    license: str
+    complete: bool
+    texts: dict[str, str]
+
+
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a card is generated from.
 
@@ -52,6 +77,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         scores: by evaluation, the newest first.
         checks: facts of checks about it or behind it, with the title of what each is about.
         content: what a dataset holds; None for a model.
+        executions: the runs among the stops, in the trace's order; none for a dataset.
+        outcomes: what judged, serves and watches a model.
+        datasheets: by subject of a dataset in the trace, what its own card says.
     """
 
     subject: str
@@ -61,6 +89,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[Scores, ...]
     checks: tuple[tuple[str, KnownFact], ...]
     content: Content | None = None
+    executions: tuple[Execution, ...] = ()
+    outcomes: Outcomes = Outcomes()
+    datasheets: dict[str, Datasheet] = {}
 
 
 def known_about(store: Store, subject: str) -> Known:
@@ -84,6 +115,9 @@ def known_about(store: Store, subject: str) -> Known:
         scores=_scores(store, start),
         checks=tuple((titles.get(fact.about, fact.about), fact) for fact in checks),
         content=_content(store, start) if start.startswith("dataset:") else None,
+        executions=_executions(store, walked) if start.startswith("model:") else (),
+        outcomes=outcomes_of(store, start) if start.startswith("model:") else Outcomes(),
+        datasheets=_datasheets(store, walked.of("dataset")),
     )
 
 
@@ -92,6 +126,36 @@ def _content(store: Store, subject: str) -> Content | None:
     from charkh.cards.describe_content import content_of
 
     return content_of(store, subject)
+
+
+def _executions(store: Store, walked: Trace) -> tuple[Execution, ...]:
+    # Here, because curves and groups need NumPy, and what shows and lints cards does not.
+    from charkh.cards.describe_runs import executions_of
+
+    return executions_of(store, walked.of("run"))
+
+
+def _datasheets(store: Store, nodes: Sequence[Node]) -> dict[str, Datasheet]:
+    """The datasets' own cards: of the version itself, or else the newest of its name."""
+    found: dict[str, Datasheet] = {}
+    for node in nodes:
+        card = store.queries.ask(CardOf(about=node.subject)) or store.queries.ask(
+            CardNamed(noun="dataset", name=name_of(node.title))
+        )
+        if card is None:
+            continue
+        try:
+            document = parse_document(read_markdown(store, card))
+        except NotFound:  # erased, or not taken to this machine: then the verdict of lint is all that is known
+            found[node.subject] = Datasheet(card=card.subject, license="", complete=card.made.complete, texts={})
+            continue
+        front = "".join(part.text for part in document.front or ())
+        texts = sections_of("".join(part.text for part in document.body if not part.name))
+        license_name = top_keys(front).get("license", "")
+        found[node.subject] = Datasheet(
+            card=card.subject, license=license_name, complete=card.made.complete, texts=texts
+        )
+    return found
 
 
 def _scores(store: Store, subject: str) -> tuple[Scores, ...]:

@@ -6,7 +6,7 @@ from charkh.cards.index import CardNamed, CardOf
 from charkh.cards.known import known_about
 from charkh.cards.record import ERASED, read_markdown, record_card
 from charkh.cards.regions import merge
-from charkh.cards.wording import Wording
+from charkh.cards.wording import Wording, with_keys_of
 from charkh.core.errors import NotFound
 from charkh.core.refs import parse_subject
 from charkh.ports.store import Store
@@ -30,10 +30,19 @@ def make_card(store: Store, about: str, *, wording: Wording = _PLAIN, previous: 
         NotFound: nobody knows the subject, or the last card's bytes are not here.
         Invalid: no cards are made of that noun.
     """
+    return record_card(store, about, compose_card(store, about, wording=wording, previous=previous))
+
+
+def compose_card(store: Store, about: str, *, wording: Wording = _PLAIN, previous: str | None = None) -> str:
+    """The text that `make_card` would record; arguments and errors as there.
+
+    A card whose text it is not says something that is no longer so.
+    """
     known = known_about(store, about)
-    generated = generate_card(known, wording)
+    noun = parse_subject(about).noun
     before = _last_text(store, about, known.title) if previous is None else previous
-    return record_card(store, about, merge(fill(before, wording, parse_subject(about).noun), generated))
+    before = fill(before, wording, noun)
+    return merge(before, generate_card(known, with_keys_of(before, wording)))
 
 
 def _last_text(store: Store, about: str, title: str) -> str:

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-_BODY = re.compile(r"<!-- (?P<close>/?)charkh:made (?P<name>[a-z-]+) -->\s*")
-_FRONT = re.compile(r"# (?P<close>/?)charkh:made (?P<name>[a-z-]+)\s*")
+_BODY = re.compile(r"<!-- (?P<close>/?)charkh:made (?P<name>[a-z0-9-]+) -->\s*")
+_FRONT = re.compile(r"# (?P<close>/?)charkh:made (?P<name>[a-z0-9-]+)\s*")
 _FENCE = "---"
 
 

@@ -19,7 +19,7 @@ def listed(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def pairs_table(pairs: Iterable[tuple[str, str]]) -> str:
     """Labels and values."""
-    return listed(("", ""), pairs)
+    return listed(("field", "value"), pairs)
 
 
 def score_table(facts: Mapping[str, Fact]) -> str:

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from charkh.cards.card import NO_LICENSE, PLACEHOLDER, SECTIONS
-from charkh.cards.front_matter import top_keys
-from charkh.cards.lint import sections_of
+from charkh.cards.card import NO_LICENSE, SECTIONS
+from charkh.cards.front_matter import blocks, items_of, top_keys
+from charkh.cards.lint import is_placeholder, sections_of, text_of
 from charkh.cards.regions import parse_document
 from charkh.ports.runtimes import Signature
 
@@ -17,6 +17,8 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
         tags: beside `charkh`.
         library: what loads the model, for the front matter.
         signature: lines (input or output, name, type) of the model's signature.
+        front: other keys of the front matter that people write, such as `language`, as their lines stand.
+        history: lines (when, what, by, why) of what the registry decided about the version.
         written: texts for the parts that people write, by `Section.key`; they stand where nobody has written any.
     """
 
@@ -24,24 +26,38 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     library: str = ""
     signature: tuple[tuple[str, str, str], ...] = ()
+    front: str = ""
+    history: tuple[tuple[str, str, str, str], ...] = ()
     written: dict[str, str] = {}
 
 
 def wording_from(markdown: str, noun: str) -> Wording:
-    """What people wrote in a Markdown text: the license of its front matter, and each part by its heading.
+    """What people wrote in a Markdown text: the keys of its front matter, and each part by its heading.
 
     Args:
         markdown: such as the file `cards/delay.md` of a project, or a whole card.
         noun: `model` or `dataset`.
     """
     document = parse_document(markdown)
-    keys = top_keys("".join(part.text for part in document.front)) if document.front is not None else {}
+    front = "".join(part.text for part in document.front or () if not part.name)
+    keys = top_keys(front)
+    others = {key: block for key, block in blocks(front).items() if key not in {"license", "tags"}}
+    tags = items_of(blocks(front).get("tags", ""))
     sections = sections_of("".join(part.text for part in document.body if not part.name))
-    texts = {section.key: sections.get(section.title.casefold(), "") for section in SECTIONS.get(noun, ())}
+    texts = {section.key: text_of(sections, section) or "" for section in SECTIONS.get(noun, ())}
     return Wording(
         license=keys.get("license") or NO_LICENSE,
-        written={key: text for key, text in texts.items() if text and PLACEHOLDER not in text},
+        tags=tuple(tag for tag in tags if tag != "charkh"),
+        front="\n".join(others.values()),
+        written={key: text for key, text in texts.items() if text and not is_placeholder(text)},
     )
+
+
+def with_keys_of(markdown: str, wording: Wording) -> Wording:
+    """The wording with the keys that people wrote into a card's front matter: none of them is generated."""
+    front = "".join(part.text for part in parse_document(markdown).front or () if not part.name)
+    others = {key: block for key, block in blocks(front).items() if key not in {"license", "tags"}}
+    return msgspec.structs.replace(wording, front="\n".join((blocks(wording.front) | others).values()))
 
 
 def signature_lines(signature: Signature) -> tuple[tuple[str, str, str], ...]:

@@ -12,15 +12,16 @@ from charkh.cards.find import find
 from charkh.cards.index import Cards
 from charkh.cards.lint import is_complete
 from charkh.cards.lint import lint as lint_text
-from charkh.cards.make import make_card
+from charkh.cards.make import compose_card, make_card
 from charkh.cards.record import read_markdown, record_card
-from charkh.cards.wording import Wording, signature_lines, wording_from
+from charkh.cards.wording import Wording, wording_from
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_table
 from charkh.core.errors import GateRefused, Invalid, NotFound
+from charkh.core.redact import redact
 from charkh.core.refs import parse_subject
-from charkh.models.index import ModelById
 from charkh.ports.store import Store
+from charkh.workspace.documenting import wording_of
 from charkh.workspace.resolving import resolve
 
 app = typer.Typer(no_args_is_help=True, help="The document of a model or dataset.")
@@ -86,23 +87,60 @@ def show(what: What, json: AsJson = False) -> None:
 
 
 @app.command()
-def lint(what: What, json: AsJson = False) -> None:
-    """Say what a card lacks; exit code 4 where something required is missing."""
+def lint(
+    what: What,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 4 for advice too, and for a stale card.")] = False,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Lint this Markdown instead of the recorded card.", exists=False)
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Say what a card lacks and how to mend it; exit code 4 where something required is missing."""
     with open_workspace() as workspace:
-        card, markdown = _card(workspace.store, what)
-    findings = lint_text(markdown, card.made.about.partition(":")[0])
+        store = workspace.store
+        if file is None:
+            card, markdown = _card(store, what)
+            noun, title = card.made.about.partition(":")[0], card.made.title
+            findings = (*lint_text(markdown, noun), *_stale(store, card, markdown))
+        else:
+            subject = subject_of(store, what)
+            title = str(file)
+            findings = lint_text(_read(file), parse_subject(subject).noun)
     if json:
         write_json({"complete": is_complete(findings), "findings": findings})
     else:
         _write_findings(findings)
-    missing = sum(finding.severity == "required" for finding in findings)
+    missing = [finding.where for finding in findings if finding.severity == "required"]
     if missing:
         raise GateRefused(
-            f"the card of {card.made.title} lacks {missing} required parts",
+            f"the card of {title} lacks {len(missing)} required parts",
             code="card.incomplete",
             hint=f"Write them: `charkh card show {what} > card.md`, edit, `charkh card record {what} card.md`.",
-            facts={"missing": [finding.where for finding in findings if finding.severity == "required"]},
+            facts={"missing": missing},
         )
+    if strict and findings:
+        raise GateRefused(
+            f"the card of {title} has {len(findings)} findings",
+            code="card.advised",
+            hint="Do what stands behind each, or lint without --strict.",
+            facts={"codes": sorted({finding.code for finding in findings})},
+        )
+
+
+def _stale(store: Store, card: Card, markdown: str) -> tuple[Finding, ...]:
+    """Whether a card made now would say something else."""
+    now = compose_card(store, card.made.about, wording=wording_of(store, card.made.about, Wording()), previous=markdown)
+    if redact(now) == markdown:
+        return ()
+    return (
+        Finding(
+            where="generated parts",
+            message="more is known by now than the card says",
+            severity="advice",
+            code="card.stale",
+            fix=f"charkh card make {card.made.title}",
+        ),
+    )
 
 
 @app.command()
@@ -138,14 +176,9 @@ def _card(store: Store, what: str) -> tuple[Card, str]:
 
 
 def _wording(store: Store, subject: str, text: str) -> Wording:
-    """What a file says, and the signature of a registered model."""
-    noun, identifier = parse_subject(subject)
-    wording = wording_from(text, noun) if text else Wording(license=NO_LICENSE)
-    version = store.queries.ask(ModelById(version=identifier)) if noun == "model" else None
-    if version is None:
-        return wording
-    lines = signature_lines(version.made.signature)
-    return msgspec.structs.replace(wording, library=version.made.runtime, signature=lines)
+    """What a file says, and what the registry knows of a registered model."""
+    noun = parse_subject(subject).noun
+    return wording_of(store, subject, wording_from(text, noun) if text else Wording(license=NO_LICENSE))
 
 
 def _read(path: Path) -> str:
@@ -169,7 +202,7 @@ def _write_made(card: Card, *, json: bool) -> None:
 
 def _write_findings(findings: tuple[Finding, ...]) -> None:
     write_table(
-        ["where", "", "what"],
-        [[each.where, each.severity, each.message] for each in findings],
+        ["where", "", "what", "rule", "to do"],
+        [[each.where, each.severity, each.message, each.code, each.fix] for each in findings],
         empty="nothing is missing",
     )

@@ -4,11 +4,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import msgspec
 import polars as pl
 
 from charkh.cards.make import make_card
-from charkh.cards.wording import Wording, signature_lines, wording_from
+from charkh.cards.wording import Wording, wording_from
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.events import Fact
 from charkh.core.ids import new_id
@@ -27,11 +26,14 @@ from charkh.models.register import register as register_version
 from charkh.pipelines.key import content_key
 from charkh.pipelines.step import effect
 from charkh.ports.runtimes import Tensors
+from charkh.ports.store import Store
 from charkh.runs.active import current
 from charkh.studies.study import Study
 from charkh.studies.tune import tune as run_study
 from charkh.workspace.ambient import existing_workspace, workspace
+from charkh.workspace.documenting import model_wording
 from charkh.workspace.expecting import MODEL, expect
+from charkh.workspace.governing import rules_of
 from charkh.workspace.locking import locked_ref
 from charkh.workspace.pipelines import codecs_of
 
@@ -301,7 +303,7 @@ def register(name: str, candidate: Candidate, *reports: Report, description: str
         )
         for report in reports
     )
-    make_card(store, version.subject, wording=_wording(version))
+    make_card(store, version.subject, wording=_wording(store, version))
     return Registered(version, evaluations)
 
 
@@ -311,10 +313,12 @@ def load(ref: str) -> LoadedModel:
 
     Raises:
         NotFound: there is no such version, or the pinned one is not known here.
-        Denied: loading it would run code.
+        Denied: loading it would run code that nobody trusts, or the registry's policy refuses it.
     """
     opened = existing_workspace()
-    loaded = load_model(opened.store, locked_ref(opened, "model", ref), runtimes=opened.runtimes)
+    loaded = load_model(
+        opened.store, locked_ref(opened, "model", ref), runtimes=opened.runtimes, rules=rules_of(opened)
+    )
     return LoadedModel(loaded.version, loaded.predictor.predict)
 
 
@@ -336,13 +340,11 @@ def scores_of(outputs: Tensors) -> pl.Series:
     )
 
 
-def _wording(version: ModelVersion) -> Wording:
-    """What the workspace's own file says about the model, and its signature."""
+def _wording(store: Store, version: ModelVersion) -> Wording:
+    """What the workspace's own file says about the model, and what the registry knows of it."""
     path = workspace().folder / "cards" / f"{version.made.name}.md"
     said = wording_from(path.read_text(encoding="utf-8"), "model") if path.is_file() else Wording()
-    return msgspec.structs.replace(
-        said, library=version.made.runtime, signature=signature_lines(version.made.signature)
-    )
+    return model_wording(store, version, said)
 
 
 def _content_of(train: object, data: object) -> str:

@@ -30,10 +30,14 @@ from charkh.lineage.index import EdgesFrom, FactsAbout, HeldDigests
 from charkh.ports.projections import Describe, Description, Projection
 from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.ports.store import Store
+from charkh.runs.index import RunsByIds
 from charkh.testing.projections import assert_order_free, payloads_of
 from charkh.testing.stores import memory_store
 
 WRITTEN = {
+    "description": "Trees, by the crew of gate 9.",
+    "recommendations": "Look at the window.",
+    "citation": "Need not be cited.",
     "intended-use": "Plan gates at the airport.",
     "out-of-scope": "Refunds.",
     "limits": "Snow: it has never seen any.",
@@ -65,7 +69,7 @@ NOUNS = Projection(
     kinds=frozenset({"thing.said/1"}),
     fold=lambda _connection, _events: None,
     portraits={noun: _portrait(noun) for noun in ("model", "dataset", "run", "recipe", "evaluation")},
-    answers={DatasetById: lambda _connection, _query: None},
+    answers={DatasetById: lambda _connection, _query: None, RunsByIds: lambda _connection, _query: ()},
 )
 
 
@@ -125,12 +129,18 @@ def test_the_front_matter_is_yaml_in_the_hugging_face_form(store: Store) -> None
     assert front["library_name"] == "sklearn"
     (entry,) = front["model-index"]
     assert entry["name"] == "delay"
-    (result,) = entry["results"]
-    assert result["task"] == {"type": "tabular-classification"}
+    result, *slices = entry["results"]
+    assert [part["dataset"]["args"] for part in slices] == [{"origin": "E|R"}, {"origin": "JFK"}]
+    assert front["pipeline_tag"] == "tabular-classification"
+    assert front["datasets"] == ["flights"]
+    assert front["metrics"] == ["roc_auc", "precision"]
+    assert result["task"] == {"type": "tabular-classification", "name": "Tabular Classification"}
     assert result["dataset"] == {"type": "charkh", "name": "flights@9", "revision": "dataset:9"}
     assert result["metrics"] == [
-        {"type": "roc_auc", "name": "auc", "value": 0.712345, "args": {"low": 0.69, "high": 0.73}}
-    ]
+        {"type": "roc_auc", "name": "auc", "value": 0.712345,
+         "args": {"low": 0.69, "high": 0.73, "evaluation": "evaluation:3"}},
+        {"type": "precision", "name": "precision", "value": 0.5, "args": {"evaluation": "evaluation:3"}},
+    ]  # fmt: skip
 
 
 def test_a_card_is_an_event_with_its_verdict_as_a_fact(store: Store) -> None:
@@ -208,9 +218,12 @@ def test_lint_names_what_is_missing(store: Store) -> None:
     findings = {finding.where: finding.severity for finding in lint(text, "model")}
     assert findings == {
         "license": "required",
+        "Model description": "advice",
         "Intended use": "required",
         "Out-of-scope use": "advice",
         "Limits and risks": "required",
+        "Recommendations": "advice",
+        "Citation": "advice",
         "Contact": "advice",
     }
     assert {finding.where for finding in lint("", "model")} >= {"front matter", "Evaluation", "Intended use"}
@@ -239,7 +252,7 @@ def test_texts_are_read_from_a_file_of_the_project(store: Store) -> None:
     assert wording_from(text, "model") == Wording(license="mit", written={"limits": "Snow."})
     assert wording_from("", "model") == Wording()
     card = read_markdown(store, make_card(store, "model:3", wording=WHOLE))
-    assert wording_from(card, "model") == Wording(license="apache-2.0", written=WRITTEN)
+    assert wording_from(card, "model") == Wording(license="apache-2.0", tags=("flights",), written=WRITTEN)
 
 
 def test_the_lines_of_a_signature() -> None:
