@@ -18,12 +18,12 @@ from charkh.datasets.profile.profiled import PROFILED_KIND, DatasetProfiled
 from charkh.endpoints import deployment
 from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
 from charkh.evaluations.evaluation import EvaluationMade
-from charkh.loops.loop import DECIDED_KIND, Decided
-from charkh.models import logged, model, registered
+from charkh.loops.loop import DECIDED_KIND, SUPERSEDED_KIND, Decided, Superseded
+from charkh.models import governance, logged, model, registered
 from charkh.monitors import monitor
 from charkh.pipelines import execution
 from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
-from charkh.runs import held, inputs, project, run, trace
+from charkh.runs import evaluation_dataset, held, inputs, project, run, scorer, trace
 from charkh.sources import source
 from charkh.studies import study
 from charkh.users import user
@@ -64,6 +64,12 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     trace.ASSESSED_KIND: trace.TraceAssessed,
     trace.LINKED_KIND: trace.TraceLinked,
     trace.DELETED_KIND: trace.TraceDeleted,
+    evaluation_dataset.MADE_KIND: evaluation_dataset.EvaluationDatasetMade,
+    evaluation_dataset.CHANGED_KIND: evaluation_dataset.EvaluationDatasetChanged,
+    evaluation_dataset.RECORDS_KIND: evaluation_dataset.EvaluationRecords,
+    evaluation_dataset.DELETED_KIND: evaluation_dataset.EvaluationDatasetDeleted,
+    scorer.REGISTERED_KIND: scorer.ScorerRegistered,
+    scorer.REMOVED_KIND: scorer.ScorerRemoved,
     source.FETCHED_KIND: source.Fetched,
     source.CHECKED_KIND: source.Checked,
     RECORDED_KIND: RecipeRecorded,
@@ -87,6 +93,10 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     registered.STAGED_KIND: registered.ModelStaged,
     registered.RENAMED_KIND: registered.ModelRenamed,
     registered.REMOVED_KIND: registered.ModelRemoved,
+    governance.TRUSTED_KIND: governance.ModelTrusted,
+    governance.DISTRUSTED_KIND: governance.ModelDistrusted,
+    governance.SIGNED_KIND: governance.ModelSigned,
+    governance.APPROVED_KIND: governance.ModelApproved,
     logged.LOGGED_KIND: logged.ModelLogged,
     logged.CHANGED_KIND: logged.LoggedChanged,
     logged.MEASURED_KIND: logged.ModelMeasured,
@@ -100,6 +110,7 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     monitor.COLLECTED_KIND: monitor.Collected,
     monitor.RAISED_KIND: monitor.Raised,
     DECIDED_KIND: Decided,
+    SUPERSEDED_KIND: Superseded,
     webhook.MADE_KIND: webhook.WebhookMade,
     webhook.CHANGED_KIND: webhook.WebhookChanged,
     webhook.DELETED_KIND: webhook.WebhookDeleted,

@@ -10,15 +10,18 @@ from charkh.endpoints.index import PROJECTION as ENDPOINTS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
+from charkh.models.governance_index import PROJECTION as GOVERNANCE
 from charkh.models.index import PROJECTION as MODELS
 from charkh.models.logged_index import PROJECTION as LOGGED_MODELS
 from charkh.monitors.index import PROJECTION as MONITORS
 from charkh.pipelines.index import PROJECTION as PIPELINES
 from charkh.ports.projections import Projection
 from charkh.recipes.index import PROJECTION as RECIPES
+from charkh.runs.evaluation_dataset import PROJECTION as EVALUATION_DATASETS
 from charkh.runs.held import PROJECTION as HELD
 from charkh.runs.index import PROJECTION as RUNS
 from charkh.runs.inputs import PROJECTION as INPUTS
+from charkh.runs.scorer import PROJECTION as SCORERS
 from charkh.runs.trace_index import PROJECTION as TRACES
 from charkh.sources.index import PROJECTION as SOURCES
 from charkh.studies.index import PROJECTION as STUDIES
@@ -36,6 +39,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     HELD,
     INPUTS,
     TRACES,
+    EVALUATION_DATASETS,
+    SCORERS,
     RECIPES,
     CHECKS,
     PIPELINES,
@@ -43,6 +48,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     EVALUATIONS,
     MODELS,
     LOGGED_MODELS,
+    GOVERNANCE,
     CARDS,
     ENDPOINTS,
     MONITORS,

@@ -9,7 +9,8 @@ import msgspec
 from charkh.core.errors import Bug
 from charkh.core.events import Event, body_of
 from charkh.ports.projections import Command, Projection, Query
-from charkh.runs import project, run, trace
+from charkh.runs import evaluation_dataset, project, run, scorer, trace
+from charkh.runs.evaluation_dataset import EvaluationDataset, EvaluationDatasets, RecordPlace, RecordsOf
 from charkh.runs.held import PROJECTION as HELD
 from charkh.runs.held import HeldAmong
 from charkh.runs.index import PROJECTION as RUNS
@@ -29,6 +30,7 @@ from charkh.runs.inputs import InputsInProjects, InputsOfRuns, NamedInput, RunsW
 from charkh.runs.project import DEFAULT_NAME, DEFAULT_PROJECT, Project
 from charkh.runs.project_index import AllProjects, CreateProject, RenameProject
 from charkh.runs.run import Run
+from charkh.runs.scorer import RegisterScorer, Scorer, ScorersIn
 from charkh.runs.trace_index import SpansOf, TracesByIds, TracesIn
 from charkh.users.guarded import Sight, out_of_reach
 
@@ -143,6 +145,21 @@ def spans_of(sight: Sight, query: SpansOf) -> dict[str, tuple[trace.SpansLogged,
     return sight.ask(SpansOf(traces=tuple(each.id for each in shown)))
 
 
+def evaluation_datasets(sight: Sight, query: EvaluationDatasets) -> tuple[EvaluationDataset, ...]:
+    # One that belongs to no project is about the workspace as a whole.
+    shown = _projects(sight)
+    return tuple(each for each in sight.ask(query) if each.projects and shown.issuperset(each.projects))
+
+
+def records_of(sight: Sight, query: RecordsOf) -> tuple[RecordPlace, ...]:
+    shown = evaluation_datasets(sight, EvaluationDatasets(dataset=query.dataset))
+    return sight.ask(query) if query.dataset and shown else ()
+
+
+def scorers_in(sight: Sight, query: ScorersIn) -> tuple[Scorer, ...]:
+    return sight.ask(query) if sight.reaches("project", project_name_of(sight, query.project)) else ()
+
+
 def freely(sight: Sight, query: Any) -> Any:
     """Answer as the store does: what was asked with says as much as the answer."""
     return sight.ask(query)
@@ -172,6 +189,9 @@ ANSWERS: Mapping[type[Query[Any]], Callable[[Sight, Any], Any]] = {
     TracesByIds: traces_by_ids,
     TracesIn: traces_in,
     SpansOf: spans_of,
+    EvaluationDatasets: evaluation_datasets,
+    RecordsOf: records_of,
+    ScorersIn: scorers_in,
     SealedAmong: freely,
     HeldAmong: freely,
     WerePurged: freely,
@@ -191,7 +211,15 @@ def may_rename(sight: Sight, command: RenameProject) -> None:
     sight.require("project", command.name)
 
 
-COMMANDS: Mapping[type[Command], Callable[[Sight, Any], None]] = {CreateProject: may_create, RenameProject: may_rename}
+def may_register(sight: Sight, command: RegisterScorer) -> None:
+    sight.require("project", project_name_of(sight, command.project))
+
+
+COMMANDS: Mapping[type[Command], Callable[[Sight, Any], None]] = {
+    CreateProject: may_create,
+    RenameProject: may_rename,
+    RegisterScorer: may_register,
+}
 
 
 def may_state_about_run(sight: Sight, event: Event) -> None:
@@ -227,6 +255,7 @@ def may_state_about_trace(sight: Sight, event: Event) -> None:
     identifier = event.subject.partition(":")[2]
     if msgspec.msgpack.decode(event.body).get("trace") != identifier:
         raise out_of_reach(f"what {event.kind} states of another trace than its subject")
+    _drops_itself(event)
     found = sight.ask(TracesByIds(traces=(identifier,)))
     if found:
         # Said again, it must not carry a trace of another project away.
@@ -237,8 +266,41 @@ def may_state_about_trace(sight: Sight, event: Event) -> None:
         raise out_of_reach(f"what {event.kind} states of a trace that is not known here")
 
 
+def _drops_itself(event: Event) -> None:
+    if set(event.drops) - {event.subject}:
+        raise out_of_reach(f"what {event.kind} drops besides its subject")
+
+
+def may_state_about_evaluation_dataset(sight: Sight, event: Event) -> None:
+    identifier = event.subject.partition(":")[2]
+    if msgspec.msgpack.decode(event.body).get("dataset") != identifier:
+        raise out_of_reach(f"what {event.kind} states of another evaluation dataset than its subject")
+    _drops_itself(event)
+    found = sight.ask(EvaluationDatasets(dataset=identifier))
+    if event.kind == evaluation_dataset.MADE_KIND and not found:
+        return
+    concerned = {each for one in found for each in one.projects}
+    if event.kind == evaluation_dataset.CHANGED_KIND:
+        concerned |= body_of(event, evaluation_dataset.EvaluationDatasetChanged).projects.keys()
+    if not concerned:
+        raise out_of_reach(f"what {event.kind} states of an evaluation dataset without a project")
+    for each in sorted(concerned):
+        sight.require("project", project_name_of(sight, each))
+
+
+def may_state_about_scorer(sight: Sight, event: Event) -> None:
+    if event.kind != scorer.REMOVED_KIND:
+        raise Bug("a scorer is registered by a command")
+    body = body_of(event, scorer.ScorerRemoved)
+    if event.drops and not all(each.startswith(f"scorer:{body.project}/") for each in event.drops):
+        raise out_of_reach(f"what {event.kind} drops in another project")
+    sight.require("project", project_name_of(sight, body.project))
+
+
 FACTS: Mapping[str, Callable[[Sight, Event], None]] = {
     "run": may_state_about_run,
     "project": may_state_about_project,
     "trace": may_state_about_trace,
+    "scorer": may_state_about_scorer,
+    "evaluation_dataset": may_state_about_evaluation_dataset,
 }

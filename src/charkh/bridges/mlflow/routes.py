@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from charkh.bridges.mlflow import (
     artifacts,
+    evaluation_datasets,
     experiments,
     inputs,
     logged_models,
@@ -22,6 +23,7 @@ from charkh.bridges.mlflow import (
     recording,
     registered_models,
     runs,
+    scorers,
     trace_assessments,
     trace_search,
     traces,
@@ -52,6 +54,8 @@ MODULES = (
     trace_assessments,
     traces,
     traces_v2,
+    evaluation_datasets,
+    scorers,
 )
 """The modules of handlers; each has `ROUTES`."""
 
