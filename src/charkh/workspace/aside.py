@@ -1,14 +1,19 @@
 """Where runs are recorded whose workspace cannot be written, and how the workspace takes them in later.
 
 A training that begins on a full disk, or in a folder of somebody else, records into a store of its own below the
-user's state folder, one for each workspace. Whoever opens the workspace again finds it there.
+user's state folder, one for each workspace. Whoever opens the workspace again finds it there. A process that records
+there holds `in-use` beside the store, shared, until it ends: nobody removes what somebody may still write to.
 """
 
+import contextlib
+import fcntl
 import logging
 import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from charkh.core.config import Settings
@@ -19,6 +24,7 @@ from charkh.workspace.settings import STORE_FOLDER, find_workspace
 from charkh.workspace.workspace import Workspace
 
 FOLDER = "aside"
+IN_USE = "in-use"
 _lock = threading.Lock()
 _opened: dict[Path, Workspace] = {}
 _log = logging.getLogger("charkh")
@@ -71,17 +77,27 @@ def take_in(workspace: Workspace) -> int:
     if isinstance(workspace, SpooledWorkspace):
         # Its own store is below the state folder as well: where that could not be written, nothing was.
         return 0
-    facts = 0
-    for folder in aside_folders(workspace.folder):
-        if not (folder / STORE_FOLDER / "format.json").is_file():
-            continue
+
+    def taken(folder: Path) -> tuple[int, bool]:
         with Workspace(folder, Settings(), create=False) as waiting:
             seal_all(waiting)
             busy = bool(waiting.journal.list_data())
         report = sync(workspace, str(folder), push=False)
-        facts += report.facts_taken
-        if report.complete and not busy:
-            shutil.rmtree(folder, ignore_errors=True)
+        return report.facts_taken, report.complete and not busy
+
+    facts = 0
+    for folder in aside_folders(workspace.folder):
+        if not (folder / STORE_FOLDER / "format.json").is_file():
+            continue
+        # Without the lock, because a training that begins now waits for it; what it takes is nearly everything.
+        new, whole = taken(folder)
+        facts += new
+        with _unused(folder) as unused:
+            if whole and unused:
+                new, whole = taken(folder)
+                facts += new
+                if whole:
+                    shutil.rmtree(folder, ignore_errors=True)
     return facts
 
 
@@ -100,7 +116,7 @@ def _open(folder: Path) -> Workspace:
     trouble: Exception | None = None
     for place in aside_folders(folder):
         try:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _hold(place)
             return Workspace(place, Settings(), create=True)
         except TROUBLES as error:
             trouble = error
@@ -109,3 +125,33 @@ def _open(folder: Path) -> Workspace:
         code="store.unavailable",
         hint="Make room, or set XDG_STATE_HOME to a folder that can be written.",
     )
+
+
+def _hold(place: Path) -> None:
+    """Make the folder and hold it for as long as this process and its forks live; no other program inherits it."""
+    while True:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(place / IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            # Taken in and removed since it was made.
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat((place / IN_USE).stat(), os.fstat(descriptor)):
+                return
+        os.close(descriptor)
+
+
+@contextmanager
+def _unused(place: Path) -> Generator[bool]:
+    """Whether nobody records there; for the block nobody begins to."""
+    descriptor = os.open(place / IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
