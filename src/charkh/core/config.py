@@ -7,7 +7,7 @@ that names the nearest right one.
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar, Union, cast
+from typing import Any, Literal, TypeVar, Union, cast
 
 import msgspec
 
@@ -68,9 +68,42 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         require: conditions that must all be met (`charkh.core.gates`).
+        approvals: how many people must have approved; beside what `require` says.
+        approvers: whose approval counts for that: names, roles of `[registry.roles]`, `role:writer` or `role:admin`;
+            everybody's with none. Who registered the version never counts.
     """
 
     require: tuple[str, ...] = ()
+    approvals: int = 0
+    approvers: tuple[str, ...] = ()
+
+
+class AliasSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[registry.alias.WORD]`: what guards an alias.
+
+    Attributes:
+        gate: name of the `[gate.NAME]` that a version must pass to hold it.
+    """
+
+    gate: str
+
+
+class RegistrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[registry]`: what is asked of models before they are loaded, served or promoted.
+
+    Attributes:
+        require_signature: aliases whose holders must be signed by a trusted key; `*` for every version.
+        trusted_keys: files of public keys (PEM), relative to the workspace.
+        trusters: people whose trust in code-bearing files counts; everybody's with none.
+        roles: by name, the people who have that role at gates.
+        alias: by word, what guards the alias.
+    """
+
+    require_signature: tuple[str, ...] = ()
+    trusted_keys: tuple[str, ...] = ()
+    trusters: tuple[str, ...] = ()
+    roles: dict[str, tuple[str, ...]] = {}
+    alias: dict[str, AliasSettings] = {}
 
 
 class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -246,12 +279,13 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[run]`: what a run of a script keeps without being asked.
 
     Attributes:
-        console: what the script prints, without credentials.
+        console: what the script prints, without credentials: `true` for what Python prints, `"fd"` for what libraries
+            in C and child processes write as well, `false` for nothing.
         system: how often the machine is measured (processors, memory, disk, network, cards), such as `10s`; `0s` for
             never.
     """
 
-    console: bool = True
+    console: bool | Literal["fd"] = True
     system: str = "10s"
 
 
@@ -268,6 +302,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gc: GcSettings = GcSettings()
     run: RunSettings = RunSettings()
     gate: dict[str, GateSettings] = {}
+    registry: RegistrySettings = RegistrySettings()
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
     loop: dict[str, LoopSettings] = {}
@@ -335,6 +370,13 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
     for gate in settings.gate.values():
         for text in gate.require:
             parse_condition(text)
+    for word, guarded in settings.registry.alias.items():
+        if guarded.gate not in settings.gate:
+            raise Invalid(
+                f"{source}: the alias {word!r} names the gate {guarded.gate!r}, which is not there",
+                code="config.invalid",
+                hint=f"Write [gate.{guarded.gate}] with a list require; known: {', '.join(settings.gate) or 'none'}.",
+            )
     for monitor in settings.monitor.values():
         if monitor.every:
             parse_duration(monitor.every)

@@ -20,6 +20,7 @@ from charkh.ports.store import Store
 from charkh.runs import active
 from charkh.runs.closing import seal_closed
 from charkh.runs.console_capture import capture, release
+from charkh.runs.console_descriptors import is_heard_by_parent
 from charkh.runs.console_log import ConsoleLog
 from charkh.runs.deferred import TROUBLES, Deferred
 from charkh.runs.facts import (
@@ -246,11 +247,17 @@ class ActiveRun(Shows):
         self._points.continue_from(resumed.steps)
         self._media.continue_from(resumed.shown)
 
-    def listen_to_console(self) -> None:
-        """Keep what this process prints from now on, until the run ends."""
-        if self._console is None and not self.ended:
-            self._console = ConsoleLog(self._store.journal, self.id, self._points.writer)
-            capture(self._console)
+    def listen_to_console(self, *, descriptors: bool = False) -> None:
+        """Keep what this process prints from now on, until the run ends.
+
+        Args:
+            descriptors: what libraries in C and child processes write, too. In a process that has joined the run and
+                whose output its starter already hears so, nothing is kept twice.
+        """
+        if self._console is not None or self.ended or (not self._starter and is_heard_by_parent()):
+            return
+        self._console = ConsoleLog(self._store.journal, self.id, self._points.writer)
+        capture(self._console, descriptors=descriptors)
 
     def watch_system(self, interval: float, folder: Path) -> None:
         """Measure the machine every `interval` seconds from now on, until the run ends.

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from charkh.core.canon import Json
 from charkh.core.config import parse_duration
@@ -39,7 +40,7 @@ def run(
     notes: str = "",
     resume: str = "",
     id: str = "",
-    console: bool | None = None,
+    console: bool | Literal["fd"] | None = None,
     system: bool | None = None,
     strict: bool = False,
 ) -> ActiveRun:
@@ -61,7 +62,8 @@ def run(
         resume: a run to take up again, such as `run:1f3a`: its curves go on. `auto`: the one that `id` or
             `CHARKH_RUN_ID` names, if it was begun before, and otherwise a new one of that id.
         id: the run's id, 32 hex digits, or a word that one is made from.
-        console: keep what is printed; `[run] console` by default, and not for a run inside another.
+        console: keep what is printed, `"fd"` with what libraries in C and child processes write; `[run] console` by
+            default, and not for a run inside another.
         system: measure the machine; `[run] system` by default, and not for a run inside another.
         strict: raise where the store cannot be written.
 
@@ -177,15 +179,22 @@ def _owner(store: Store, project: str, *, strict: bool) -> tuple[str, bool]:
         return project_id(project_name(project)), False
 
 
-def _observe(active: ActiveRun, opened: Workspace, console: bool | None, system: bool | None, *, alone: bool) -> None:
+def _observe(
+    active: ActiveRun,
+    opened: Workspace,
+    console: bool | Literal["fd"] | None,
+    system: bool | None,
+    *,
+    alone: bool,
+) -> None:
     settings = opened.settings.run
     interval = parse_duration(settings.system)
     if console is None:
-        console = settings.console and alone
+        console = settings.console if alone else False
     if system is None:
         # The machine is measured once, whoever else writes the run on it.
         system = interval > 0 and alone and os.environ.get("LOCAL_RANK", "0") == "0"
     if console:
-        active.listen_to_console()
+        active.listen_to_console(descriptors=console == "fd")
     if system:
         active.watch_system(interval or parse_duration("10s"), opened.folder)
