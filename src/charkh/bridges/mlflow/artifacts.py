@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from charkh.bridges.mlflow.call import Call, Route, Streamed
 from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
 from charkh.bridges.mlflow.locations import Location, Stored, files_at, locate, run_root
+from charkh.bridges.mlflow.registry_shapes import version_of
 from charkh.bridges.mlflow.runs import record, run_id
 from charkh.bridges.mlflow.service import no_run
 from charkh.models.log import add_logged_file, find_logged
@@ -73,6 +74,12 @@ def show(call: Call) -> Streamed:
     """The content of a run's file, as links of MLflow's pages ask for it."""
     run, path = run_id(call), safe_path(call.text("path"))
     return download(call._replace(path_values={"path": f"{call.service.state(run).experiment}/{run}/artifacts/{path}"}))
+
+
+def show_of_version(call: Call) -> Streamed:
+    """The content of a registered version's file, as links of MLflow's pages ask for it."""
+    path = safe_path(call.text("path"))
+    return download(call._replace(path_values={"path": f"versions/{version_of(call).id}/artifacts/{path}"}))
 
 
 def take(call: Call) -> None:
@@ -226,5 +233,6 @@ ROUTES = (
     Route("DELETE", "/mlflow-artifacts/artifacts/{path...}", delete, "writer"),
     Route("GET", "/mlflow/artifacts/list", list_of_run, "reader"),
     Route("GET", "/get-artifact", show, "reader", versions=()),
+    Route("GET", "/model-versions/get-artifact", show_of_version, "reader", versions=()),
     Route("POST", "/mlflow/upload-artifact", take, "writer", body="file", limit=MAX_FILE),
 )

@@ -61,7 +61,7 @@ MODULES = (
 
 ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
 
-OWN = ("/version", "/health", "/v1/traces", "/get-artifact")
+OWN = ("/version", "/health", "/v1/traces", "/get-artifact", "/model-versions/get-artifact")
 """What stands at the root of the server."""
 
 
@@ -87,6 +87,7 @@ class RouteTable:
 
     def find(self, method: str, path: str) -> Found | None:
         """The route of a path; None where there is none."""
+        path = _one_slash(path)
         found = self._exact.get((method, path))
         if found is not None:
             return found
@@ -105,7 +106,13 @@ def paths_of(route: Route) -> tuple[str, ...]:
 
 def is_mlflow(path: str) -> bool:
     """Whether a path of the server belongs to this protocol."""
+    path = _one_slash(path)
     return path.startswith(("/api/2.0/", "/api/3.0/", "/ajax-api/")) or path in OWN
+
+
+def _one_slash(path: str) -> str:
+    """A path with one slash before it: a client whose address ends in one sends two."""
+    return f"/{path.lstrip('/')}" if path.startswith("//") else path
 
 
 def _pattern(path: str) -> re.Pattern[str]:
