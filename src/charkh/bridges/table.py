@@ -50,7 +50,7 @@ BRIDGES: tuple[Bridge, ...] = (
     Bridge(
         "mlflow",
         "Runs, metrics, artifacts and models of unmodified MLflow clients over REST; whole stores both ways; model folders.",
-        ("up", "import mlflow"),
+        ("up", "import mlflow", "export mlflow"),
     ),
     Bridge(
         "tensorboard",

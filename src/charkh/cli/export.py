@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from charkh.cli.export_mlflow import export_mlflow
 from charkh.cli.export_standards import export_croissant, export_openlineage
 from charkh.cli.export_tensorboard import export_tensorboard
 from charkh.cli.opening import open_workspace
@@ -51,5 +52,6 @@ def export_dvc(
 
 
 app.command("croissant")(export_croissant)
+app.command("mlflow")(export_mlflow)
 app.command("openlineage")(export_openlineage)
 app.command("tensorboard")(export_tensorboard)

@@ -120,7 +120,8 @@ def _land(source: Source, landing: Landing) -> None:
             land_logged(landing, source, logged, project, ids)
     landing.commit()
     for run in links:
-        link_run(landing.store, ids[run.id], run.made, run.used)
+        made = {ids.get(model, model): step for model, step in run.made.items()}
+        link_run(landing.store, ids[run.id], made, [ids.get(model, model) for model in run.used])
     for model in source.registered():
         land_registered(landing, source, model, ids)
     landing.commit()

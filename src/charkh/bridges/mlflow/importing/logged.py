@@ -1,5 +1,7 @@
 """A logged model of MLflow's, under the same id, with its files."""
 
+import msgspec
+
 from charkh.bridges.mlflow.exchanged import Logged, MeasuredBy, Source
 from charkh.bridges.mlflow.importing.landing import Landing
 from charkh.core.errors import CharkhError
@@ -18,6 +20,9 @@ from charkh.models.logged_index import LoggedById, LoggedFiles
 from charkh.models.texts import all_tags
 from charkh.runs.project import DEFAULT_PROJECT, Project
 
+LOGGED_TAG = "charkh.logged_model"
+"""Names the logged model here that one of an MLflow server was exported from: such a server gives ids of its own."""
+
 STATUSES: dict[str, LoggedStatus] = {"pending": "pending", "ready": "ready", "failed": "failed"}
 
 
@@ -28,7 +33,11 @@ def land_logged(landing: Landing, source: Source, model: Logged, project: Projec
         Unavailable: the store cannot be written.
     """
     store, tally = landing.store, landing.tally
-    where = f"model {model.id}"
+    where, files = f"model {model.id}", source.files(model.location, model.id)
+    if ID_PATTERN.fullmatch(exported := model.tags.get(LOGGED_TAG, "")):
+        ids[model.id] = exported
+        tags = {key: value for key, value in model.tags.items() if key != LOGGED_TAG}
+        model = msgspec.structs.replace(model, id=exported, tags=tags)
     if model.deleted or not ID_PATTERN.fullmatch(model.id):
         tally.left("logged model", "it was deleted" if model.deleted else "its id is none of MLflow 3's")
         return
@@ -57,7 +66,7 @@ def land_logged(landing: Landing, source: Source, model: Logged, project: Projec
     _measure(landing, model, known, ids)
     held = {each.path: each.file for each in store.queries.ask(LoggedFiles(logged=model.id))}
     drafts: list[Draft] = []
-    for path, file in landing.take(source.files(model.location, model.id), held, "artifact", where):
+    for path, file in landing.take(files, held, "artifact", where):
         body = LoggedArtifact(logged=model.id, path=path, file=file)
         drafts.append(Draft(kind=ARTIFACT_KIND, subject=known.subject, body=body, holds=(file.held,)))
     landing.add(drafts)

@@ -57,11 +57,11 @@ class Places:
         """See `charkh.bridges.mlflow.exchanged.Source.files`."""
         scheme, tail = scheme_of(location), owned_tail(location, owner)
         if not tail:
-            return f"{location[:200] or 'no address'} is no folder that MLflow makes for {owner}"
+            return "their address is none that MLflow makes for them" if location else "they have no address"
         if scheme in BUCKETS:
             return self._bucket(location)
         if scheme not in {"", "file", PROXY}:
-            return f"{location[:200]} is out of reach: charkh reads folders and buckets"
+            return f"addresses of {scheme}: are out of reach: charkh reads folders and buckets"
         folder = local_folder(location) if scheme != PROXY else None
         for candidate in [folder, *(root / tail for root in self._roots)]:
             if candidate is not None and candidate.is_dir():
@@ -69,12 +69,12 @@ class Places:
         if scheme == PROXY:
             if self._roots:
                 return FolderFiles(self._roots[0] / tail)
-            return "its server keeps the artifacts: name their folder with --artifact-root, or import from the server"
-        return FolderFiles(folder) if folder is not None else "it has no address"
+            return "a server keeps them: name their folder with --artifact-root, or import from the server"
+        return FolderFiles(folder) if folder is not None else "they have no address"
 
     def _bucket(self, location: str) -> Files | str:
         if not self._buckets:
-            return "it lies in a bucket and stays there as an address; --artifacts brings the bytes"
+            return "they lie in a bucket, and stay there; --artifacts brings the bytes"
         # obstore is loaded by whoever reads a bucket.
         from charkh.bridges.mlflow.importing.bucket import BucketFiles
 

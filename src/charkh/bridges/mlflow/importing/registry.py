@@ -4,7 +4,7 @@ import msgspec
 
 from charkh.bridges.mlflow.exchanged import Registered, Source, Version
 from charkh.bridges.mlflow.importing.landing import Landing
-from charkh.bridges.mlflow.importing.places import scheme_of
+from charkh.bridges.mlflow.importing.places import owned_tail, scheme_of
 from charkh.bridges.mlflow.locations import Location, Stored, files_at, locate
 from charkh.bridges.mlflow.model_versions import version_made
 from charkh.bridges.mlflow.sources import Source as ReadSource
@@ -21,6 +21,9 @@ from charkh.models.registered import parse_model_name
 from charkh.models.stage import move_to_stage
 from charkh.models.texts import all_tags, put_text, put_words, read_text
 from charkh.ports.store import Store
+
+VERSION_TAG = "charkh.version"
+"""Names the version here that another registry's was exported from."""
 
 _NO_STAGE = "None"
 
@@ -107,7 +110,7 @@ def _land_version(
         landing.tally.there("version")
         if version.description and read_text(store, found.description) != redact(version.description.strip()):
             describe(store, found.id, version.description)
-        _retag(store, found.id, all_tags(store, found.tags, found.long_tags), version.tags)
+        _retag(store, found.id, all_tags(store, found.tags, found.long_tags), _without_ours(version.tags))
         if version.stage not in {"", _NO_STAGE} and not found.stage:
             move_to_stage(store, found.id, version.stage, reason="imported from MLflow")
     return found
@@ -115,6 +118,8 @@ def _land_version(
 
 def _is_same(here: ModelVersion, version: Version) -> bool:
     """Whether it is the version that was imported: from one source, made at one moment."""
+    if version.tags.get(VERSION_TAG) == here.id:
+        return True
     if here.made.source != redact(version.source):
         return False
     return abs(here.created - version.created) < 0.001 if version.created else here.made.number == version.number
@@ -126,11 +131,12 @@ def _register(landing: Landing, source: Source, name: str, version: Version, ids
     run = ids.get(version.run, version.run)
     files = _files(landing, source, version, ids, f"version {name}@{version.number}")
     logged = version.logged or _logged_in(version.source)
+    logged = ids.get(logged, logged)
     read = ReadSource(files, run=run, logged=logged if LOGGED_PATTERN.fullmatch(logged) else "")
     made = version_made(store, name, version.source, read, run=run, link=version.link)
     description = put_text(store, version.description)
     made = msgspec.structs.replace(made, description=description, created=version.created)
-    said = put_words(store, version.tags)
+    said = put_words(store, _without_ours(version.tags))
     command = RegisterModel(made=made, metrics={}, said=said, always=True, declared=True, least=version.number)
     (first, *_) = store.commands.decide(command)
     return next(each for each in store.queries.ask(ModelVersions(name=name)) if each.subject == first.subject)
@@ -140,6 +146,7 @@ def _files(landing: Landing, source: Source, version: Version, ids: dict[str, st
     """The files of a version: those that came with its run or logged model, or those at its own address."""
     store = landing.store
     logged = version.logged or _logged_in(version.source)
+    logged = ids.get(logged, logged)
     if logged:
         found = files_at(store, Location("logged", logged, ""))
         if found:
@@ -157,6 +164,11 @@ def _files(landing: Landing, source: Source, version: Version, ids: dict[str, st
         taken = landing.take(source.files(address, location.owner), {}, "artifact", where)
         if taken:
             return tuple(Stored(path, file) for path, file in taken)
+    own = f"version-{version.number}"
+    if owned_tail(version.storage, own):
+        return tuple(
+            Stored(path, file) for path, file in landing.take(source.files(version.storage, own), {}, "artifact", where)
+        )
     return ()
 
 
@@ -181,6 +193,10 @@ def _logged_in(source: str) -> str:
 def _relative(files: list[Stored], path: str) -> tuple[Stored, ...]:
     below = f"{path}/" if path else ""
     return tuple(each._replace(path=each.path.removeprefix(below)) for each in files if each.path.startswith(below))
+
+
+def _without_ours(tags: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if key != VERSION_TAG}
 
 
 def _tell(landing: Landing, where: str, error: CharkhError) -> None:

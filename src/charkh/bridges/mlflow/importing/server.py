@@ -119,14 +119,18 @@ class ServerStore:
         """See `charkh.bridges.mlflow.exchanged.Source`."""
         if scheme_of(location) == PROXY:
             path = unquote(urlsplit(location).path).strip("/")
-            return ProxiedFiles(self._client, path) if owned_tail(location, owner) else "it has no address of its own"
+            return (
+                ProxiedFiles(self._client, path)
+                if owned_tail(location, owner)
+                else "their address is none that MLflow makes for them"
+            )
         folder = local_folder(location)
         if folder is not None and not folder.is_dir() and not owner.startswith("m-"):
             # A folder of the server's machine: the server lists and sends what it finds there.
             return (
                 RunFiles(self._client, owner)
                 if owned_tail(location, owner).endswith("/artifacts")
-                else "it is elsewhere"
+                else "they are elsewhere"
             )
         return self._places.files(location, owner)
 

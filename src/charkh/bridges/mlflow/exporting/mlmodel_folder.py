@@ -1,0 +1,9 @@
+"""Placeholder until the model folder is written."""
+
+from charkh.models.load import read_files
+from charkh.models.model import ModelVersion
+from charkh.ports.store import Store
+
+
+def version_files(store: Store, version: ModelVersion) -> dict[str, bytes]:
+    return dict(read_files(store, version))
