@@ -29,6 +29,7 @@ from charkh.cli.run_refs import Ref, shown_duration, shown_number, shown_value
 from charkh.cli.run_rename import rename
 from charkh.cli.run_replay import replay
 from charkh.cli.run_search import list_runs, search_runs
+from charkh.cli.run_traces import traces
 from charkh.cli.run_trash import delete, purge, restore
 from charkh.cli.titles import titles_of
 from charkh.core.errors import Invalid, NotFound
@@ -283,3 +284,4 @@ app.command("purge")(purge)
 app.command("replay")(replay)
 app.command("media")(media)
 app.command("console")(console)
+app.command("traces")(traces)

@@ -16,6 +16,8 @@ from charkh.bridges.mlflow.locations import Location, Stored, files_at, locate, 
 from charkh.bridges.mlflow.registry_shapes import version_of
 from charkh.bridges.mlflow.runs import record, run_id
 from charkh.bridges.mlflow.service import no_run
+from charkh.bridges.mlflow.spans_file import download_spans, take_spans_file
+from charkh.bridges.mlflow.trace_shape import known_trace
 from charkh.models.log import add_logged_file, find_logged
 from charkh.runs.facts import artifact_drafts, removed_draft
 from charkh.runs.index import ArtifactsOf
@@ -58,6 +60,8 @@ def upload(call: Call) -> None:
 def download(call: Call) -> Streamed:
     """The content of a file."""
     location = _located(call, call.path_values["path"])
+    if location.kind == "trace":
+        return download_spans(call, location.owner, location.path)
     found = _file_at(call, location)
     if found is None or not location.path:
         raise MlflowError(MISSING, f"No such artifact: '{call.path_values['path']}'")
@@ -144,6 +148,8 @@ def keep_file(call: Call, location: Location, source: Path) -> None:
         add_logged_file(call.store, location.owner, location.path, file)
     elif location.kind == "version":
         raise invalid("The files of a registered version never change.")
+    elif location.kind == "trace":
+        take_spans_file(call, location.owner, location.path, source)
     else:
         raise _bad_path()
 
@@ -193,6 +199,8 @@ def _located(call: Call, path: str) -> Location:
         raise _bad_path()
     if location.kind == "run":
         call.permit(call.service.state(location.owner).project, no_run(location.owner))
+    elif location.kind == "trace":
+        known_trace(call, location.owner)
     elif location.kind == "logged":
         project = call.service.projects().get(find_logged(call.store, location.owner).made.project or "0")
         call.permit("" if project is None else project.name)

@@ -2,6 +2,7 @@
 
     PROJECT/RUN/artifacts/PATH                 a file of a run
     PROJECT/models/LOGGED/artifacts/PATH       a file of a logged model
+    PROJECT/traces/TRACE/artifacts/traces.json the spans of a trace, as clients before 3.4 upload them
     versions/VERSION/artifacts/PATH            a file of a registered version, whatever has become of its run
 
 A path is a key that is looked up; nothing on any disk is opened by it.
@@ -21,6 +22,7 @@ from charkh.ports.store import Store
 from charkh.runs.index import ArtifactsOf
 
 SCHEME = "mlflow-artifacts:/"
+_TRACE = re.compile(r"tr-[0-9a-f]{32}")
 _RUN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -28,8 +30,8 @@ class Location(NamedTuple):
     """What a path in the namespace means.
 
     Attributes:
-        kind: `run`, `logged` or `version`; `folder` for a path above them.
-        owner: id of the run, logged model or version; of a folder the path itself.
+        kind: `run`, `logged`, `trace` or `version`; `folder` for a path above them.
+        owner: id of the run, logged model, trace or version; of a folder the path itself.
         path: inside of it; empty for its root.
     """
 
@@ -79,6 +81,8 @@ def locate(path: str) -> Location | None:
         owner, before, rest = parts[place - 1], parts[: place - 1], "/".join(parts[place + 1 :])
         if before[-1:] == ["models"] and LOGGED_PATTERN.fullmatch(owner):
             return Location("logged", owner, rest)
+        if before[-1:] == ["traces"] and _TRACE.fullmatch(owner):
+            return Location("trace", owner, rest)
         if before == ["versions"] and ID_PATTERN.fullmatch(owner):
             return Location("version", owner, rest)
         if before and _RUN.fullmatch(owner):

@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from charkh.bridges.mlflow.call import Call, Raw, Route, as_fields, as_items, missing
-from charkh.bridges.mlflow.envelope import BAD_REQUEST, MISSING, MlflowError, invalid
+from charkh.bridges.mlflow.call import Call, Route, as_fields, as_items, missing
+from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
 from charkh.bridges.mlflow.experiments import experiment_of, require_active
 from charkh.bridges.mlflow.run_shape import milliseconds
 from charkh.bridges.mlflow.runs import run_id
 from charkh.bridges.mlflow.service import no_run
-from charkh.bridges.mlflow.spans import file_shape, wire_shape
+from charkh.bridges.mlflow.spans import wire_shape
 from charkh.bridges.mlflow.trace_assessments import keep_assessment
 from charkh.bridges.mlflow.trace_shape import (
     LINKED_PROMPTS,
@@ -196,27 +196,6 @@ def delete(call: Call) -> dict[str, Any]:
     return {"traces_deleted": len(found)}
 
 
-def download(call: Call) -> Raw:
-    """The spans of a trace as the file that clients before 3.4 and MLflow's pages load."""
-    identifier = call.text("request_id", "") or call.text("trace_id", "")
-    if not identifier:
-        raise MlflowError(BAD_REQUEST, 'Request must include the "request_id" query parameter.')
-    trace = known_trace(call, identifier)
-    return Raw(
-        spans_file(read_spans(call.store, (trace.id,))[trace.id]),
-        "application/octet-stream",
-        headers=(
-            ("content-disposition", "attachment; filename=traces.json"),
-            ("x-content-type-options", "nosniff"),
-        ),
-    )
-
-
-def spans_file(spans: Sequence[Span]) -> bytes:
-    """`traces.json` of some spans."""
-    return json.dumps({"spans": [file_shape(each) for each in spans]}).encode()
-
-
 def path_id(call: Call) -> str:
     """The trace that the path names.
 
@@ -276,7 +255,6 @@ ROUTES = (
     Route("POST", "/mlflow/traces/link-prompts", link_prompts, "writer", BOTH),
     Route("PATCH", "/mlflow/traces/{trace_id}/tags", set_tag, "writer", BOTH),
     Route("DELETE", "/mlflow/traces/{trace_id}/tags", delete_tag, "writer", BOTH),
-    Route("GET", "/mlflow/get-trace-artifact", download, "reader", BOTH),
     Route("POST", "/mlflow/traces", start, "writer", V3),
     Route("GET", "/mlflow/traces/{trace_id}", get_info, "reader", V3),
 )

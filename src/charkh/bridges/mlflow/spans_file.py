@@ -1,0 +1,69 @@
+"""`traces.json`: the file in which MLflow's clients before 3.4 upload the spans of a trace, and all of them load it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from charkh.bridges.mlflow.call import Call, Raw, Route, Streamed, as_fields, as_items
+from charkh.bridges.mlflow.envelope import BAD_REQUEST, MISSING, MlflowError, invalid
+from charkh.bridges.mlflow.spans import file_shape, from_file
+from charkh.bridges.mlflow.trace_shape import known_trace
+from charkh.runs.trace import Span
+from charkh.runs.traces import log_spans, read_spans
+
+NAME = "traces.json"
+MAX_FILE = 64 * 1024 * 1024
+_HEADERS = (("content-disposition", f"attachment; filename={NAME}"), ("x-content-type-options", "nosniff"))
+
+
+def get(call: Call) -> Raw:
+    """The file of a trace, as MLflow's pages ask for it."""
+    identifier = call.text("request_id", "") or call.text("trace_id", "")
+    if not identifier:
+        raise MlflowError(BAD_REQUEST, 'Request must include the "request_id" query parameter.')
+    trace = known_trace(call, identifier)
+    content = _content(read_spans(call.store, (trace.id,))[trace.id])
+    return Raw(content, "application/octet-stream", headers=_HEADERS)
+
+
+def download_spans(call: Call, trace: str, path: str) -> Streamed:
+    """The file of a trace below its artifact location.
+
+    Raises:
+        MlflowError: it is another file, or there are no spans.
+    """
+    spans = read_spans(call.store, (trace,))[trace] if path == NAME else ()
+    if not spans:
+        raise MlflowError(MISSING, f"No such artifact: '{path}'")
+    content = _content(spans)
+    return Streamed(pieces=iter((content,)), length=len(content), headers=_HEADERS[:1])
+
+
+def take_spans_file(call: Call, trace: str, path: str, source: Path) -> None:
+    """Keep the spans that an uploaded file holds.
+
+    Raises:
+        MlflowError: it is another file, too large, or holds no spans.
+    """
+    if path != NAME:
+        raise invalid(f"Of a trace's files only {NAME} is carried.")
+    if source.stat().st_size > MAX_FILE:
+        raise invalid(f"{NAME} has more than {MAX_FILE} bytes.")
+    try:
+        found: Any = msgspec.json.decode(source.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid(f"{NAME} holds no JSON: {error}") from error
+    listed = [as_fields(each) for each in as_items((as_fields(found) or {}).get("spans"))]
+    spans = [from_file(each) for each in listed if each is not None]
+    if spans:
+        log_spans(call.store, trace, spans)
+
+
+def _content(spans: Sequence[Span]) -> bytes:
+    return json.dumps({"spans": [file_shape(each) for each in spans]}).encode()
+
+
+ROUTES = (Route("GET", "/mlflow/get-trace-artifact", get, "reader", ("2.0", "3.0")),)
