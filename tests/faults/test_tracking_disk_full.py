@@ -13,8 +13,8 @@ import pytest
 STEPS = 120
 
 
-def train(make_room: bool) -> None:
-    """A loop on a disk of 3 MiB; half-way there may be room again. It prints what a caller should see."""
+def train(room: str) -> None:
+    """A loop on a disk of 3 MiB; half-way there may be room again, or before its end, or only behind that."""
     import charkh
 
     store = Path(".charkh")
@@ -23,7 +23,7 @@ def train(make_room: bool) -> None:
         for step in range(STEPS):
             if step == STEPS // 3:
                 _fill(filler)
-            if step == 2 * STEPS // 3 and make_room:
+            if step == 2 * STEPS // 3 and room == "later":
                 filler.unlink()
             charkh.log(loss=float(step), step=step)
             run.log_media("blob", "file", os.urandom(2000), step=step)
@@ -32,7 +32,7 @@ def train(make_room: bool) -> None:
                 run.set_params({"late": "x" * 5000})
                 run.set_tags({"stage": "draft"})
                 assert run.add_artifact("a.bin", bytes(1000)) == ()
-        if not make_room:
+        if room == "at-the-end":
             filler.unlink()
 
 
@@ -48,8 +48,8 @@ def _fill(path: Path) -> None:
     os.close(descriptor)
 
 
-@pytest.mark.parametrize("make_room", [True, False], ids=["room-later", "room-at-the-end"])
-def test_a_full_file_system(tmp_path: Path, make_room: bool) -> None:
+@pytest.mark.parametrize("room", ["later", "at-the-end", "behind-the-end"])
+def test_a_full_file_system(tmp_path: Path, room: str) -> None:
     if os.geteuid() != 0 or not shutil.which("unshare"):
         pytest.skip("a small file system of one's own needs root and unshare")
     folder = tmp_path / "disk"
@@ -57,7 +57,7 @@ def test_a_full_file_system(tmp_path: Path, make_room: bool) -> None:
     verbs = ("show full --json", "media full --json", "console full --stream stdout", "log full loss --json")
     look = [f"{sys.executable} -m charkh run {verb} > {tmp_path}/{place}" for place, verb in enumerate(verbs)]
     looks = " && ".join(look)
-    work = f"{sys.executable} {__file__} {int(make_room)}"
+    work = f"{sys.executable} {__file__} {room} && rm -f .charkh/filler"
     script = f"mount -t tmpfs -o size=3m none {folder} && cd {folder} && {work} && {looks}"
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", script],
@@ -72,6 +72,8 @@ def test_a_full_file_system(tmp_path: Path, make_room: bool) -> None:
     # The loop never noticed: it printed all of its steps.
     assert done.stdout.splitlines() == [f"step {step}" for step in range(STEPS)]
     assert "Traceback" not in done.stderr
+    # What waited when the run ended was put aside, and taken in by the first command behind it.
+    assert ("recorded while this workspace could not be written" in done.stderr) == (room == "behind-the-end")
     shown, media, console, points = ((tmp_path / str(number)).read_text() for number in range(4))
     found = json.loads(shown)
     assert found["run"]["status"] == "finished"
@@ -163,4 +165,4 @@ def test_a_store_that_never_takes_more_is_told_once(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    train(bool(int(sys.argv[1])))
+    train(sys.argv[1])

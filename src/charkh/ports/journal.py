@@ -74,6 +74,10 @@ class DataWriter(Protocol):
         """Records that are kept in memory, because the medium takes none now: they do not survive the process."""
         ...
 
+    def take_waiting(self) -> Sequence[bytes]:
+        """The records that are kept in memory, in order: they are the caller's from now on, and none waits any more."""
+        ...
+
     def append(self, payload: bytes) -> int:
         """Append one record; its ordinal."""
         ...

@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -117,11 +118,11 @@ class ConsoleLog:
             if lines or progress:
                 self._write([*lines, *progress])
 
-    def close(self) -> tuple[list[str], int]:
-        """Append the rest and let go; ids of the segments, and how many records were lost."""
+    def close(self, aside: Callable[[], Journal] | None = None) -> tuple[list[str], int]:
+        """Append the rest and let go; see `SegmentLog.close`."""
         with self._lock:
             if self._closed:
-                return self._log.close()
+                return self._log.close(aside)
             self._closed = True
             for stream, each in enumerate(self._open):
                 if each.parts:
@@ -129,7 +130,7 @@ class ConsoleLog:
         self._wake.set()
         self._flush_quietly()
         self._write_tail()
-        return self._log.close()
+        return self._log.close(aside)
 
     def leave_to_parent(self) -> None:
         """In the child of a fork: what the parent has printed is the parent's, and its thread is not here."""

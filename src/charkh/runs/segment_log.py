@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from charkh.core.errors import CharkhError, Invalid
 from charkh.core.ids import new_id
@@ -79,8 +79,12 @@ class SegmentLog:
         self._lost += 1
         self._report(reason)
 
-    def close(self) -> tuple[list[str], int]:
-        """Let go of every segment; their ids, and how many records were lost. Nothing can be appended any more."""
+    def close(self, aside: Callable[[], Journal] | None = None) -> tuple[list[str], int]:
+        """Let go of every segment; their ids, and how many records were lost. Nothing can be appended any more.
+
+        Args:
+            aside: another journal, for what this one does not take; asked for where something waits.
+        """
         with self._lock:
             self._append = self._refuse
             writers, self._writers = self._writers, []
@@ -89,7 +93,12 @@ class SegmentLog:
                 writer.close()
             except CharkhError as error:
                 self._report(error)
-                self._lost += max(writer.waiting, writer.lost == 0)
+                waited = writer.waiting
+                if waited == 0:
+                    # All was written, and the disk does not say that it keeps it.
+                    self._lost += writer.lost == 0
+                elif aside is None or not self._put_aside(writer.take_waiting(), aside):
+                    self._lost += waited
             self._lost += writer.lost
         return [writer.segment for writer in writers], self._lost
 
@@ -111,21 +120,34 @@ class SegmentLog:
         return self._append(payload)
 
     def _open(self) -> bool:
-        header = DataHeader(
-            segment=new_id(),
-            content=self._content,
-            subject=f"run:{self._run}",
-            writer=self.writer,
-            attempt=self.attempt,
-        )
         try:
-            writer = self._journal.open_data(header)
+            writer = self._journal.open_data(self._header())
         except CharkhError as error:
             self._report(error)
             return False
         self._writers.append(writer)
         self._room = self._rotate_bytes
         self._append = writer.append
+        return True
+
+    def _header(self) -> DataHeader:
+        return DataHeader(
+            segment=new_id(),
+            content=self._content,
+            subject=f"run:{self._run}",
+            writer=self.writer,
+            attempt=self.attempt,
+        )
+
+    def _put_aside(self, payloads: Sequence[bytes], aside: Callable[[], Journal]) -> bool:
+        """Write records into a segment of another journal; whether they are durable there."""
+        try:
+            writer = aside().open_data(self._header())
+            writer.append_many(payloads)
+            writer.close()
+        except (CharkhError, OSError) as error:
+            self._report(error)
+            return False
         return True
 
     def _rotate(self) -> None:

@@ -60,7 +60,8 @@ class ActiveRun(Shows):
         subject: `run:id`, as it stands in edges.
         ended: whether `end` has been called in this process.
         when_ended: called when this process has ended it.
-        aside: another store, for facts that this run's own does not take at its end; None where there is none.
+        aside: another store, for facts and records that this run's own does not take at its end; None where there is
+            none.
         project: id of its project; empty for the default one, and where another process began the run.
         folder: of the workspace, told to the processes that this one starts; empty where they find it by themselves.
     """
@@ -305,10 +306,12 @@ class ActiveRun(Shows):
         if self._console is not None:
             release(self._console)
         logs = [self._points, self._media] + ([self._console] if self._console is not None else [])
+        aside = self.aside
+        journal = None if aside is None else lambda: aside().journal
         own: list[str] = []
         lost = 0
         for each in logs:
-            segments, dropped = each.close()
+            segments, dropped = each.close(journal)
             own += segments
             lost += dropped
         if not self._facts.retry() and self.aside is not None:

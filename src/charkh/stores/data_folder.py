@@ -89,6 +89,14 @@ class FileDataWriter:
         """See `charkh.ports.journal.DataWriter`."""
         return len(self._waiting)
 
+    def take_waiting(self) -> Sequence[bytes]:
+        """See `charkh.ports.journal.DataWriter`."""
+        with self._lock:
+            taken = [frame[HEADER.size :] for frame in self._waiting]
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            return taken
+
     def append_many(self, payloads: Sequence[bytes]) -> None:
         """See `charkh.ports.journal.DataWriter`."""
         frames = [encode_frame(payload) for payload in payloads]

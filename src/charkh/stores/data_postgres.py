@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from charkh.core.errors import Corrupt, NotFound, Unavailable
-from charkh.core.frames import encode_frame, scan_frames
+from charkh.core.frames import HEADER, encode_frame, scan_frames
 from charkh.core.ids import new_id, parse_id
 from charkh.ports.exchange import LIVE_SECONDS, is_received
 from charkh.ports.journal import DataHeader, DataSegment, DataWriter, Record
@@ -111,6 +111,14 @@ class RowDataWriter:
     def waiting(self) -> int:
         """See `charkh.ports.journal.DataWriter`."""
         return len(self._waiting)
+
+    def take_waiting(self) -> Sequence[bytes]:
+        """See `charkh.ports.journal.DataWriter`."""
+        with self._keeper.lock:
+            taken = [frame[HEADER.size :] for _ordinal, frame in self._waiting]
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            return taken
 
     def append_many(self, payloads: Sequence[bytes]) -> None:
         """See `charkh.ports.journal.DataWriter`."""

@@ -26,6 +26,9 @@ class MemoryDataWriter:
     def segment(self) -> str:
         return self.header.segment
 
+    def take_waiting(self) -> Sequence[bytes]:
+        return ()
+
     def append(self, payload: bytes) -> int:
         with self._lock:
             self.records.append(payload)

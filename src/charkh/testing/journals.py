@@ -231,6 +231,7 @@ class JournalSuite(ABC):
         assert writer.append(b"4") == 4
         assert [record.payload for record in journal.read_data(writer.segment)] == [b"0", b"1", b"2", b"3", b"4"]
         assert writer.waiting == 0
+        assert list(writer.take_waiting()) == []
 
     def test_a_segment_is_listed_with_its_header_and_live_until_it_is_closed(self, journal: Journal) -> None:
         made = header("console", "run:7", rank="3")
