@@ -93,6 +93,43 @@ def test_a_card_is_rendered_and_a_dataset_has_one_too(model: Any) -> None:
     model.fails(2, "card", "record", "delay@1", "bad.md")
 
 
+def test_advice_fails_only_where_it_is_asked_for(model: Any) -> None:
+    model.write("parts.md", PARTS)
+    model("card", "make", "delay@1", "--text", "parts.md")
+    findings = model.json("card", "lint", "delay@1")["findings"]
+    assert {each["severity"] for each in findings} == {"advice"}
+    assert "card.no_run" in {each["code"] for each in findings}
+    assert "findings" in model.fails(4, "card", "lint", "delay@1", "--strict")
+    model("model", "alias", "delay@1", "champion")
+    assert "card.stale" in {each["code"] for each in model.json("card", "lint", "delay@1")["findings"]}
+    assert "alias champion: delay@1" not in model("card", "show", "delay@1")
+    model("card", "make", "delay@1")
+    assert "alias champion: delay@1" in model("card", "show", "delay@1")
+    assert "card.stale" not in {each["code"] for each in model.json("card", "lint", "delay@1")["findings"]}
+    model.write("other.md", "# x\n")
+    assert "card.no_front_matter" in model.run("card", "lint", "delay@1", "--file", "other.md", "--json").stdout
+
+
+def test_technical_documentation_is_filled_and_kept(model: Any) -> None:
+    model.write("parts.md", PARTS)
+    model("card", "make", "delay@1", "--text", "parts.md")
+    assert "to be written" in model("card", "annex-iv", "delay@1", "-o", "annex.md")
+    text = (model.folder / "annex.md").read_text()
+    assert "> Plan gates." in text
+    assert "#### On flights@1" in text
+    model.write("annex.md", text.replace("**To be written:** that hardware.", "Any laptop."))
+    told = model.json("card", "annex-iv", "delay@1", "-o", "annex.md")
+    assert {each["number"] for each in told["points"] if each["written"]} == {"1(e)", "6"}
+    assert "Any laptop." in (model.folder / "annex.md").read_text()
+    model("card", "annex-iv", "delay", "-o", "annex.html")
+    page = (model.folder / "annex.html").read_text()
+    assert "Any laptop." in page
+    assert "charkh:made" not in page
+    assert "points" in model.fails(4, "card", "annex-iv", "delay@1", "-o", "annex.md", "--strict")
+    assert "neither" in model.fails(2, "card", "annex-iv", "delay@1", "-o", "annex.pdf")
+    assert "no registered model" in model.fails(2, "card", "annex-iv", "flights@1")
+
+
 def test_the_card_of_a_table_says_what_it_holds_and_how_it_grew(charkh: Charkh) -> None:
     charkh("dataset", "add", "flights", charkh.write("jan.csv", "carrier,late,day\nUA,12,2013-01-02\nAA,,2013-01-05\n"))
     charkh("dataset", "add", "flights", charkh.write("feb.csv", "carrier,late,day\nDL,7,2013-02-01\n"), "--append")

@@ -31,7 +31,8 @@ a { color: var(--link); }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: start; vertical-align: top;
   overflow-wrap: anywhere; }
-thead th { background: var(--shade); } tbody th { font-weight: 500; color: var(--soft); white-space: nowrap; }
+thead th { background: var(--shade); overflow-wrap: normal; }
+tbody th { font-weight: 500; color: var(--soft); white-space: nowrap; }
 pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-radius: .4rem; background: var(--shade);
   font-size: .86rem; line-height: 1.45; direction: ltr; text-align: left; }
 code { background: var(--shade); } blockquote { margin: 1rem 0; padding-inline-start: 1rem;

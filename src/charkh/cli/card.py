@@ -15,6 +15,7 @@ from charkh.cards.lint import lint as lint_text
 from charkh.cards.make import compose_card, make_card
 from charkh.cards.record import read_markdown, record_card
 from charkh.cards.wording import Wording, wording_from
+from charkh.cli.card_annex import annex_iv
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_table
 from charkh.core.errors import GateRefused, Invalid, NotFound
@@ -163,6 +164,9 @@ def render(
     if output is not None:
         output.write_text(page, encoding="utf-8")
         write_note(f"wrote {output}")
+
+
+app.command("annex-iv")(annex_iv)
 
 
 def subject_of(store: Store, what: str) -> str:

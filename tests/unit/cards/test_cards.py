@@ -19,7 +19,7 @@ from charkh.cards.lint import lint, sections_of
 from charkh.cards.make import make_card
 from charkh.cards.record import read_markdown, record_card
 from charkh.cards.regions import parse_document
-from charkh.cards.render import render_html
+from charkh.cards.render import render_fragment, render_html
 from charkh.cards.tables import cell
 from charkh.cards.wording import Wording, signature_lines, wording_from
 from charkh.core.errors import Invalid, NotFound
@@ -236,6 +236,95 @@ def test_lint_names_what_is_missing(store: Store) -> None:
         lint(text, "run")
     with pytest.raises(Invalid, match="megabyte"):
         lint("x" * 1_000_001, "model")
+
+
+def test_every_finding_has_a_code_and_says_what_to_do(store: Store) -> None:
+    house(store, evaluated=False)
+    findings = lint(read_markdown(store, make_card(store, "model:3")), "model")
+    assert {"card.no_license", "card.placeholder", "card.no_evaluation"} <= {finding.code for finding in findings}
+    assert all(finding.code and finding.fix for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("---\nlicense: other\n---\n", "card.license_other"),
+        ("---\nlicense: our-own\n---\n", "card.license_unknown"),
+        ("---\nlicense: mit\nlanguage: [en, Persian]\n---\n", "card.language"),
+        ("---\nlicense: mit\nlanguage:\n- English\n---\n", "card.language"),
+        ("# x\n\n### y\n", "card.heading_skips"),
+        ("![](curve.png)\n", "card.image_without_words"),
+        ("## Checks\n\nNo check is recorded.\n", "card.no_check"),
+        ("## Training\n\nNo run is recorded.\n", "card.no_run"),
+        ("## Contact\n\n[More Information Needed]\n", "card.placeholder"),
+    ],
+)
+def test_a_rule_finds_what_it_is_for(text: str, code: str) -> None:
+    assert code in {finding.code for finding in lint(text, "model")}
+
+
+def test_the_headings_of_hugging_face_s_template_count(store: Store) -> None:
+    text = (
+        "---\nlicense: mit\n---\n# x\n## Uses\n<!-- how -->\n### Direct Use\nGates.\n"
+        "## Bias, Risks, and Limitations\nSnow.\n## Model Card Contact\nAnn\n"
+    )
+    missing = {finding.where for finding in lint(text, "model") if finding.severity == "required"}
+    assert missing == {"Evaluation"}
+    assert "Contact" not in {finding.where for finding in lint(text, "model")}
+    assert wording_from(text, "model").written == {"intended-use": "Gates.", "limits": "Snow.", "contact": "Ann"}
+
+
+def test_people_s_keys_take_the_place_of_generated_ones(store: Store) -> None:
+    house(store)
+    said = wording_from("---\nlicense: mit\nlanguage:\n- en\n- fa\ndatasets: [ours]\n---\n", "model")
+    text = read_markdown(store, make_card(store, "model:3", wording=said))
+    front = yaml.safe_load("".join(part.text for part in parse_document(text).front or ()))
+    assert (front["language"], front["datasets"]) == (["en", "fa"], ["ours"])
+    record_card(store, "model:3", text.replace("datasets: [ours]", "metrics: [mine]"))
+    again = read_markdown(store, make_card(store, "model:3"))
+    front = yaml.safe_load("".join(part.text for part in parse_document(again).front or ()))
+    assert (front["datasets"], front["metrics"]) == (["flights"], ["mine"])
+    later = read_markdown(store, make_card(store, "model:3", wording=said))
+    assert keys_given_twice("".join(part.text for part in parse_document(later).front or ())) == []
+
+
+def test_what_judged_serves_and_watches_it_stands_in_the_card(store: Store) -> None:
+    house(store)
+    say(store, "loop:1", {"judged": "model:3"}, about="model:3", facts={"promoted": True})
+    say(store, "deployment:1", {"serves": "model:3"})
+    say(store, "collection:1", {"looked_at": "model:3"})
+    say(store, "alert:1", {"raised_by": "collection:1"})
+    text = read_markdown(store, make_card(store, "model:3", wording=msgspec.structs.replace(WHOLE, history=HISTORY)))
+    sections = sections_of("".join(part.text for part in parse_document(text).body))
+    assert "| promoted | yes | loop:1 |" in sections["registry"]
+    assert "| 2026-11-25 | alias champion: delay@3 | ann | better |" in sections["registry"]
+    assert "| id | deployment:1 |" in sections["deployment:1"]
+    assert "collection:1" in sections["monitoring"]
+    assert "alert:1" in sections["monitoring"]
+
+
+HISTORY = (("2026-11-25", "alias champion: delay@3", "ann", "better"),)
+
+
+def test_the_license_of_the_data_comes_from_its_own_card(store: Store) -> None:
+    house(store)
+    make_card(store, "dataset:2", wording=Wording(license="cc0-1.0"))
+    sections = sections_of(read_markdown(store, make_card(store, "model:3")))
+    assert "| license | cc0-1.0 |" in sections["flights@2"]
+    assert "| license | cc0-1.0 |" in sections["flights@1"]
+
+
+def test_text_of_a_right_to_left_script_is_set_that_way() -> None:
+    persian = "\u0627\u06cc\u0646 \u0645\u062f\u0644"
+    arabic_alone = "\u0633\u062a\u0648\u0646"
+    page = render_fragment(f"{persian} (auc)\n\n- {persian}\n\n| {arabic_alone} | b |\n|---|---|\n| c | d |\n\nPlain\n")
+    assert f'<p dir="rtl" lang="fa">{persian} (auc)</p>' in page
+    assert '<ul dir="rtl" lang="fa">' in page
+    assert '<table dir="rtl" lang="fa">' in page
+    assert "<p>Plain</p>" in page
+    assert '<th scope="row">c</th>' in page
+    assert f'<th dir="rtl" lang="fa" scope="col">{arabic_alone}</th>' in page
+    assert '<p dir="rtl" lang="he">\u05e9</p>' in render_fragment("\u05e9\n")
 
 
 def test_a_heading_in_code_is_no_section() -> None:
