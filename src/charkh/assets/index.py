@@ -147,4 +147,5 @@ PROJECTION = Projection(
     kinds=frozenset({ERASED_KIND}),
     fold=fold,
     answers={Erasures: _all, ErasedContents: _all_contents, ErasureOf: _one},
+    apart=True,
 )

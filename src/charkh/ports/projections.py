@@ -62,6 +62,7 @@ class Projection:
         answers: by query type, the function that answers it on a read connection.
         portraits: by noun, the function that describes the subject with this id, or None if unknown.
         decisions: by command type, the function that decides it: it reads, and returns drafts or raises.
+        apart: its answers read its own tables alone, so they need not wait until facts of other kinds are folded.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Projection:
     answers: Mapping[type[Query[Any]], Reply] = field(default_factory=dict[type[Query[Any]], Reply])
     portraits: Mapping[str, Portray] = field(default_factory=dict[str, Portray])
     decisions: Mapping[type[Command], Decide] = field(default_factory=dict[type[Command], Decide])
+    apart: bool = False
 
 
 class Commands(Protocol):

@@ -7,7 +7,8 @@ journal's lock.
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -15,10 +16,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from charkh.core.clock import Clock
-from charkh.core.errors import Bug, CharkhError, Locked, Unavailable
-from charkh.core.events import Event, Recorded, stamp_draft
+from charkh.core.errors import Bug, CharkhError, Corrupt, Locked, Unavailable
+from charkh.core.events import Event, Recorded, decode_event, stamp_draft
 from charkh.core.refs import parse_subject
-from charkh.ports.journal import Journal
+from charkh.ports.journal import Batch, Journal
 from charkh.ports.projections import Command, Describe, Projection, Query
 from charkh.stores.catalog_file import CatalogFile, Overlay, is_single
 from charkh.stores.catalog_fold import Folder
@@ -36,6 +37,9 @@ FOLD_SECONDS = 2.0
 
 OVERLAY_SECONDS = 1.0
 """Seconds that a reader folds into its overlay before it answers from what it has."""
+
+LOOKED_THROUGH = 64
+"""Facts that are not folded yet, of which so many are looked through for kinds that an answer depends on."""
 
 _log = logging.getLogger("charkh")
 
@@ -84,6 +88,7 @@ class Catalog:
         self._folder = Folder(self._projections, clock)
         self._file = CatalogFile(engine)
         self._answers = {kind: reply for each in projections for kind, reply in each.answers.items()}
+        self._apart = {query: each.kinds for each in projections if each.apart for query in each.answers}
         self._decisions = {kind: decide for each in projections for kind, decide in each.decisions.items()}
         self._portraits = {noun: portray for each in projections for noun, portray in each.portraits.items()}
         self._begin()
@@ -159,7 +164,7 @@ class Catalog:
     # Answering
 
     def _ask_once(self, query: Query[Answer]) -> Answer:
-        engine = self._caught_up_engine()
+        engine = self._caught_up_engine(self._apart.get(type(query)))
         with self._reading(engine) as connection:
             return cast(Answer, self._reply(connection, query))
 
@@ -173,10 +178,13 @@ class Catalog:
             raise Bug(f"no projection answers {type(query).__name__}")
         return reply(connection, query)
 
-    def _caught_up_engine(self) -> Engine:
-        """The engine to answer from: the catalog's own, or an overlay when it cannot be folded now."""
+    def _caught_up_engine(self, kinds: AbstractSet[str] | None = None) -> Engine:
+        """The engine to answer from: the catalog's own, or an overlay when it cannot be folded now.
+
+        Of `kinds` every fact has been folded; without them, every fact.
+        """
         try:
-            self._catch_up(READER_PATIENCE if self._overlay is not None else 30.0)
+            self._catch_up(READER_PATIENCE if self._overlay is not None else 30.0, kinds)
         except (Locked, Unavailable):
             if self._overlay is None:
                 raise
@@ -206,13 +214,13 @@ class Catalog:
 
     # Folding
 
-    def _catch_up(self, timeout: float) -> None:
+    def _catch_up(self, timeout: float, kinds: AbstractSet[str] | None = None) -> None:
         more = True
-        while more and self._is_behind():
+        while more and self._is_behind(kinds):
             with self._journal.exclusive(timeout), self._writing() as connection:
                 more = self._folder.fold_journal(connection, self._journal, seconds=FOLD_SECONDS)
 
-    def _is_behind(self) -> bool:
+    def _is_behind(self, kinds: AbstractSet[str] | None = None) -> bool:
         if self._file.replaced():
             self._prepared = False
         try:
@@ -225,7 +233,8 @@ class Catalog:
             if self._file.is_damaged(error):
                 raise
             return True
-        return next(iter(self._journal.read(cursor)), None) is not None
+        fresh = self._journal.read(cursor)
+        return next(iter(fresh), None) is not None if kinds is None else _has_any(fresh, kinds)
 
     def _soundly(self, action: Callable[[], Result]) -> Result:
         """Run; where the file turns out to be damaged, throw it away, fold it anew, and run once more."""
@@ -348,6 +357,21 @@ class Catalog:
             return ()
         ticket.events = tuple(item.event for item in recorded)
         return recorded
+
+
+def _has_any(batches: Iterable[Batch], kinds: AbstractSet[str]) -> bool:
+    """Whether these facts may have one of these kinds; many are not looked through."""
+    seen = 0
+    for batch in batches:
+        seen += len(batch.payloads)
+        if seen > LOOKED_THROUGH:
+            return True
+        try:
+            if any(decode_event(payload).kind in kinds for payload in batch.payloads):
+                return True
+        except Corrupt:
+            return True
+    return False
 
 
 def _unavailable(error: DBAPIError) -> Unavailable:

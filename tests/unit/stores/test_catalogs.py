@@ -4,6 +4,8 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,11 @@ from sqlalchemy.exc import OperationalError
 
 from charkh.core.clock import Clock
 from charkh.core.errors import Unavailable
-from charkh.core.events import stamp_draft
+from charkh.core.events import Draft, stamp_draft
 from charkh.core.ids import new_id
 from charkh.stores import archive, sql_engine
 from charkh.stores import catalog as catalog_module
-from charkh.stores.catalog import Catalog
+from charkh.stores.catalog import LOOKED_THROUGH, Catalog
 from charkh.stores.catalog_file import Overlay
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.sql_engine import postgres_engine, sqlite_engine
@@ -296,3 +298,34 @@ def in_thread(work: Callable[[], Any]) -> Any:
     thread.start()
     thread.join()
     return results[0]
+
+
+class CountingLocks(CountingJournal):
+    """Counts how often somebody wanted to fold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folds = 0
+
+    def exclusive(self, timeout: float = 30.0) -> AbstractContextManager[None]:
+        self.folds += 1
+        return super().exclusive(timeout)
+
+
+def test_an_answer_apart_waits_for_facts_of_its_own_kinds_alone() -> None:
+    journal, clock = CountingLocks(), Clock()
+    notes = replace(note_projection(), apart=True)
+    catalog = Catalog(sqlite_engine(None), journal, [notes], clock, "ann@laptop")
+    assert catalog.ask(Titles()) == ()
+    folds = journal.folds
+    other = Draft(kind="other.said/1", subject="other:1", body=draft("a", 1).body)
+    journal.append([stamp_draft(other, clock, "ann@laptop").payload])
+    assert (catalog.ask(Titles()), journal.folds) == ((), folds)
+    journal.append([stamp_draft(draft("a", 1), clock, "ann@laptop").payload])
+    assert (catalog.ask(Titles()), journal.folds) == ((("a", 1),), folds + 1)
+    several = [stamp_draft(other, clock, "ann@laptop").payload for _ in range(LOOKED_THROUGH + 1)]
+    journal.append(several)
+    assert (catalog.ask(Titles()), journal.folds) == ((("a", 1),), folds + 2)
+    journal.append([b"no event"])
+    assert (catalog.ask(Titles()), journal.folds) == ((("a", 1),), folds + 3)
+    catalog.close()
