@@ -52,6 +52,7 @@ class Candidate:
         example: a few rows as the model takes them.
         runtimes: what can load it.
         judged: what is known of its files already.
+        tensors: the example as tensors, where they are at hand.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class Candidate:
         example: pl.DataFrame,
         runtimes: Sequence[ModelRuntime],
         judged: JudgedFiles | None = None,
+        tensors: Mapping[str, Array] | None = None,
     ) -> None:
         self.parts = parts
         self.files = dict(files)
         self.example = example
         self._runtimes = tuple(runtimes)
         self._judged = judged
+        self._tensors = tensors
 
     def __repr__(self) -> str:
         takes = ", ".join(spec.name for spec in self.parts.signature.inputs)
@@ -79,6 +82,11 @@ class Candidate:
             return self._judged
         runtime = self._runtime()
         return JudgedFiles(runtime.libraries, runtime.inspect(self.files))
+
+    @property
+    def tensors(self) -> Mapping[str, Array]:
+        """Its example as a model takes it."""
+        return example_tensors(self.example) if self._tensors is None else self._tensors
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -147,7 +155,7 @@ def make_candidate(
         origins=tuple(origins),
     )
     known = JudgedFiles(judged.runtime.libraries, judged.safety)
-    return Candidate(parts, judged.files, example, runtimes, known)
+    return Candidate(parts, judged.files, example, runtimes, known, tensors)
 
 
 def model_inputs(frame: pl.DataFrame, signature: Signature) -> Mapping[str, Array]:

@@ -12,7 +12,7 @@ from charkh.core.files import TreeEntry
 from charkh.core.redact import redact
 from charkh.models.candidate import Candidate
 from charkh.models.decisions import RegisterModel
-from charkh.models.example import example_bytes, example_tensors, input_specs
+from charkh.models.example import example_bytes, input_specs
 from charkh.models.find import find
 from charkh.models.index import ModelByContent
 from charkh.models.log import find_logged
@@ -40,7 +40,7 @@ def log_candidate(store: Store, name: str, candidate: Candidate, *, project: str
     """
     parts, judged = candidate.parts, candidate.judged
     files = [TreeEntry(path, store.vault.put_bytes(data, path)) for path, data in candidate.files.items()]
-    tensors = example_tensors(candidate.example)
+    tensors = candidate.tensors
     content = LoggedContent(
         tree=store.vault.put_tree(files),
         runtime=parts.runtime,

@@ -29,6 +29,7 @@ _DATATYPES = {
     np.dtype(np.bool_): "BOOL",
     np.dtype(object): "BYTES",
 }
+_PLAIN = _DATATYPES.keys() - {np.dtype(object)}
 _WIDER: dict[str, type[np.generic]] = {
     "int8": np.int32,
     "int16": np.int32,
@@ -179,7 +180,7 @@ def _widened(name: str, array: Array) -> Array:
 
 
 def _spec(name: str, tensor: Array, *, optional: bool) -> TensorSpec:
-    plain = _from_values(name, tensor)
+    plain = tensor if tensor.dtype in _PLAIN else _from_values(name, tensor)
     if optional and plain.dtype.kind in "bi":
         plain = plain.astype(np.float64)
     return TensorSpec(name=name, datatype=_DATATYPES[plain.dtype], shape=(-1, *tensor.shape[1:]), optional=optional)

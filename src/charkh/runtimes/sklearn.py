@@ -10,15 +10,19 @@ import skops.io
 from sklearn.base import BaseEstimator
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
+from charkh.core.digests import digest_of
 from charkh.core.errors import Denied, Invalid, Unavailable
 from charkh.ports.runtimes import Safety, Signature
 from charkh.runtimes.pickles import pickle_reasons
 from charkh.runtimes.sklearn_predictor import SklearnPredictor
 from charkh.runtimes.sklearn_trees import tree_reasons
-from charkh.runtimes.skops_file import canonical, is_archive, skops_reasons, trusted_names
+from charkh.runtimes.skops_file import Verdict, canonical, is_archive, judge_archive
 
 FILE = "model.skops"
 _LIBRARIES = ("scikit-learn", "skops", "numpy", "polars")
+REMEMBERED = 64
+"""Verdicts that are kept."""
+_verdicts: dict[str, Verdict] = {}
 _CONVERT = (
     "Where you trust the file, load it yourself and register the estimator, so that charkh saves it as skops: "
     "`charkh.register(name, estimator, example=rows)`; or export it to ONNX."
@@ -55,20 +59,20 @@ class SklearnRuntime:
                 code="model.not_saved",
                 hint="Leave out what cannot be written, such as a lambda, an open file or a local class.",
             ) from error
-        files = {FILE: data}
+        files = {FILE: canonical(data)}
         self._refuse_code(files)
-        return {FILE: canonical(data)}
+        return files
 
     def inspect(self, files: Mapping[str, bytes]) -> Safety:
         """`listed` for exactly one skops file of listed types; anything else is `code`, with its reasons."""
         if not files:
             return Safety(level="code", reasons=("there is no file to judge",))
         if len(files) > 1:
-            models = [name for name, data in files.items() if is_archive(data) and not skops_reasons(data)]
+            models = [name for name, data in files.items() if is_archive(data) and not judge_archive(data).reasons]
             others = [name for name in files if name not in models[:1]]
             return Safety(level="code", reasons=tuple(f"{name}: it is not the one skops file" for name in others))
         name, data = next(iter(files.items()))
-        reasons = _file_reasons(data)
+        reasons = _judge(data).reasons
         if not reasons:
             return Safety(level="listed")
         return Safety(level="code", reasons=tuple(f"{name}: {reason}" for reason in reasons))
@@ -111,20 +115,31 @@ def _installed() -> Mapping[str, str]:
     return {"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}}
 
 
-def _file_reasons(data: bytes) -> tuple[str, ...]:
+def _judge(data: bytes) -> Verdict:
+    """The verdict on a file's bytes; remembered by their digest, because saving and loading ask for the same one."""
+    digest = digest_of(data)
+    verdict = _verdicts.get(digest)
+    if verdict is None:
+        if len(_verdicts) >= REMEMBERED:
+            _verdicts.clear()
+        verdict = _verdicts[digest] = _judge_anew(data)
+    return verdict
+
+
+def _judge_anew(data: bytes) -> Verdict:
     pickled = pickle_reasons(data)
     if is_archive(data) and not pickled:
-        return skops_reasons(data)
+        return judge_archive(data)
     if pickled:
-        return pickled
+        return Verdict(pickled)
     if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        return ("it is an HDF5 file, which can name code and other files",)
-    return ("it is no skops file, and what is unknown counts as code",)
+        return Verdict(("it is an HDF5 file, which can name code and other files",))
+    return Verdict(("it is no skops file, and what is unknown counts as code",))
 
 
 def _rebuild(data: bytes) -> Any:
     try:
-        return skops.io.loads(data, trusted=trusted_names(data))
+        return skops.io.loads(data, trusted=list(_judge(data).names))
     except UntrustedTypesFoundException as error:
         raise _denied((str(error),)) from error
     except (AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -22,6 +22,7 @@ from sklearn.tree._tree import Tree as _Tree  # pyright: ignore[reportUnknownVar
 
 Tree: type[Any] = cast(Any, _Tree)
 LEAF = -1
+_LEAVES = (str, bytes, int, float, type, type(None))
 
 
 def tree_reasons(estimator: object) -> tuple[str, ...]:
@@ -51,7 +52,7 @@ def parts_of(root: object) -> Iterator[Any]:
     stack: list[Any] = [root]
     while stack:
         value = stack.pop()
-        if id(value) in seen or isinstance(value, str | bytes | int | float | type | None):
+        if id(value) in seen or isinstance(value, _LEAVES):
             continue
         seen.add(id(value))
         yield value

@@ -11,7 +11,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from charkh.runtimes.trusted_types import TRUSTED, TRUSTED_PARTIALS
 
@@ -32,25 +32,31 @@ def is_archive(data: bytes) -> bool:
     return zipfile.is_zipfile(io.BytesIO(data)) or data.startswith(b"PK\x03\x04")
 
 
-def skops_reasons(data: bytes) -> tuple[str, ...]:
-    """Why this archive is more than listed types; empty when it is a skops file of listed types alone."""
+class Verdict(NamedTuple):
+    """What a file is found to hold.
+
+    Attributes:
+        reasons: why it is more than listed types; empty when it is a skops file of listed types alone.
+        names: every listed name that it carries, to hand to skops; none where there are reasons.
+    """
+
+    reasons: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+def judge_archive(data: bytes) -> Verdict:
+    """Judge an archive by its structure and by every node of its schema."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             reasons = list(_archive_reasons(archive, data))
             if reasons:
-                return tuple(reasons)
+                return Verdict(tuple(reasons))
             schema = json.loads(archive.read(SCHEMA))
             named = set(archive.namelist())
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError, struct.error) as error:
-        return (f"it is not a readable skops archive: {error}",)
-    return tuple(dict.fromkeys(_schema_reasons(schema, named)))
-
-
-def trusted_names(data: bytes) -> list[str]:
-    """Every listed name that the file carries, to hand to skops; call it after `skops_reasons` found none."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        schema = json.loads(archive.read(SCHEMA))
-    return sorted({_name_of(node) for node in _nodes(schema)})
+        return Verdict((f"it is not a readable skops archive: {error}",))
+    found = tuple(dict.fromkeys(_schema_reasons(schema, named)))
+    return Verdict(found, () if found else tuple(sorted({_name_of(node) for node in _nodes(schema)})))
 
 
 def canonical(data: bytes) -> bytes:
