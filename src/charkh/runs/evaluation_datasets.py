@@ -10,7 +10,7 @@ import msgspec
 
 from charkh.core.errors import NotFound
 from charkh.core.events import Draft
-from charkh.core.redact import redact, redact_value
+from charkh.core.redact import redact
 from charkh.ports.store import Store
 from charkh.runs.evaluation_dataset import (
     CHANGED_KIND,
@@ -26,6 +26,7 @@ from charkh.runs.evaluation_dataset import (
     RecordPlace,
     RecordsOf,
 )
+from charkh.runs.json_values import kept_value
 
 MAX_NAME = 500
 MAX_TAG = 1000
@@ -108,7 +109,7 @@ def merge_records(store: Store, dataset: str, given: Sequence[Fields]) -> Merged
         record = held.get(identifier)
         for each in several:
             record = _merged(record, each, dataset, identifier, now)
-        merged.append(cast(Fields, redact_value(record)))
+        merged.append(cast(Fields, kept_value(record)))
     for start in range(0, len(merged), AT_ONCE):
         some = merged[start : start + AT_ONCE]
         file = store.vault.put_bytes(msgspec.json.encode(some), "records.json")
@@ -208,7 +209,7 @@ def _merged(record: Fields | None, given: Fields, dataset: str, identifier: str,
 
 def _record_id(dataset: str, inputs: object) -> str:
     """The same inputs are the same record, wherever they are added."""
-    text = msgspec.json.encode(inputs, order="sorted")
+    text = msgspec.json.encode(kept_value(inputs), order="sorted")
     return f"dr-{hashlib.sha256(dataset.encode() + text).hexdigest()[:32]}"
 
 

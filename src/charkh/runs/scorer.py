@@ -141,7 +141,8 @@ def scorers_in(connection: Connection, query: ScorersIn) -> tuple[Scorer, ...]:
     conditions = [scorers.c.project == query.project]
     conditions += [scorers.c.name == query.name] if query.name else []
     statement = select(scorers).where(*conditions).order_by(scorers.c.name, scorers.c.number, scorers.c.stamp)
-    dead = set(connection.execute(select(gone.c.name, gone.c.number).where(gone.c.project == query.project)).tuples())
+    dropped = connection.execute(select(gone.c.name, gone.c.number).where(gone.c.project == query.project))
+    dead = {(row.name, row.number) for row in dropped}
     found = [_scorer(row.event, row.stamp, _registered(row.body)) for row in connection.execute(statement)]
     return tuple(each for each in found if (each.name, each.number) not in dead)
 

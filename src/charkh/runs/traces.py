@@ -12,8 +12,9 @@ import msgspec
 from charkh.core.errors import CharkhError, NotFound
 from charkh.core.events import Draft
 from charkh.core.files import FileRef
-from charkh.core.redact import redact, redact_value
+from charkh.core.redact import redact
 from charkh.ports.store import Store
+from charkh.runs.json_values import kept_value
 from charkh.runs.trace import (
     ASSESSED_KIND,
     DELETED_KIND,
@@ -163,8 +164,8 @@ def assess_trace(
     Raises:
         Unavailable: the store cannot be written.
     """
-    file = store.vault.put_bytes(_encode(redact_value(content)), "assessment.json")
-    shown = _encode(redact_value(value)).decode()
+    file = store.vault.put_bytes(_encode(kept_value(content)), "assessment.json")
+    shown = _encode(kept_value(value)).decode()
     body = TraceAssessed(
         trace=trace,
         assessment=assessment,
@@ -326,9 +327,9 @@ def _clean_span(span: Span) -> Span:
         span,
         name=_short(span.name),
         message=redact(span.message),
-        attributes=cast(dict[str, Any], redact_value(span.attributes)),
+        attributes=cast(dict[str, Any], kept_value(span.attributes)),
         events=tuple(
-            msgspec.structs.replace(each, attributes=cast(dict[str, Any], redact_value(each.attributes)))
+            msgspec.structs.replace(each, attributes=cast(dict[str, Any], kept_value(each.attributes)))
             for each in span.events
         ),
     )

@@ -43,10 +43,12 @@ class Client:
         query: Any = None,
         token: str = TOKEN,
         root: str = "",
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        headers = [(b"host", b"127.0.0.1"), (b"content-length", str(len(raw)).encode())]
-        headers += [(b"authorization", f"Bearer {token}".encode())] if token else []
+        said = [(b"host", b"127.0.0.1"), (b"content-length", str(len(raw)).encode())]
+        said += [(b"authorization", f"Bearer {token}".encode())] if token else []
+        said += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
         scope = {
             "type": "http",
             "method": method,
@@ -54,7 +56,7 @@ class Client:
             "raw_path": quote(root + path).encode(),
             "root_path": root,
             "query_string": urlencode(query or {}, doseq=True).encode(),
-            "headers": headers,
+            "headers": said,
         }
         sent: list[Any] = []
         halves = [raw[: len(raw) // 2], raw[len(raw) // 2 :]]
