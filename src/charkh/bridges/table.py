@@ -43,6 +43,11 @@ BRIDGES: tuple[Bridge, ...] = (
         ("export croissant",),
     ),
     Bridge(
+        "modelpack",
+        "A model version with its signature, card and bill of materials as an OCI image layout (CNCF ModelPack).",
+        ("export model",),
+    ),
+    Bridge(
         "openlineage",
         "What a dataset version is, and what runs and steps did, as OpenLineage events with their facets.",
         ("export openlineage",),

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from charkh.cli.export_mlflow import export_mlflow
+from charkh.cli.export_model import export_model
 from charkh.cli.export_standards import export_croissant, export_openlineage
 from charkh.cli.export_tensorboard import export_tensorboard
 from charkh.cli.opening import open_workspace
@@ -51,6 +52,7 @@ def export_dvc(
     write_note(f"next: dvc checkout {report.pointer}, and commit it")
 
 
+app.command("model")(export_model)
 app.command("croissant")(export_croissant)
 app.command("mlflow")(export_mlflow)
 app.command("openlineage")(export_openlineage)

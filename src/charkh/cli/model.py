@@ -1,7 +1,4 @@
-"""`charkh model`: list, show, alias, rollback and delete; the other verbs stand in `model_*.py`.
-
-Promotion on evidence is a loop's.
-"""
+"""`charkh model`: list, show, alias, rollback and delete; the other verbs stand in `model_*.py`."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,21 +7,23 @@ import typer
 
 from charkh.cli.exact import require_version
 from charkh.cli.model_candidates import candidates, register
+from charkh.cli.model_gate import approve, promote, reject, withdraw
 from charkh.cli.model_served import history as show_history
 from charkh.cli.model_served import served
+from charkh.cli.model_sign import files, sbom, sign, verify
+from charkh.cli.model_trust import distrust, trust
 from charkh.cli.model_words import declare, describe, remove, rename, stage, tag
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_size, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import title_of
 from charkh.core.authors import refs_of
 from charkh.core.errors import Invalid
-from charkh.models.alias import move_alias, remove_alias
 from charkh.models.delete import delete as delete_version
 from charkh.models.find import find
 from charkh.models.index import AliasesOf, AliasHistory, Models, ModelVersions
 from charkh.models.model import CHAMPION, AliasHolder, AliasMove, ModelVersion
-from charkh.models.roll_back import roll_back
 from charkh.ports.runtimes import TensorSpec
+from charkh.workspace.promoting import move_by_hand, remove_by_hand, roll_back_by_hand
 
 app = typer.Typer(no_args_is_help=True, help="Registered, versioned models with aliases.")
 
@@ -96,6 +95,9 @@ def alias(
     remove: Annotated[bool, typer.Option("--remove", help="Let nobody hold it.")] = False,
     expect: Expect = None,
     reason: Reason = "",
+    override: Annotated[
+        str, typer.Option("--override", help="Why the gate that guards the alias is passed by; it is kept as such.")
+    ] = "",
     json: AsJson = False,
 ) -> None:
     """Let a version hold an alias, or take the alias away."""
@@ -109,10 +111,10 @@ def alias(
                     code="model.alias_of",
                     hint=f"Write: charkh model alias {model.partition('@')[0]} {word} --remove",
                 )
-            remove_alias(store, model, word, expect=expected, reason=reason)
+            remove_by_hand(workspace, model, word, expect=expected, reason=reason, override=override)
             done: dict[str, object] = {"model": model, "alias": word, "version": None}
         else:
-            version = move_alias(store, model, word, expect=expected, reason=reason)
+            version = move_by_hand(workspace, model, word, expect=expected, reason=reason, override=override)
             done = {"model": version.made.name, "alias": word, "version": version.ref}
     if json:
         write_json(done)
@@ -131,7 +133,7 @@ def rollback(
     """Put the previous holder of an alias back; again, the one before."""
     with open_workspace() as workspace:
         expected = None if expect is None else "" if expect == MISSING else find(workspace.store, expect).id
-        version = roll_back(workspace.store, name, alias=alias, expect=expected, reason=reason)
+        version = roll_back_by_hand(workspace, name, alias=alias, expect=expected, reason=reason)
     if json:
         write_json({"model": name, "alias": alias, "version": version.ref})
         return
@@ -208,11 +210,16 @@ def _write_aliases(holders: tuple[AliasHolder, ...], history: tuple[AliasMove, .
                 move.number or "nobody",
                 shown_time(move.at),
                 move.moved.decided_by or move.actor,
-                f"rollback: {move.moved.reason}".rstrip(": ") if move.moved.rollback else move.moved.reason,
+                _why(move),
             ]
             for move in history
         ],
     )
+
+
+def _why(move: AliasMove) -> str:
+    how = "rollback" if move.moved.rollback else "override" if move.moved.override else ""
+    return f"{how}: {move.moved.reason}".strip(": ")
 
 
 def _cells(spec: TensorSpec) -> list[object]:
@@ -229,3 +236,13 @@ app.command("tag")(tag)
 app.command("stage")(stage)
 app.command("rename")(rename)
 app.command("remove")(remove)
+app.command("promote")(promote)
+app.command("approve")(approve)
+app.command("reject")(reject)
+app.command("withdraw")(withdraw)
+app.command("trust")(trust)
+app.command("distrust")(distrust)
+app.command("sign")(sign)
+app.command("verify")(verify)
+app.command("files")(files)
+app.command("sbom")(sbom)

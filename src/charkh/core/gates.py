@@ -6,6 +6,7 @@
     auc > champion                  the fact compares with the champion's
     auc > champion @95%             and is so with this confidence, by the paired comparison
     slice(origin).auc >= 0.6        in every slice of `origin`
+    approvals >= 2 by reviewer      so many people with that role have approved
 
 A gate knows no noun: it reads facts by name. A condition whose fact is missing is not met, and says so.
 """
@@ -20,6 +21,7 @@ from charkh.core.errors import Invalid
 from charkh.core.events import Fact
 
 CHAMPION = "champion"
+APPROVALS = "approvals"
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -32,7 +34,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 _CONDITION = re.compile(
     r"\s*(?:slice\((?P<slice>[\w.\-]+)\)\.)?(?P<fact>[A-Za-z_][\w.\-]*)"
     r"(?:\s*(?P<op>>=|<=|==|!=|>|<)\s*(?P<right>champion|[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)"
-    r"(?:\s*@\s*(?P<confidence>[0-9.]+)%)?)?\s*"
+    r"(?:\s*@\s*(?P<confidence>[0-9.]+)%)?(?:\s+by\s+(?P<by>[\w.@:+\-]+))?)?\s*"
 )
 
 
@@ -47,6 +49,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
         value: the number on the right; ignored when `against_champion`.
         against_champion: the right side is the champion's own fact.
         confidence: the confidence in (0, 1) that the comparison needs, or 0.
+        by: who must have approved, for `approvals`; empty for anybody.
     """
 
     text: str
@@ -56,6 +59,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     value: float = 0.0
     against_champion: bool = False
     confidence: float = 0.0
+    by: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +112,12 @@ def parse_condition(text: str) -> Condition:
             code="gate.invalid",
             hint="A confidence goes with '>' or '>=': the facts of an evaluation are better when greater.",
         )
+    if match["by"] and (match["fact"] != APPROVALS or match["slice"] or right == CHAMPION):
+        raise Invalid(
+            f"{text!r} asks who something is by",
+            code="gate.invalid",
+            hint="Only approvals are by somebody: 'approvals >= 2 by reviewer'.",
+        )
     return Condition(
         text=text.strip(),
         fact=match["fact"],
@@ -116,6 +126,7 @@ def parse_condition(text: str) -> Condition:
         value=0.0 if right in {"", CHAMPION} else float(right),
         against_champion=right == CHAMPION,
         confidence=confidence,
+        by=match["by"] or "",
     )
 
 

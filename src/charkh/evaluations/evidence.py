@@ -33,18 +33,18 @@ def evidence(store: Store, candidate: str, champion: str | None, on: str) -> Evi
         store: where the evaluations are.
         candidate: `model:id`.
         champion: `model:id`, or None (or empty) where there is none yet.
-        on: the dataset version, `dataset:id`.
+        on: the dataset version, `dataset:id`; empty where there is no evaluation, and then no score is known.
 
     Raises:
         Invalid: a text is no subject.
     """
-    for subject in (candidate, on, *((champion,) if champion else ())):
+    for subject in filter(None, (candidate, on, champion)):
         parse_subject(subject)
-    mine = _latest(store, candidate, on, champion or "")
+    mine = _latest(store, candidate, on, champion or "") if on else None
     known = _unscored(store, candidate) | (mine.facts if mine is not None else {})
     if not champion:
         return Evidence(candidate=known)
-    theirs = _latest(store, champion, on, "")
+    theirs = _latest(store, champion, on, "") if on else None
     rival = _unscored(store, champion) | (theirs.facts if theirs is not None else {})
     wins: dict[str, float] = {}
     if mine is not None and mine.made.champion == champion:

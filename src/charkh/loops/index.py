@@ -1,14 +1,15 @@
 """Loops' part of the catalog: every decision, and what is still owed after a crash."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Float, LargeBinary, MetaData, String, Table, func, select
+from sqlalchemy import Column, Connection, Float, LargeBinary, MetaData, Row, Select, String, Table, func, select
 
 from charkh.core.clock import seconds
 from charkh.core.events import Event, body_of
-from charkh.loops.loop import DECIDED_KIND, Decided, Decision
-from charkh.ports.folding import add_rows
+from charkh.loops.loop import DECIDED_KIND, SUPERSEDED_KIND, Decided, Decision, Superseded
+from charkh.ports.folding import add_rows, keep_rows
 from charkh.ports.projections import Description, Projection, Query
 
 _metadata = MetaData()
@@ -28,11 +29,19 @@ _decisions = Table(
     Column("stamp", String, nullable=False),
 )
 
+_superseded = Table(
+    "loop_superseded",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("reason", String, nullable=False),
+    Column("stamp", String, nullable=False),
+)
+
 _decode = msgspec.msgpack.Decoder(Decided).decode
 
 
 class Decisions(Query[tuple[Decision, ...]], frozen=True, kw_only=True):
-    """Decisions of a loop, newest first; of all loops with an empty name."""
+    """Decisions of a loop, newest first; with an empty name of all loops, and of people who asked for a promotion."""
 
     loop: str = ""
     limit: int = 1000
@@ -56,8 +65,11 @@ class LooksAt(Query[int], frozen=True, kw_only=True):
 
 
 def fold(connection: Connection, events: Sequence[Event]) -> None:
-    """Add decisions."""
-    add_rows(connection, _decisions, [_row(event) for event in events])
+    """Add decisions, and which of them were not carried out."""
+    add_rows(connection, _decisions, [_row(event) for event in events if event.kind == DECIDED_KIND])
+    later = [(event, body_of(event, Superseded)) for event in events if event.kind == SUPERSEDED_KIND]
+    rows = [{"id": body.decision, "reason": body.reason, "stamp": event.stamp} for event, body in later]
+    keep_rows(connection, _superseded, rows, stamp="stamp", keep="earliest")
 
 
 def _row(event: Event) -> dict[str, object]:
@@ -78,20 +90,20 @@ def _row(event: Event) -> dict[str, object]:
 
 
 def decisions(connection: Connection, query: Decisions) -> tuple[Decision, ...]:
-    statement = select(_decisions).order_by(_decisions.c.stamp.desc()).limit(query.limit)
+    statement = _joined().order_by(_decisions.c.stamp.desc()).limit(query.limit)
     if query.loop:
         statement = statement.where(_decisions.c.loop == query.loop)
     return tuple(_decision(row) for row in connection.execute(statement))
 
 
 def decision_by_id(connection: Connection, query: DecisionById) -> Decision | None:
-    row = connection.execute(select(_decisions).where(_decisions.c.id == query.decision)).first()
+    row = connection.execute(_joined().where(_decisions.c.id == query.decision)).first()
     return None if row is None else _decision(row)
 
 
 def loops(connection: Connection, _query: Loops) -> tuple[Decision, ...]:
-    newest = select(func.max(_decisions.c.stamp)).group_by(_decisions.c.loop)
-    statement = select(_decisions).where(_decisions.c.stamp.in_(newest)).order_by(_decisions.c.loop)
+    newest = select(func.max(_decisions.c.stamp)).where(_decisions.c.loop != "").group_by(_decisions.c.loop)
+    statement = _joined().where(_decisions.c.stamp.in_(newest)).order_by(_decisions.c.loop)
     return tuple(_decision(row) for row in connection.execute(statement))
 
 
@@ -115,19 +127,27 @@ def portray(connection: Connection, identifier: str) -> Description | None:
     lines += [
         ("met" if verdict.met else "not met", f"{verdict.condition}: {verdict.reason}") for verdict in decided.verdicts
     ]
-    return Description(title=f"decision of loop {decided.loop}", lines=tuple(lines))
+    title = f"decision of loop {decided.loop}" if decided.loop else f"promotion to {decided.model}@{decided.alias}"
+    return Description(title=title, lines=tuple(lines))
 
 
-def _decision(row: object) -> Decision:
-    body, actor, at, stamp = (getattr(row, name) for name in ("body", "actor", "at", "stamp"))
-    return Decision(decided=_decode(body), actor=actor, at=at, stamp=stamp)
+def _joined() -> Select[Any]:
+    why = _superseded.c.reason.label("superseded")
+    return select(_decisions, why).join(_superseded, _decisions.c.id == _superseded.c.id, isouter=True)
+
+
+def _decision(row: Row[Any]) -> Decision:
+    decided = _decode(row.body)
+    if row.superseded is not None:
+        decided = msgspec.structs.replace(decided, outcome="superseded", reason=row.superseded)
+    return Decision(decided=decided, actor=row.actor, at=row.at, stamp=row.stamp)
 
 
 PROJECTION = Projection(
     name="loop",
-    version=1,
+    version=2,
     tables=_metadata,
-    kinds=frozenset({DECIDED_KIND}),
+    kinds=frozenset({DECIDED_KIND, SUPERSEDED_KIND}),
     fold=fold,
     answers={Decisions: decisions, DecisionById: decision_by_id, Loops: loops, LooksAt: looks_at},
     portraits={"loop": portray},

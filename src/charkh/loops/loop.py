@@ -7,17 +7,19 @@ import msgspec
 from charkh.core.gates import Verdict
 
 DECIDED_KIND = "loop.decided/1"
+SUPERSEDED_KIND = "loop.superseded/1"
 MAX_REASON = 500
 
-Outcome = Literal["idle", "braked", "failed", "promoted", "refused"]
-"""`idle`: nothing triggered it. `braked`: something did, a brake held it. `failed`: the retraining raised."""
+Outcome = Literal["idle", "braked", "failed", "promoted", "refused", "superseded"]
+"""`idle`: nothing triggered it. `braked`: something did, a brake held it. `failed`: the retraining raised.
+`superseded`: the gate was passed, and somebody had moved the alias meanwhile, whose decision stands."""
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """Body of `loop.decided/1`.
 
     Attributes:
-        loop: name of the loop.
+        loop: name of the loop; empty for a promotion that a person asked for.
         decision: id of the decision, which is the subject's id.
         outcome: what it came to.
         trigger: subject of what triggered it, such as `alert:…` or `dataset:…`; empty when it was asked for by hand.
@@ -30,6 +32,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
         judged_on: subject of the dataset version whose known truth decided, or empty.
         looks: how many candidates have been judged on that truth, this one included.
         verdicts: what each condition of the gate came to.
+        alias: that the candidate was to hold.
+        gate: name of the gate; empty where the loop's settings said it.
     """
 
     loop: str
@@ -45,6 +49,20 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     judged_on: str = ""
     looks: int = 0
     verdicts: tuple[Verdict, ...] = ()
+    alias: str = "champion"
+    gate: str = ""
+
+
+class Superseded(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `loop.superseded/1`: a decision to promote that was not carried out.
+
+    Attributes:
+        decision: its id.
+        reason: why, in a sentence.
+    """
+
+    decision: str
+    reason: str
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

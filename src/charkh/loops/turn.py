@@ -11,20 +11,18 @@ from collections.abc import Callable
 import msgspec
 
 from charkh.core.config import GateSettings, LoopSettings
-from charkh.core.errors import CharkhError, Conflict
-from charkh.core.events import Draft, Edge
+from charkh.core.errors import CharkhError
 from charkh.core.ids import new_id
-from charkh.core.redact import redact
 from charkh.loops.brakes import braked_before, cooling, looked_enough
-from charkh.loops.guard import guard, told
-from charkh.loops.index import DecisionById, Decisions, LooksAt
-from charkh.loops.loop import DECIDED_KIND, MAX_REASON, Candidate, Decided, Decision, Trigger
+from charkh.loops.decide import bounded, carry_out, write_down
+from charkh.loops.guard import Governed, guard, nothing_governed, told
+from charkh.loops.index import Decisions, LooksAt
+from charkh.loops.loop import Candidate, Decided, Decision, Trigger
 from charkh.loops.trigger import triggered
 from charkh.models.alias import holder_of
 from charkh.models.find import find
 from charkh.models.index import AliasHistory, ModelById
 from charkh.models.model import CHAMPION
-from charkh.models.promote import promote
 from charkh.ports.store import Store
 
 Retrain = Callable[[Trigger], Candidate]
@@ -42,6 +40,7 @@ def turn(
     *,
     moment: float | None = None,
     by_hand: bool = False,
+    governed: Governed = nothing_governed,
 ) -> Decision:
     """Turn a loop once.
 
@@ -53,6 +52,7 @@ def turn(
         retrain: called when it is triggered and no brake holds.
         moment: seconds since the epoch at which the loop stands, for a replay of the past; now by default.
         by_hand: it is triggered whatever has happened; the brakes still hold.
+        governed: what is judged about a candidate besides the evidence: approvals, signatures.
 
     Returns:
         The decision; an `idle` one is not written down, and a brake that holds on for the same trigger is
@@ -72,20 +72,20 @@ def turn(
         reason="",
         moment=now,
         trigger=trigger.subject,
-        trigger_reason=_bounded(trigger.reason),
+        trigger_reason=bounded(trigger.reason),
     )
     held = cooling(settings, history, now)
     earlier = None if by_hand else braked_before(history, trigger.subject, now)
     if earlier is not None and (held or earlier.decided.model):
         return earlier
     if held:
-        return _write_down(store, msgspec.structs.replace(blank, reason=held))
+        return write_down(store, msgspec.structs.replace(blank, reason=held))
     try:
         candidate = retrain(trigger)
     except CharkhError as error:
         _log.warning("loop %s: the retraining failed: %s", name, error.message)
-        return _write_down(store, msgspec.structs.replace(blank, outcome="failed", reason=_bounded(error.message)))
-    return _judge(store, blank, settings, gate, candidate)
+        return write_down(store, msgspec.structs.replace(blank, outcome="failed", reason=bounded(error.message)))
+    return _judge(store, blank, settings, gate, candidate, governed)
 
 
 def pay_what_is_owed(store: Store, name: str) -> bool:
@@ -103,25 +103,28 @@ def pay_what_is_owed(store: Store, name: str) -> bool:
     before = moves[0].moved.version if moves else ""
     if since or version is None or version.deleted is not None or before != decided.champion:
         return False
-    _promote(store, decided)
+    carry_out(store, newest)
     return True
 
 
-def _judge(store: Store, blank: Decided, settings: LoopSettings, gate: GateSettings, candidate: Candidate) -> Decision:
+def _judge(
+    store: Store, blank: Decided, settings: LoopSettings, gate: GateSettings, candidate: Candidate, governed: Governed
+) -> Decision:
     version = find(store, candidate.model)
     holder = holder_of(store, version.made.name, CHAMPION)
     champion = holder.version.id if holder is not None and holder.version is not None else ""
     if version.id == champion:
         told_again = f"the retraining gave the champion {version.ref} again: there is nothing new to learn from"
-        return _write_down(store, msgspec.structs.replace(blank, model=version.made.name, reason=told_again))
+        return write_down(store, msgspec.structs.replace(blank, model=version.made.name, reason=told_again))
     looks = store.queries.ask(LooksAt(loop=blank.loop, judged_on=candidate.judged_on))
     enough = looked_enough(settings, looks)
-    verdicts, _ = guard(store, gate, version.subject, f"model:{champion}" if champion else "", candidate.judged_on)
+    rival = f"model:{champion}" if champion else ""
+    verdicts, _ = guard(store, gate, version.subject, rival, candidate.judged_on, governed(version.id))
     met = all(verdict.met for verdict in verdicts) and not enough
     decided = msgspec.structs.replace(
         blank,
         outcome="promoted" if met else "refused",
-        reason=_bounded(enough or told(verdicts)),
+        reason=bounded(enough or told(verdicts)),
         model=version.made.name,
         candidate=version.id,
         champion=champion,
@@ -129,44 +132,5 @@ def _judge(store: Store, blank: Decided, settings: LoopSettings, gate: GateSetti
         looks=looks + 1,
         verdicts=verdicts,
     )
-    decision = _write_down(store, decided)
-    if met:
-        _promote(store, decided)
-    return decision
-
-
-def _promote(store: Store, decided: Decided) -> None:
-    try:
-        promote(
-            store,
-            decided.candidate,
-            decided_by=decided.decision,
-            expect=decided.champion,
-            reason=f"loop {decided.loop}: {decided.reason}"[:MAX_REASON],
-        )
-    except Conflict as error:
-        # Somebody moved the alias while the gate judged: their decision is the later one and stands.
-        _log.warning("loop %s: %s", decided.loop, error.message)
-
-
-def _write_down(store: Store, decided: Decided) -> Decision:
-    subject = f"loop:{decided.decision}"
-    targets = [
-        ("triggered_by", decided.trigger),
-        ("judged_on", decided.judged_on),
-        ("judged", f"model:{decided.candidate}" if decided.candidate else ""),
-        ("against", f"model:{decided.champion}" if decided.champion else ""),
-    ]
-    edges = tuple(Edge(subject, relation, target) for relation, target in targets if target)
-    facts = {"promoted": decided.outcome == "promoted"} if decided.candidate else {}
-    about = f"model:{decided.candidate}" if decided.candidate else ""
-    store.record(
-        Draft(kind=DECIDED_KIND, subject=subject, body=decided, edges=edges, facts=facts, about=about), durable=True
-    )
-    decision = store.queries.ask(DecisionById(decision=decided.decision))
-    assert decision is not None
-    return decision
-
-
-def _bounded(text: str) -> str:
-    return redact(text)[:MAX_REASON]
+    decision = write_down(store, decided)
+    return carry_out(store, decision) if met else decision

@@ -9,7 +9,9 @@ from charkh.models.registered import parse_model_name
 from charkh.ports.store import Store
 
 
-def move_alias(store: Store, ref: str, alias: str, *, expect: str | None = None, reason: str = "") -> ModelVersion:
+def move_alias(
+    store: Store, ref: str, alias: str, *, expect: str | None = None, reason: str = "", override: bool = False
+) -> ModelVersion:
     """Let the version that `ref` means hold `alias`; nothing happens where it already does.
 
     Args:
@@ -18,6 +20,7 @@ def move_alias(store: Store, ref: str, alias: str, *, expect: str | None = None,
         alias: a word such as `champion`.
         expect: id of the version that the caller believes holds it now, empty for nobody, None not to ask.
         reason: why, in a sentence.
+        override: a gate guards the alias, and the reason says why it is passed by.
 
     Raises:
         NotFound: there is no such version.
@@ -31,12 +34,15 @@ def move_alias(store: Store, ref: str, alias: str, *, expect: str | None = None,
             version=version.id,
             expect=expect,
             reason=bounded_reason(reason),
+            override=override,
         )
     )
     return find(store, version.id)
 
 
-def remove_alias(store: Store, name: str, alias: str, *, expect: str | None = None, reason: str = "") -> None:
+def remove_alias(
+    store: Store, name: str, alias: str, *, expect: str | None = None, reason: str = "", override: bool = False
+) -> None:
     """Let nobody hold `alias`; its history stays."""
     store.commands.decide(
         MoveAlias(
@@ -45,6 +51,7 @@ def remove_alias(store: Store, name: str, alias: str, *, expect: str | None = No
             version="",
             expect=expect,
             reason=bounded_reason(reason),
+            override=override,
         )
     )
 

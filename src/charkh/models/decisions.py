@@ -138,6 +138,7 @@ class MoveAlias(Command, frozen=True, kw_only=True):
     expect: str | None = None
     reason: str = ""
     decided_by: str = ""
+    override: bool = False
 
 
 class Rollback(Command, frozen=True, kw_only=True):
@@ -414,6 +415,7 @@ def _move_draft(
         reason=command.reason,
         decided_by=command.decided_by,
         rollback=rollback,
+        override=isinstance(command, MoveAlias) and command.override,
         model=_shortened(key, command.name),
     )
     subject = version or next(move.moved.version for move in current)

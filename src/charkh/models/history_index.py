@@ -83,7 +83,7 @@ def _move_entry(move: AliasMove) -> HistoryEntry:
     return HistoryEntry(
         at=move.at,
         actor=move.actor,
-        what="rollback" if moved.rollback else "alias",
+        what="rollback" if moved.rollback else "override" if moved.override else "alias",
         field=moved.alias,
         value=f"{moved.name}@{move.number}" if moved.version else "",
         version=move.number,

@@ -1,13 +1,14 @@
-"""Load a registered model: its bytes verified, by the runtime that it names."""
+"""Load a registered model: its bytes verified, by the runtime that it names; trusted code in a process of its own."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from charkh.core.digests import digest_of
-from charkh.core.errors import Corrupt, NotFound, Unavailable
+from charkh.core.errors import Denied, Unavailable
+from charkh.models.admit import NO_RULES, Rules, admit, require_trust
+from charkh.models.files import read_files
 from charkh.models.find import find
 from charkh.models.model import ModelVersion
-from charkh.ports.runtimes import ModelRuntime, Predictor
+from charkh.ports.runtimes import ApartRuntime, ModelRuntime, Predictor, Safety
 from charkh.ports.store import Store
 
 
@@ -18,13 +19,20 @@ class LoadedModel(NamedTuple):
     predictor: Predictor
 
 
-def load(store: Store, ref: str, *, runtimes: Sequence[ModelRuntime]) -> LoadedModel:
+def load(store: Store, ref: str, *, runtimes: Sequence[ModelRuntime], rules: Rules = NO_RULES) -> LoadedModel:
     """The model that `ref` means, ready to be asked.
+
+    Args:
+        store: where it is.
+        ref: of the version.
+        runtimes: what can load models.
+        rules: what the registry's policy asks; judged over the very bytes that are loaded.
 
     Raises:
         NotFound: there is no such version, or its bytes are not here.
         Corrupt: a file is not what its digest says.
-        Denied: loading would run code; the verdict is taken now, whatever was recorded.
+        Denied: loading would run code that nobody trusts, its bytes are distrusted, or a signature is missing; the
+            verdict is taken now, whatever was recorded.
         Unavailable: its runtime is not installed.
     """
     version = find(store, ref)
@@ -36,30 +44,30 @@ def load(store: Store, ref: str, *, runtimes: Sequence[ModelRuntime]) -> LoadedM
             code="model.no_runtime",
             hint=f"Install it, for example `pip install charkh[{made.runtime}]`.",
         )
-    return LoadedModel(version, runtime.load(read_files(store, version), made.signature))
+    files = read_files(store, version)
+    admit(store, version, rules, files=files)
+    safety = runtime.inspect(files)
+    if not safety.runs_code:
+        return LoadedModel(version, runtime.load(files, made.signature))
+    require_trust(store, version, safety, rules)
+    return LoadedModel(version, _apart(runtime, runtimes, files, version).load_apart(files, made.signature))
 
 
-def read_files(store: Store, version: ModelVersion) -> Mapping[str, bytes]:
-    """The version's files by name, each verified as a whole.
+def judge(store: Store, version: ModelVersion, *, runtimes: Sequence[ModelRuntime]) -> Safety:
+    """What loading a version could do, judged now; as recorded where its runtime is not installed."""
+    runtime = next((each for each in runtimes if each.name == version.made.runtime), None)
+    return version.made.safety if runtime is None else runtime.inspect(read_files(store, version))
 
-    Raises:
-        NotFound: the store has no bytes of it.
-        Corrupt: a file is not what its digest says.
-    """
-    if version.made.elsewhere:
-        raise NotFound(
-            f"the files of {version.ref} are not here: they were said to lie at {version.made.source[:200]}",
-            code="model.elsewhere",
-            hint="Such an address is kept as text and never opened; register the files themselves.",
-        )
-    files: dict[str, bytes] = {}
-    for entry in store.vault.entries(version.made.tree.root):
-        data = b"".join(store.vault.read(entry.file))
-        if digest_of(data) != entry.file.digest:
-            raise Corrupt(
-                f"{entry.path} of {version.ref} is not what its digest says",
-                code="model.corrupt",
-                hint="It was erased or damaged: run `charkh fsck`, or fetch it again from a remote.",
-            )
-        files[entry.path] = data
-    return files
+
+def _apart(
+    runtime: ModelRuntime, runtimes: Sequence[ModelRuntime], files: Mapping[str, bytes], version: ModelVersion
+) -> ApartRuntime:
+    """The runtime that runs code in a process of its own: the version's, or else the first that takes these files."""
+    for each in (runtime, *runtimes):
+        if isinstance(each, ApartRuntime) and (each is runtime or each.takes(files)):
+            return each
+    raise Denied(
+        f"{version.ref} is trusted, and nothing here can run its code apart",
+        code="model.not_apart",
+        hint="A pickled estimator is one file: model.pkl, model.joblib or model.cloudpickle.",
+    )

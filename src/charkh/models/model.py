@@ -92,6 +92,7 @@ class AliasMoved(msgspec.Struct, frozen=True, kw_only=True):
         reason: why, in a sentence, without credentials.
         decided_by: id of the loop decision or digest of the gate's evidence, or empty for a person.
         rollback: it goes back to an earlier holder.
+        override: a gate guards the alias, and a person moved it by hand for the reason that stands here.
         model: key of the model; empty where the name is the key.
     """
 
@@ -103,6 +104,7 @@ class AliasMoved(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str = ""
     rollback: bool = False
     model: str = ""
+    override: bool = False
 
     @property
     def key(self) -> str:

@@ -133,8 +133,8 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         at: seconds since the epoch.
         actor: who decided, `user@host`.
-        what: `registered`, `version`, `alias`, `rollback`, `stage`, `renamed`, `described`, `tag`, `deleted` or
-            `removed`.
+        what: `registered`, `version`, `alias`, `override`, `rollback`, `stage`, `renamed`, `described`, `tag`,
+            `deleted` or `removed`.
         field: the alias or tag, or empty.
         value: what it is now: a reference, a stage, a name; empty where something was taken away.
         version: number of the version that it is about; 0 for the model itself.

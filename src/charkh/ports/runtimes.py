@@ -1,7 +1,7 @@
 """Model runtimes: how models of one framework are saved, judged for safety, loaded and asked."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -57,7 +57,7 @@ class Predictor(Protocol):
 
 
 class ModelRuntime(Protocol):
-    """One framework, four verbs; it never loads files that `inspect` calls `code`."""
+    """One framework, four verbs; `load` never loads files that `inspect` calls `code` (see `ApartRuntime`)."""
 
     @property
     def name(self) -> str:
@@ -83,6 +83,22 @@ class ModelRuntime(Protocol):
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> Predictor:
         """A predictor; raises `Denied` with the reasons when the files would execute code."""
+        ...
+
+
+@runtime_checkable
+class ApartRuntime(Protocol):
+    """A runtime that can run code which files bring, in a process of its own.
+
+    It does not know who trusts what: only a caller that has taken the verdict, such as `charkh.models.load`, asks it.
+    """
+
+    def takes(self, files: Mapping[str, bytes]) -> bool:
+        """Whether it can load these files, judged by their names and number."""
+        ...
+
+    def load_apart(self, files: Mapping[str, bytes], signature: Signature) -> Predictor:
+        """A predictor that asks the process; raises `Unavailable` where the process cannot load the files."""
         ...
 
 

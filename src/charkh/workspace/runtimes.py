@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple, cast
 
-from charkh.ports.runtimes import ModelRuntime, Predictor, Safety, Signature
+from charkh.ports.runtimes import ApartRuntime, ModelRuntime, Predictor, Safety, Signature
 
 
 class RuntimeRow(NamedTuple):
-    """One runtime: its name, where its class is, and the libraries without which it is not offered."""
+    """One runtime: its name, where its class is, the libraries without which it is not offered, and whether it runs
+    trusted code in a process of its own."""
 
     name: str
     path: str
     needs: tuple[str, ...]
+    apart: bool = False
 
 
 RUNTIMES = (
@@ -24,6 +26,7 @@ RUNTIMES = (
     RuntimeRow("catboost", "charkh.runtimes.catboost:CatboostRuntime", ("catboost",)),
     RuntimeRow("onnx", "charkh.runtimes.onnx:OnnxRuntime", ("onnxruntime",)),
     RuntimeRow("sklearn", "charkh.runtimes.sklearn:SklearnRuntime", ("sklearn", "skops")),
+    RuntimeRow("pickle", "charkh.runtimes.pickled:PickledRuntime", ("sklearn",), apart=True),
 )
 
 FRAMEWORKS = {"onnx": ("onnx",)}
@@ -33,7 +36,9 @@ FRAMEWORKS = {"onnx": ("onnx",)}
 def installed_runtimes() -> tuple[ModelRuntime, ...]:
     """Each runtime whose libraries can be imported; none of them is until it is asked something."""
     return tuple(
-        RuntimeAtFirstUse(row) for row in RUNTIMES if all(importlib.util.find_spec(name) for name in row.needs)
+        (ApartAtFirstUse if row.apart else RuntimeAtFirstUse)(row)
+        for row in RUNTIMES
+        if all(importlib.util.find_spec(name) for name in row.needs)
     )
 
 
@@ -73,3 +78,15 @@ class RuntimeAtFirstUse:
     def _runtime(self) -> ModelRuntime:
         module, _, name = self._row.path.partition(":")
         return cast(ModelRuntime, getattr(importlib.import_module(module), name)())
+
+
+class ApartAtFirstUse(RuntimeAtFirstUse):
+    """The same for a runtime that runs trusted code in a process of its own."""
+
+    def takes(self, files: Mapping[str, bytes]) -> bool:
+        """See `charkh.ports.runtimes.ApartRuntime`."""
+        return cast(ApartRuntime, self._runtime).takes(files)
+
+    def load_apart(self, files: Mapping[str, bytes], signature: Signature) -> Predictor:
+        """See `charkh.ports.runtimes.ApartRuntime`."""
+        return cast(ApartRuntime, self._runtime).load_apart(files, signature)

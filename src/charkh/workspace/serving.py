@@ -24,6 +24,7 @@ from charkh.recipes.find import find as find_recipe
 from charkh.recipes.find import load as load_recipe
 from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
+from charkh.workspace.governing import rules_of
 from charkh.workspace.workspace import Workspace
 
 Prepare = Callable[[pl.DataFrame], pl.DataFrame]
@@ -83,7 +84,7 @@ def make_servable(
 ) -> Servable:
     """Load a model, put its recipes in front, and deploy all of it at an endpoint."""
     store = workspace.store
-    predictor = load(store, version.id, runtimes=workspace.runtimes).predictor
+    predictor = load(store, version.id, runtimes=workspace.runtimes, rules=rules_of(workspace)).predictor
     signature, predict = version.made.signature, predictor.predict
     subjects = [recipe.subject for recipe in recipes]
     if recipes:

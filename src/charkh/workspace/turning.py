@@ -4,6 +4,8 @@ from charkh.core.config import GateSettings, LoopSettings
 from charkh.core.errors import Invalid, NotFound
 from charkh.loops.loop import Candidate, Decision, Trigger
 from charkh.loops.turn import turn
+from charkh.models.model import CHAMPION
+from charkh.workspace.governing import governed
 from charkh.workspace.pipelines import run_named
 from charkh.workspace.training import Registered
 from charkh.workspace.workspace import Workspace
@@ -33,7 +35,16 @@ def turn_loop(workspace: Workspace, name: str, *, moment: float | None = None, b
             )
         return Candidate(model=value.version.id, judged_on=value.judged_on)
 
-    return turn(workspace.store, name, settings, gate, retrain, moment=moment, by_hand=by_hand)
+    return turn(
+        workspace.store,
+        name,
+        settings,
+        gate,
+        retrain,
+        moment=moment,
+        by_hand=by_hand,
+        governed=lambda candidate: governed(workspace, candidate, settings.gate, gate, CHAMPION),
+    )
 
 
 def _settings(workspace: Workspace, name: str) -> tuple[LoopSettings, GateSettings]:

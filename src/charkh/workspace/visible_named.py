@@ -8,6 +8,7 @@ import msgspec
 from charkh.core.errors import NotFound
 from charkh.core.events import Event
 from charkh.datasets.index import PROJECTION as DATASETS
+from charkh.models.governance_index import PROJECTION as GOVERNANCE
 from charkh.models.index import PROJECTION as MODELS
 from charkh.models.index import ModelById
 from charkh.models.logged import LoggedModel
@@ -132,6 +133,7 @@ def _logged_rule(kind: type[Query[Any]]) -> Rule | None:
 
 ANSWERS: Mapping[type[Query[Any]], Rule] = {
     **dict.fromkeys(MODELS.answers, by_name("model")),
+    **dict.fromkeys(GOVERNANCE.answers, by_name("model")),
     **dict.fromkeys(DATASETS.answers, by_name("dataset")),
     **{kind: rule for kind in LOGGED.answers if (rule := _logged_rule(kind)) is not None},
     LoggedById: logged_by_id,

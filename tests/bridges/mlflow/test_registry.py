@@ -11,9 +11,9 @@ import pytest
 from tests.functional.test_server import Server
 from tests.peers import peer_program
 
+from charkh.models.files import read_files
 from charkh.models.find import find
 from charkh.models.index import ModelVersions
-from charkh.models.load import read_files
 from charkh.workspace.workspace import open_workspace
 
 SCRIPT = Path(__file__).parent / "registry_client.py"

@@ -17,6 +17,7 @@ from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
 from charkh.loops.loop import Candidate, Trigger
 from charkh.models.alias import holder_of
+from charkh.models.governance_index import PROJECTION as GOVERNANCE
 from charkh.models.index import PROJECTION as MODELS
 from charkh.models.model import CHAMPION
 from charkh.models.register import register
@@ -26,7 +27,7 @@ from charkh.ports.store import Store
 from charkh.runtimes.sklearn import SklearnRuntime
 from charkh.testing.stores import memory_store
 
-PROJECTIONS: tuple[Projection, ...] = (LINEAGE, DATASETS, MODELS, EVALUATIONS, MONITORS, LOOPS)
+PROJECTIONS: tuple[Projection, ...] = (LINEAGE, DATASETS, MODELS, GOVERNANCE, EVALUATIONS, MONITORS, LOOPS)
 ROWS = 200
 TRUTH = (np.arange(ROWS) % 3 == 0).astype(int)
 

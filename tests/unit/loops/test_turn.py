@@ -10,6 +10,7 @@ from charkh.core.config import GateSettings, LoopSettings
 from charkh.core.errors import Invalid, Unavailable
 from charkh.core.events import Edge
 from charkh.lineage.index import EdgesFrom, FactsAbout
+from charkh.loops import decide as deciding
 from charkh.loops import turn as turning
 from charkh.loops.index import DecisionById, Decisions, LooksAt, Loops
 from charkh.loops.loop import Candidate, Decision, Trigger
@@ -187,7 +188,7 @@ def crash(store: Store, retrain: Retraining, monkeypatch: pytest.MonkeyPatch) ->
         raise Unavailable("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(turning, "promote", die)
+        patch.setattr(deciding, "promote", die)
         with pytest.raises(Unavailable):
             once(store, retrain)
     (decision, *_) = store.queries.ask(Decisions(loop="delay"))
@@ -241,18 +242,21 @@ def test_whoever_moves_the_alias_while_the_gate_judges_wins(
 ) -> None:
     once(store, retrain)
     once(store, retrain)
-    real = turning._write_down  # pyright: ignore[reportPrivateUsage]
+    real = turning.write_down
 
     def interrupted(*given: Any) -> Decision:
         written = real(*given)
         move_alias(store, "delay@1", CHAMPION, reason="a colleague")
         return written
 
-    monkeypatch.setattr(turning, "_write_down", interrupted)
+    monkeypatch.setattr(turning, "write_down", interrupted)
     with caplog.at_level(logging.WARNING, "charkh"):
-        once(store, retrain)
+        decision = once(store, retrain)
     assert champion(store) == "delay@1"
     assert "loop delay" in caplog.text
+    assert decision.decided.outcome == "superseded"
+    assert store.queries.ask(DecisionById(decision=decision.id)) == decision
+    assert decision.decided.candidate
     assert len(store.queries.ask(ModelVersions(name="delay"))) == 3
     assert pay_what_is_owed(store, "delay") is False
 

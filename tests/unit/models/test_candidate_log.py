@@ -10,6 +10,7 @@ from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesFrom, FactsAbout, HeldDigests
 from charkh.models.candidate import make_candidate
 from charkh.models.candidate_log import log_candidate, register_logged
+from charkh.models.governance_index import PROJECTION as GOVERNANCE
 from charkh.models.index import PROJECTION, ModelsFromLogged
 from charkh.models.load import load
 from charkh.models.log import delete_logged, find_logged, log_model
@@ -23,7 +24,7 @@ ROWS = pl.DataFrame({"hour": [1.0, 9.0, 17.0, 22.0], "wind": [3.5, 2.0, 1.0, 2.0
 
 
 def test_a_candidate_is_one_fact_and_a_version_shares_its_bytes() -> None:
-    store = memory_store(PROJECTION, LOGGED, LINEAGE)
+    store = memory_store(PROJECTION, GOVERNANCE, LOGGED, LINEAGE)
     estimator = LogisticRegression().fit(ROWS.to_numpy(), [0, 1, 1, 0])
     candidate = make_candidate(
         estimator, example=ROWS, runtimes=RUNTIMES, metrics={"auc": 0.7}, run="r1", origins=("dataset:d1",)
@@ -53,7 +54,7 @@ def test_a_candidate_is_one_fact_and_a_version_shares_its_bytes() -> None:
 
 
 def test_what_another_tool_uploaded_is_registered_by_that_tool() -> None:
-    store = memory_store(PROJECTION, LOGGED)
+    store = memory_store(PROJECTION, GOVERNANCE, LOGGED)
     logged = log_model(store, "trees").id
     with pytest.raises(Invalid):
         register_logged(store, "delay", logged)

@@ -26,7 +26,9 @@ from charkh.models.alias import holder_of, move_alias, remove_alias
 from charkh.models.decisions import RegisterModel
 from charkh.models.delete import delete
 from charkh.models.example import ExampleRequest
+from charkh.models.files import read_files
 from charkh.models.find import find
+from charkh.models.governance_index import PROJECTION as GOVERNANCE
 from charkh.models.index import (
     PROJECTION,
     AliasesOf,
@@ -36,7 +38,7 @@ from charkh.models.index import (
     ModelsOfRun,
     ModelVersions,
 )
-from charkh.models.load import load, read_files
+from charkh.models.load import load
 from charkh.models.model import ModelVersion, VersionMade
 from charkh.models.promote import promote
 from charkh.models.register import register
@@ -65,7 +67,7 @@ def line(slope: float) -> LinearRegression:
 
 @pytest.fixture
 def store() -> Store:
-    return memory_store(PROJECTION, LINEAGE)
+    return memory_store(PROJECTION, GOVERNANCE, LINEAGE)
 
 
 def add(store: Store, slope: float, name: str = "delay", **more: Any) -> ModelVersion:
@@ -84,7 +86,9 @@ def sync(*stores: Store) -> None:
 
 
 def two_stores() -> tuple[Store, Store]:
-    return memory_store(PROJECTION, actor="ann@laptop"), memory_store(PROJECTION, actor="bob@desk")
+    return memory_store(PROJECTION, GOVERNANCE, actor="ann@laptop"), memory_store(
+        PROJECTION, GOVERNANCE, actor="bob@desk"
+    )
 
 
 def test_a_pipeline_is_registered_with_what_is_known_about_it(store: Store) -> None:
@@ -478,7 +482,7 @@ def play(steps: Sequence[tuple[str, int, int]]) -> tuple[Store, Store]:
 def test_the_catalog_is_a_function_of_the_set_of_events(steps: list[tuple[str, int, int]], random: Any) -> None:
     ann, bob = play(steps)
     payloads = [payload for batch in ann.journal.read({}) for payload in batch.payloads]
-    other = memory_store(PROJECTION)
+    other = memory_store(PROJECTION, GOVERNANCE)
     random.shuffle(payloads)
     while payloads:
         size = random.randint(1, len(payloads))

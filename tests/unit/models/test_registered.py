@@ -15,10 +15,10 @@ from charkh.models.annotate import describe, tag
 from charkh.models.decisions import RegisterModel
 from charkh.models.declare import declare, find_model
 from charkh.models.delete import delete
+from charkh.models.files import read_files
 from charkh.models.find import find
 from charkh.models.history_index import ModelHistory
 from charkh.models.index import PROJECTION, AliasHistory, ModelNamed, Models, ModelVersions
-from charkh.models.load import read_files
 from charkh.models.model import ModelVersion, VersionMade
 from charkh.models.registered import MAX_TAG, canonical_stage, parse_model_name
 from charkh.models.remove import remove

@@ -7,12 +7,11 @@ from pydantic import Field
 
 from charkh.bridges.mcp.reading import ModelRef, RunRef
 from charkh.bridges.mcp.shapes import DoneShape
-from charkh.models.alias import move_alias
 from charkh.runs.find import find as find_run
+from charkh.runs.notes import NOTE_TAG
 from charkh.runs.tag import tag
+from charkh.workspace.promoting import move_by_hand
 from charkh.workspace.workspace import Workspace
-
-NOTE = "note"
 
 
 class Writing:
@@ -23,6 +22,7 @@ class Writing:
     """
 
     def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._store = workspace.store
 
     def tools(self) -> Sequence[Callable[..., Any]]:
@@ -40,7 +40,7 @@ class Writing:
 
     def note_run(self, run: RunRef, text: Annotated[str, Field(max_length=5000)]) -> DoneShape:
         """Write the note of a run, in the place of the one that is there."""
-        noted = tag(self._store, find_run(self._store, run).id, {NOTE: text})
+        noted = tag(self._store, find_run(self._store, run).id, {NOTE_TAG: text})
         return DoneShape(subject=noted.subject, done="noted")
 
     def move_model_alias(
@@ -53,5 +53,5 @@ class Writing:
         ] = None,
     ) -> DoneShape:
         """Let a version of a model hold an alias."""
-        moved = move_alias(self._store, model, alias, expect=expect, reason=reason)
+        moved = move_by_hand(self._workspace, model, alias, expect=expect, reason=reason)
         return DoneShape(subject=moved.subject, done=f"{moved.ref} is {moved.made.name}@{alias}")

@@ -32,6 +32,8 @@ from charkh.models.registered import STAGES, canonical_stage, name_subject
 from charkh.models.remove import remove
 from charkh.models.rename import rename
 from charkh.models.texts import put_text, put_words
+from charkh.workspace.governing import admit_to
+from charkh.workspace.promoting import refuse_gated
 
 MAX_MODELS = 1000
 _TEXT = ("=", "!=", "LIKE", "ILIKE")
@@ -138,6 +140,8 @@ def set_alias(call: Call) -> Fields:
     """Let a version hold an alias."""
     alias = alias_of(call, reserved=True)
     version = version_of(call)
+    refuse_gated(call.workspace, alias, version.ref)
+    admit_to(call.workspace, version, alias)
     call.store.commands.decide(MoveAlias(name=version.made.name, alias=alias, version=version.id))
     return {}
 
@@ -146,6 +150,7 @@ def delete_alias(call: Call) -> Fields:
     """Let nobody hold an alias."""
     model, alias = model_of(call), alias_of(call, reserved=False)
     if alias in model.aliases:
+        refuse_gated(call.workspace, alias, model.name)
         call.store.commands.decide(MoveAlias(name=model.name, alias=alias, version=""))
     return {}
 

@@ -6,7 +6,6 @@ from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody
 
 from charkh.core.errors import NotFound
-from charkh.models.alias import move_alias, remove_alias
 from charkh.models.annotate import describe, tag
 from charkh.models.declare import declare, find_model
 from charkh.models.delete import delete
@@ -18,20 +17,26 @@ from charkh.models.model import CHAMPION, AliasHolder, AliasMove, ModelSummary, 
 from charkh.models.registered import HistoryEntry
 from charkh.models.remove import remove
 from charkh.models.rename import rename
-from charkh.models.roll_back import roll_back
 from charkh.models.served import history_of, served_at
 from charkh.models.stage import move_to_stage
+from charkh.server.asking import who_asks
 from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
+from charkh.users.gatekeeper import not_allowed
+from charkh.workspace.promoting import move_by_hand, remove_by_hand, roll_back_by_hand
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Let the version that `ref` means hold `alias`; `expect` is the id of who is believed to hold it now."""
+    """Let the version that `ref` means hold `alias`; `expect` is the id of who is believed to hold it now.
+
+    `override` is the reason to pass by the gate that guards the alias; an admin alone may.
+    """
 
     ref: str
     alias: str
     expect: str | None = None
     reason: str = ""
+    override: str = ""
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,12 +82,13 @@ class Staging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Unheld(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Let nobody hold an alias; `expect` as in `Move`."""
+    """Let nobody hold an alias; `expect` and `override` as in `Move`."""
 
     name: str
     alias: str
     expect: str | None = None
     reason: str = ""
+    override: str = ""
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,23 +126,27 @@ def list_moves(state: State, name: FromQuery[str], alias: FromQuery[str] = "") -
 @post("/api/models/alias", opt={"policy": Policy.WRITE, "scoped": True}, sync_to_thread=True, status_code=200)
 def move(state: State, data: JSONBody[Move]) -> ModelVersion:
     """Move an alias by hand."""
-    store = workspace_of(state).store
-    return move_alias(store, data.ref, data.alias, expect=data.expect, reason=data.reason)
+    if data.override:
+        require_admin()
+    return move_by_hand(
+        workspace_of(state), data.ref, data.alias, expect=data.expect, reason=data.reason, override=data.override
+    )
 
 
 @post("/api/models/rollback", opt={"policy": Policy.WRITE, "scoped": True}, sync_to_thread=True, status_code=200)
 def undo(state: State, data: JSONBody[Undo]) -> ModelVersion:
     """Roll an alias back."""
-    store = workspace_of(state).store
-    return roll_back(store, data.name, alias=data.alias, expect=data.expect, reason=data.reason)
+    return roll_back_by_hand(workspace_of(state), data.name, alias=data.alias, expect=data.expect, reason=data.reason)
 
 
 @post("/api/models/unalias", opt={"policy": Policy.WRITE}, sync_to_thread=True, status_code=200)
 def unalias(state: State, data: JSONBody[Unheld]) -> ModelSummary:
     """Let nobody hold an alias."""
-    store = workspace_of(state).store
-    remove_alias(store, data.name, data.alias, expect=data.expect, reason=data.reason)
-    return find_model(store, data.name)
+    workspace = workspace_of(state)
+    if data.override:
+        require_admin()
+    remove_by_hand(workspace, data.name, data.alias, expect=data.expect, reason=data.reason, override=data.override)
+    return find_model(workspace.store, data.name)
 
 
 @get("/api/models/served", opt={"policy": Policy.READ}, sync_to_thread=True)
@@ -201,6 +211,16 @@ def delete_it(state: State, data: JSONBody[Deletion]) -> None:
         delete(store, data.ref, reason=data.reason)
     else:
         remove(store, data.ref, held=data.held, reason=data.reason)
+
+
+def require_admin() -> None:
+    """Refuse a caller that is no admin: passing by a gate is not what a writer may.
+
+    Raises:
+        Denied: it is none.
+    """
+    if not who_asks().may_everywhere("admin"):
+        raise not_allowed("admin", everywhere=True)
 
 
 HANDLERS = (

@@ -13,11 +13,16 @@ from litestar import Request, Response, post
 from litestar.datastructures import State
 
 from charkh.core.errors import Invalid
+from charkh.models.decisions import MoveAlias
 from charkh.ports.remote_calls import COMMANDS, QUERIES, Answered, Asked, Decided, Ordered
 from charkh.ports.store import Store
+from charkh.server.asking import who_asks
 from charkh.server.handlers.opened import workspace_of
 from charkh.server.policy import Policy
+from charkh.users.gatekeeper import not_allowed
+from charkh.workspace.promoting import refuse_forged
 from charkh.workspace.wire_names import command_types, query_types
+from charkh.workspace.workspace import Workspace
 
 MSGPACK = "application/msgpack"
 MAX_BODY = 64 * 1024 * 1024
@@ -36,7 +41,7 @@ async def ask(request: Request[Any, Any, State], state: State) -> Response[bytes
 async def decide(request: Request[Any, Any, State], state: State) -> Response[bytes]:
     """Decide one command; what it came to, and the same again for the same key."""
     body = await request.body()
-    return Response(await asyncio.to_thread(_decide, workspace_of(state).store, body), media_type=MSGPACK)
+    return Response(await asyncio.to_thread(_decide, workspace_of(state), body), media_type=MSGPACK)
 
 
 def _ask(store: Store, body: bytes) -> bytes:
@@ -46,10 +51,14 @@ def _ask(store: Store, body: bytes) -> bytes:
     return _encoder.encode(Answered(answer=msgspec.Raw(_encoder.encode(answer)), stale=store.queries.stale))
 
 
-def _decide(store: Store, body: bytes) -> bytes:
+def _decide(workspace: Workspace, body: bytes) -> bytes:
     ordered = _read(body, Ordered)
     command = _read(ordered.command, _known(ordered.type, command_types(), "command"))
-    return _encoder.encode(Decided(events=store.commands.decide(command, key=ordered.key)))
+    if isinstance(command, MoveAlias):
+        refuse_forged(workspace, command)
+        if command.override and not who_asks().may_everywhere("admin"):
+            raise not_allowed("admin", everywhere=True)
+    return _encoder.encode(Decided(events=workspace.store.commands.decide(command, key=ordered.key)))
 
 
 def _known(name: str, known: Mapping[str, type[Shape]], what: str) -> type[Shape]:

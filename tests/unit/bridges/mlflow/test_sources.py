@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from charkh.bridges.mlflow.envelope import MlflowError
 from charkh.bridges.mlflow.sources import check_source
+from charkh.models.files import read_files
 from charkh.models.find import find
 from charkh.models.index import ModelVersions
-from charkh.models.load import read_files
 from unit.bridges.mlflow.conftest import Client
 
 ROOT = "/api/2.0/mlflow-artifacts/artifacts"

@@ -1,0 +1,73 @@
+"""Write a decision down, and carry it out: a promotion, or that somebody was faster."""
+
+import logging
+
+from charkh.core.errors import Bug, Conflict
+from charkh.core.events import Draft, Edge
+from charkh.core.redact import redact
+from charkh.loops.index import DecisionById
+from charkh.loops.loop import DECIDED_KIND, MAX_REASON, SUPERSEDED_KIND, Decided, Decision, Superseded
+from charkh.models.promote import promote
+from charkh.ports.store import Store
+
+_log = logging.getLogger("charkh")
+
+
+def write_down(store: Store, decided: Decided) -> Decision:
+    """Record a decision durably, with edges to what it was made from."""
+    subject = f"loop:{decided.decision}"
+    targets = [
+        ("triggered_by", decided.trigger),
+        ("judged_on", decided.judged_on),
+        ("judged", f"model:{decided.candidate}" if decided.candidate else ""),
+        ("against", f"model:{decided.champion}" if decided.champion else ""),
+    ]
+    edges = tuple(Edge(subject, relation, target) for relation, target in targets if target)
+    facts = {"promoted": decided.outcome == "promoted"} if decided.candidate else {}
+    about = f"model:{decided.candidate}" if decided.candidate else ""
+    store.record(
+        Draft(kind=DECIDED_KIND, subject=subject, body=decided, edges=edges, facts=facts, about=about), durable=True
+    )
+    return _written(store, decided.decision)
+
+
+def carry_out(store: Store, decision: Decision) -> Decision:
+    """Move the alias as a decision to promote says; where somebody moved it meanwhile, theirs stands."""
+    decided = decision.decided
+    who = f"loop {decided.loop}" if decided.loop else f"gate {decided.gate}"
+    try:
+        promote(
+            store,
+            decided.candidate,
+            decided_by=decided.decision,
+            expect=decided.champion,
+            alias=decided.alias,
+            reason=f"{who}: {decided.reason}"[:MAX_REASON],
+        )
+    except Conflict as error:
+        _log.warning("%s: %s", who, error.message)
+        body = Superseded(decision=decided.decision, reason=bounded(f"passed, and superseded: {error.message}"))
+        store.record(
+            Draft(
+                kind=SUPERSEDED_KIND,
+                subject=decision.subject,
+                body=body,
+                facts={"promoted": False},
+                about=f"model:{decided.candidate}",
+            ),
+            durable=True,
+        )
+        return _written(store, decided.decision)
+    return decision
+
+
+def bounded(text: str) -> str:
+    """A reason that may stand in an event."""
+    return redact(text)[:MAX_REASON]
+
+
+def _written(store: Store, identifier: str) -> Decision:
+    decision = store.queries.ask(DecisionById(decision=identifier))
+    if decision is None:
+        raise Bug(f"the decision {identifier} that was just written down cannot be found")
+    return decision
