@@ -14,6 +14,7 @@ from charkh.core.events import Edge
 from charkh.core.files import FileRef
 from charkh.ports.projections import Description, Projection, Query
 from charkh.runs.columns import COLUMN_ANSWERS
+from charkh.runs.gather import gather_runs, portions
 from charkh.runs.project_index import PROJECT_ANSWERS, PROJECT_DECISIONS, portray_project
 from charkh.runs.project_tables import projects
 from charkh.runs.query import Condition, Order
@@ -26,11 +27,9 @@ from charkh.runs.run import (
     RunProvenance,
     RunSealed,
     RunStarted,
-    Status,
-    from_json_text,
     json_text,
 )
-from charkh.runs.search_sql import clause, current_tags, is_over, order_column, status_column
+from charkh.runs.search_sql import clause, current_tags, order_column
 from charkh.runs.tables import (
     KINDS,
     METADATA,
@@ -195,7 +194,7 @@ class TagEvents(Query[dict[str, tuple[str, ...]]], frozen=True, kw_only=True):
 
 
 def runs_by_ids(connection: Connection, query: RunsByIds) -> tuple[Run, ...]:
-    return _assemble(connection, query.runs, query.now)
+    return gather_runs(connection, query.runs, query.now)
 
 
 def runs_like(connection: Connection, query: RunsLike) -> tuple[str, ...]:
@@ -213,7 +212,7 @@ def find_runs(connection: Connection, query: FindRuns) -> tuple[Run, ...]:
     if query.without:
         where = and_(where, runs.c.id.not_in(query.without))
     found = list(_ordered_ids(connection, where, query.order, query.offset + query.limit, query.now))
-    return _assemble(connection, found[query.offset :], query.now)
+    return gather_runs(connection, found[query.offset :], query.now)
 
 
 def child_runs(connection: Connection, query: ChildRuns) -> tuple[str, ...]:
@@ -243,7 +242,7 @@ def sealed_of(connection: Connection, query: SealedOf) -> tuple[RunSealed, ...]:
 
 def sealed_of_runs(connection: Connection, query: SealedOfRuns) -> dict[str, tuple[RunSealed, ...]]:
     found: dict[str, list[RunSealed]] = {}
-    for ids in _portions(query.runs):
+    for ids in portions(query.runs):
         for body in connection.execute(select(segments.c.body).where(segments.c.run.in_(ids))).scalars():
             sealed = _decode_sealed(body)
             found.setdefault(sealed.run, []).append(sealed)
@@ -267,7 +266,7 @@ def param_conflicts(connection: Connection, query: ParamConflicts) -> tuple[Para
 
 def latest_of(connection: Connection, query: LatestOf) -> dict[str, tuple[LatestPoint, ...]]:
     found: dict[str, list[LatestPoint]] = {}
-    for ids in _portions(query.runs):
+    for ids in portions(query.runs):
         shown = select(metrics.c.run, metrics.c.name, metrics.c.last, metrics.c.rank).where(metrics.c.run.in_(ids))
         for run, name, last, rank in connection.execute(shown.order_by(metrics.c.run, metrics.c.name)).all():
             value = float("nan") if last is None else last
@@ -277,14 +276,14 @@ def latest_of(connection: Connection, query: LatestOf) -> dict[str, tuple[Latest
 
 def sealed_among(connection: Connection, query: SealedAmong) -> tuple[str, ...]:
     found: list[str] = []
-    for ids in _portions(query.segments):
+    for ids in portions(query.segments):
         found += connection.execute(select(segments.c.segment).where(segments.c.segment.in_(ids))).scalars()
     return tuple(found)
 
 
 def were_purged(connection: Connection, query: WerePurged) -> tuple[str, ...]:
     found: list[str] = []
-    for ids in _portions(query.runs):
+    for ids in portions(query.runs):
         gone = runs.c.purged_stamp.is_not(None)
         found += connection.execute(select(runs.c.id).where(runs.c.id.in_(ids), gone)).scalars()
     return tuple(found)
@@ -335,7 +334,7 @@ def tag_events(connection: Connection, query: TagEvents) -> dict[str, tuple[str,
 
 
 def portray(connection: Connection, identifier: str) -> Description | None:
-    found = _assemble(connection, [identifier], 0.0)
+    found = gather_runs(connection, [identifier], 0.0)
     if not found:
         return None
     run = found[0]
@@ -394,7 +393,7 @@ def _ordered_ids(
     column, held = order_column(connection, order[0].field, now)
     if held is None:
         # Missing values last, without a sort where the column's own index gives the order.
-        keys = [column.desc() if order[0].descending else column.asc()]
+        keys: list[ColumnElement[Any]] = [column.desc() if order[0].descending else column.asc()]
         if order[0].field.name == "created" and len(order) == 1:
             # The stamp tells runs of one moment apart.
             keys.append(runs.c.stamp.desc() if order[0].descending else runs.c.stamp.asc())
@@ -445,84 +444,6 @@ def _sort_keys(rows: Any, descending: bool) -> list[Any]:
     columns = _value_columns(rows)
     keys = [each.desc() if descending else each.asc() for each in columns]
     return keys if len(keys) == 1 else [columns[0].is_(None), *keys]
-
-
-def _portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        yield ids[start : start + IDS_AT_ONCE]
-
-
-def _assemble(connection: Connection, ids: Sequence[str], now: float) -> tuple[Run, ...]:
-    """The runs with these ids, in this order; ids that no run was started with are left out."""
-    found: dict[str, Run] = {}
-    for portion in _portions(ids):
-        parts = _Parts(connection, portion)
-        statement = select(runs, is_over().label("over"), status_column(now).label("shown_status"))
-        for row in connection.execute(statement.where(runs.c.id.in_(portion), runs.c.stamp.is_not(None))).all():
-            found[row.id] = parts.run_of(row)
-    return tuple(found[identifier] for identifier in ids if identifier in found)
-
-
-def _fetched(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-    """The rows as the driver gives them: of texts, floats and bytes there is nothing to convert, and they are many."""
-    cursor = connection.execute(statement).cursor
-    return cursor.fetchall() if cursor is not None else ()
-
-
-class _Parts:
-    """What other tables know of some runs."""
-
-    def __init__(self, connection: Connection, ids: Sequence[str]) -> None:
-        self.params: dict[str, dict[str, Any]] = {}
-        self.metrics: dict[str, dict[str, float]] = {}
-        self.tags: dict[str, dict[str, str | None]] = {}
-        self.large_tags: dict[str, dict[str, bytes | None]] = {}
-        # Rows as plain tuples in the order of the primary key: a page of runs has a thousand of them.
-        said = select(params.c.run, params.c.name, params.c.value, params.c.large).where(params.c.run.in_(ids))
-        for run, name, text, large in _fetched(connection, said.order_by(params.c.run, params.c.name)):
-            value = from_json_text(text) if large is None else LargeValue(file=_decode_file(large))
-            self.params.setdefault(run, {})[name] = value
-        shown = select(metrics.c.run, metrics.c.name, metrics.c.last).where(metrics.c.run.in_(ids))
-        for run, name, last in _fetched(connection, shown.order_by(metrics.c.run, metrics.c.name)):
-            self.metrics.setdefault(run, {})[name] = float("nan") if last is None else last
-        current = current_tags().subquery()
-        chosen = select(current).where(current.c.run.in_(ids)).order_by(current.c.name, current.c.stamp)
-        for row in connection.execute(chosen):
-            self.tags.setdefault(row.run, {})[row.name] = row.value
-            self.large_tags.setdefault(row.run, {})[row.name] = row.large
-        gone = select(projects.c.id, projects.c.deleted).where(projects.c.deleted.is_not(None))
-        self.gone: dict[str, float] = {row.id: row.deleted for row in connection.execute(gone)}
-
-    def _gone(self, row: Any) -> float | None:
-        return next((each for each in (row.deleted, self.gone.get(row.project), row.purged) if each is not None), None)
-
-    def run_of(self, row: Any) -> Run:
-        status: Status = row.shown_status
-        return Run(
-            started=_decode_started(row.started),
-            over=bool(row.over),
-            status=status,
-            name=(row.name if row.new_name is None else row.new_name) or "",
-            project=row.project,
-            user=row.user,
-            created=row.created,
-            actor=row.actor,
-            stamp=row.stamp,
-            ended=row.ended if row.over else None,
-            params=self.params.get(row.id, {}),
-            tags={name: value for name, value in self.tags.get(row.id, {}).items() if value is not None},
-            large_tags={
-                name: _decode_file(large)
-                for name, large in self.large_tags.get(row.id, {}).items()
-                if large is not None
-            },
-            metrics=self.metrics.get(row.id, {}),
-            provenance=_decode_provenance(row.provenance) if row.provenance is not None else None,
-            error=(row.error or "") if row.over else "",
-            lost_records=row.lost or 0,
-            deleted=self._gone(row),
-            purged=row.purged_stamp is not None,
-        )
 
 
 PROJECTION = Projection(

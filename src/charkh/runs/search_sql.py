@@ -66,9 +66,19 @@ def _told_last() -> Clause:
 
 def status_column(now: float) -> ColumnElement[str]:
     """The status of a run none of whose segments is held open; `now` is seconds since the epoch."""
+    return status_since(literal(fresh_since(now)))
+
+
+def status_since(fresh: ColumnElement[str]) -> ColumnElement[str]:
+    """The same, for the stamp behind which a run is not lost yet."""
     # When it was recorded, not when it began: what is taken over from elsewhere may have begun long ago.
-    fresh = runs.c.resumed_stamp >= f"{reading_at(max(0.0, now - LOST_AFTER_SECONDS)):016x}"
-    return case((_told_last(), runs.c.status), (fresh, literal("running")), else_=literal("lost"))
+    heard_of = runs.c.resumed_stamp >= fresh
+    return case((_told_last(), runs.c.status), (heard_of, literal("running")), else_=literal("lost"))
+
+
+def fresh_since(now: float) -> str:
+    """The stamp behind which a run of which nothing was heard since is not lost yet."""
+    return f"{reading_at(max(0.0, now - LOST_AFTER_SECONDS)):016x}"
 
 
 def current_tags() -> Rows:
