@@ -1,6 +1,6 @@
 """Placeholder until the model folder is written."""
 
-from charkh.models.load import read_files
+from charkh.models.files import read_files
 from charkh.models.model import ModelVersion
 from charkh.ports.store import Store
 
