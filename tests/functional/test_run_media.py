@@ -75,11 +75,15 @@ def finished(process: "subprocess.Popen[str]", status: int = 0) -> str:
 def test_what_a_run_shows(charkh: Charkh, tmp_path: Path) -> None:
     assert finished(launch(charkh, TRAIN)).splitlines() == [f"step {step}" for step in range(5)]
     shown = charkh.json("run", "show", "train")
-    assert shown["notes"] == ["first try"]
+    assert (shown["note"], shown["project"], shown["id"]) == (
+        "first try",
+        "vision/small",
+        shown["run"]["started"]["run"],
+    )
+    assert [each["name"] for each in charkh.json("run", "search", "text ~ 'first try'")] == ["train"]
     assert {each["key"]: each["kind"] for each in shown["media"]} == {
         "answer": "text",
         "confusion": "table",
-        "notes": "text",
         "samples": "image",
         "tone": "audio",
         "weights": "histogram",
@@ -185,4 +189,4 @@ def test_the_guide_runs_as_it_is_printed(charkh: Charkh) -> None:
     assert charkh.python("\n".join(scripts)) == "done\n"
     assert {run["started"]["name"] for run in charkh.json("run", "list")} == {"small net", "long job"}
     shown = charkh.json("run", "show", "small net")
-    assert {each["key"] for each in shown["media"]} == {"samples", "confusion", "weights", "answer", "notes"}
+    assert {each["key"] for each in shown["media"]} == {"samples", "confusion", "weights", "answer"}

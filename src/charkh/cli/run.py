@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any
 
 import msgspec
@@ -39,9 +40,11 @@ from charkh.runs.find import find
 from charkh.runs.held import MediaKey
 from charkh.runs.history import Curve, metric_histories, metric_history, metric_names
 from charkh.runs.index import ArtifactsOf, ChildRuns, LinksOf, ParamConflicts
-from charkh.runs.media import count_media, list_media, read_media
+from charkh.runs.media import count_media
+from charkh.runs.notes import NOTE_TAG, read_note
+from charkh.runs.project import DEFAULT_PROJECT
+from charkh.runs.projects import list_projects
 from charkh.runs.run import SYSTEM_CONTEXT, Artifact, Run, logged_metrics
-from charkh.runs.shows import NOTES
 from charkh.runs.tag import tag as tag_run
 
 app = typer.Typer(no_args_is_help=True, help="Recorded executions: params, metrics, artifacts, provenance.")
@@ -71,25 +74,30 @@ def show(
         conflicts = store.queries.ask(ParamConflicts(run=found.id))
         children = store.queries.ask(ChildRuns(parent=found.id))
         shows = count_media(store, found.id)
-        notes = [read_media(store, each).decode("utf-8", "replace") for each in list_media(store, found.id, NOTES)]
+        note = read_note(store, found)
+        names = {each.id: each.name for each in list_projects(store, deleted=None)}
+        project = names.get(found.project, found.project)
         command = _command(store, found)
         titles = titles_of(store, [each.target if each.source == found.subject else each.source for each in links])
     if not system:
         found = msgspec.structs.replace(found, metrics=logged_metrics(found.metrics))
     if json:
         more = {"artifacts": artifacts, "links": links, "conflicts": conflicts, "children": children}
-        more |= {"media": [_media_words(each) for each in shows], "notes": notes}
-        write_json({"run": found, "command": command, **more})
+        more |= {"media": [_media_words(each) for each in shows], "note": note, "project": project}
+        write_json({"id": found.id, "run": found, "command": command, **more})
         return
-    _write_run(found, command)
+    _write_run(found, project, command)
     _write_block("params", [(name, shown_value(value)) for name, value in found.params.items()])
     _write_block(
         "conflicts", [(each.name, f"also given: {', '.join(map(shown_value, each.others))}") for each in conflicts]
     )
     _write_block("metrics", list(found.metrics.items()))
-    _write_block("media", [(each.key, f"{shown_count(each.count, each.kind)}") for each in shows if each.key != NOTES])
-    _write_block("notes", [(str(number), text) for number, text in enumerate(notes, 1)])
-    _write_block("tags", list(found.tags.items()))
+    _write_block("media", [(each.key, f"{shown_count(each.count, each.kind)}") for each in shows])
+    if note:
+        write_line()
+        write_line("note")
+        write_line(indent(note, "  "))
+    _write_block("tags", [(name, value) for name, value in found.tags.items() if name != NOTE_TAG])
     _write_block("artifacts", [(each.path, shown_size(each.file.size)) for each in artifacts])
     _write_block(
         "links",
@@ -175,11 +183,12 @@ def artifact(
     )
 
 
-def _write_run(run: Run, command: Sequence[str]) -> None:
+def _write_run(run: Run, project: str, command: Sequence[str]) -> None:
     known = run.provenance
     pairs: list[tuple[str, object]] = [
         ("run", run.subject),
         ("name", run.name),
+        ("project", project if run.project != DEFAULT_PROJECT else ""),
         ("status", run.status + (f": {run.error}" if run.error else "")),
         ("created", f"{shown_time(run.created)} by {run.actor}"),
         ("took", shown_duration(run)),

@@ -12,6 +12,8 @@ from charkh.runs.history import metric_names
 from charkh.runs.index import RunsByIds
 from charkh.runs.media import count_media
 from charkh.runs.membership import shared_id
+from charkh.runs.notes import read_note
+from charkh.runs.run import Run
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,11 +23,13 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
         run: its id.
         steps: by context and metric, the step that the next value without one has.
         shown: the same for the keys of media.
+        note: what was noted so far.
     """
 
     run: str
     steps: Mapping[str, Mapping[str, int]] = {}
     shown: Mapping[str, int] = {}
+    note: str = ""
 
 
 def resumed(store: Store, ref: str) -> Resumed:
@@ -35,7 +39,7 @@ def resumed(store: Store, ref: str) -> Resumed:
         NotFound: there is no such run, or it was deleted.
         Conflict: `ref` means several.
     """
-    return _resumed(store, find(store, ref).id)
+    return _resumed(store, find(store, ref))
 
 
 def resumed_if_there(store: Store, named: str) -> Resumed | None:
@@ -54,7 +58,7 @@ def resumed_if_there(store: Store, named: str) -> Resumed | None:
             code="run.deleted",
             hint="Restore it, or choose another id.",
         )
-    return _resumed(store, identifier)
+    return _resumed(store, found[0])
 
 
 def is_id(text: str) -> bool:
@@ -62,12 +66,12 @@ def is_id(text: str) -> bool:
     return ID_PATTERN.fullmatch(text.removeprefix("run:")) is not None
 
 
-def _resumed(store: Store, run: str) -> Resumed:
+def _resumed(store: Store, run: Run) -> Resumed:
     steps: dict[str, dict[str, int]] = {}
-    for each in metric_names(store, run):
+    for each in metric_names(store, run.id):
         known = steps.setdefault(each.context, {})
         known[each.key] = max(known.get(each.key, 0), each.last_step + 1)
     shown: dict[str, int] = {}
-    for item in count_media(store, run):
+    for item in count_media(store, run.id):
         shown[item.key] = max(shown.get(item.key, 0), item.last_step + 1)
-    return Resumed(run=run, steps=steps, shown=shown)
+    return Resumed(run=run.id, steps=steps, shown=shown, note=read_note(store, run))

@@ -8,9 +8,6 @@ from charkh.core.errors import Invalid
 from charkh.core.redact import redact
 from charkh.runs.media_log import MediaLog
 
-NOTES = "notes"
-"""The key under which notes stand."""
-
 _log = logging.getLogger("charkh")
 
 
@@ -135,11 +132,3 @@ class Shows:
             Invalid: a name, kind, step or type is wrong, or the run has ended.
         """
         self._media.log(key, kind, payload, step=step, moment=time, mime=mime, details=details or {})
-
-    def note(self, text: str) -> None:
-        """Keep a remark about the run: Markdown, for people; remarks are shown in their order.
-
-        Raises:
-            Invalid: it is no text, or the run has ended.
-        """
-        self.log_text(NOTES, text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from charkh.core.errors import CharkhError
+from charkh.core.errors import CharkhError, Invalid
 from charkh.core.events import Draft, Edge, Event
 from charkh.core.files import FileRef
 from charkh.core.ids import new_id
@@ -36,6 +36,7 @@ from charkh.runs.listening import listeners, tell
 from charkh.runs.machine import this_machine
 from charkh.runs.media_log import MediaLog
 from charkh.runs.membership import MAIN_WRITER, Membership, announced, child_writer, find_membership
+from charkh.runs.notes import NOTE_TAG, with_remark
 from charkh.runs.points_log import PointsLog
 from charkh.runs.provenance import Provenance, collect, provenance_draft
 from charkh.runs.resume import Resumed
@@ -86,6 +87,7 @@ class ActiveRun(Shows):
         self._sampler: SystemSampler | None = None
         self._began: Draft | None = None
         self._tagged: dict[str, str] = {}
+        self._note = ""
         self._token: active.Entered | None = None
         self._gathering: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -138,9 +140,21 @@ class ActiveRun(Shows):
         said = dict(tags)
         if not said:
             return
+        self._note = said.get(NOTE_TAG, self._note) or ""
         plain = long_tags(said)
         size = sum(map(len, plain.large.values())) + 1000 * len(said)
         self._facts.do(lambda: self._tag(said, list(plain.values)), size)
+
+    def note(self, text: str) -> None:
+        """Add a remark to the run's note: Markdown, for people, a paragraph each. It is a tag, that of MLflow's notes.
+
+        Raises:
+            Invalid: it is no text.
+            Unavailable: as `set_params`.
+        """
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise Invalid(f"a note is {type(text).__name__}, not text", code="run.bad_note", hint="Note str(value).")
+        self.set_tags({NOTE_TAG: with_remark(self._note, text)})
 
     def add_artifact(self, path: str, data: bytes | Path) -> tuple[FileRef, ...]:
         """Keep a file, or every file of a folder, under `path`; durable on return.
@@ -244,7 +258,8 @@ class ActiveRun(Shows):
             self._gathering.start()
 
     def go_on(self, resumed: Resumed) -> None:
-        """Let what is logged without a step go on where the run stopped."""
+        """Let what is logged without a step, and the note, go on where the run stopped."""
+        self._note = resumed.note
         self._points.continue_from(resumed.steps)
         self._media.continue_from(resumed.shown)
 

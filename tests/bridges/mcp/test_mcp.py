@@ -148,6 +148,7 @@ def test_what_it_writes_has_an_author(folder: Path) -> None:
         await ask("note_run", run="second", text="Better than the first.")
         shown = await ask("show_run", run="second")
         assert shown["tags"]["reviewed"] == "yes"
+        assert shown["tags"]["mlflow.note.content"] == "Better than the first."
         assert "team" not in shown["tags"]
         assert "planted-word" not in json.dumps(shown)
         assert "[model.not_found]" in await ask.fails(

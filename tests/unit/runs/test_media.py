@@ -51,10 +51,8 @@ def test_what_is_logged_is_read_live_and_sealed(store: Store) -> None:
         run.log_text("samples/first", "two")
         run.log_text("samples/first", "far", step=40)
         run.log_image("picture", np.zeros((2, 3), np.uint8), step=1)
-        run.note("looks **good**")
         live = list_media(store, run.id)
         assert [(each.key, each.step, each.blob) for each in live] == [
-            ("notes", 0, None),
             ("picture", 1, None),
             ("samples/first", 0, None),
             ("samples/first", 1, None),
@@ -67,7 +65,6 @@ def test_what_is_logged_is_read_live_and_sealed(store: Store) -> None:
     assert [read_media(store, each) for each in live] == payloads
     assert all(each.blob is not None for each in sealed)
     assert [(each.key, each.count, each.first_step, each.last_step) for each in count_media(store, run.id)] == [
-        ("notes", 1, 0, 0),
         ("picture", 1, 1, 1),
         ("samples/first", 3, 0, 40),
     ]

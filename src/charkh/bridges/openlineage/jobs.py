@@ -9,6 +9,7 @@ from charkh.core.errors import NotFound
 from charkh.core.files import FileRef
 from charkh.ports.store import Store
 from charkh.runs.index import RunsByIds
+from charkh.runs.notes import read_note
 from charkh.runs.projects import DEFAULT_PROJECT, find_project
 from charkh.runs.run import LargeValue, Run, RunProvenance, json_text
 from charkh.webhooks.letter import plain
@@ -51,7 +52,7 @@ def run_job_facets(store: Store, run: Run) -> Json:
     """Owner, words and code of a run."""
     owner = {"name": f"user:{run.started.user or run.actor}", "type": "MAINTAINER"}
     facets: Json = {"ownership": facet("1-0-1", "OwnershipJobFacet", owners=[owner])}
-    if note := run.tags.get("note") or run.tags.get("mlflow.note.content"):
+    if note := read_note(store, run):
         facets["documentation"] = facet(
             "1-1-0", "DocumentationJobFacet", description=note[:5000], contentType="text/markdown"
         )
