@@ -14,6 +14,7 @@ import pytest
 from tests.faults.proxying import Proxy, proxy_to
 
 from charkh.runs.history import metric_history
+from charkh.runs.index import SealedOf
 from charkh.runs.search import search
 from charkh.workspace.workspace import open_workspace
 from servers import free_port
@@ -177,6 +178,19 @@ def test_a_run_that_is_killed_is_shipped_as_far_as_it_came(team: Team) -> None:
     while time.monotonic() < deadline and team.series() != {"killed": [[float(step) for step in range(40)]]}:
         time.sleep(0.3)
     assert team.series() == {"killed": [[float(step) for step in range(40)]]}
+
+
+def test_a_sync_seals_and_ships_what_a_killed_run_left(team: Team) -> None:
+    """Without a look at the server's open segments: all of it stands in facts when the command ends."""
+    team.start()
+    team.record(team.port, KILLED).communicate(timeout=60)
+    done = team.charkh(team.port, "sync", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["growing"] == 0
+    with open_workspace(team.folder) as workspace:
+        (run,) = search(workspace.store)
+        assert [each.points for each in workspace.store.queries.ask(SealedOf(run=run.id))] == [40]
+    assert json.loads(team.charkh(team.port, "sync", "--status", "--json").stdout)["segments"] == 0
 
 
 def test_curves_are_seen_while_they_grow(team: Team) -> None:

@@ -20,6 +20,7 @@ def ship(workspace: Workspace, *, json: bool) -> None:
         Unavailable: the server does not answer; what waits is kept.
     """
     spooled = _spooled(workspace)
+    spooled.seal_left()
     spooled.start_shipping()
     before = found = spooled.waiting()
     since = time.monotonic()
@@ -35,10 +36,12 @@ def ship(workspace: Workspace, *, json: bool) -> None:
         if (found.facts, found.packs) != (last.facts, last.packs):
             since = time.monotonic()
     if json:
-        write_json({"url": found.url, "facts": before.facts, "packs": before.packs})
+        write_json({"url": found.url, "facts": before.facts, "packs": before.packs, "growing": found.growing})
         return
     shipped = before.facts or before.packs
     write_line(f"{found.url}: {f'{_said(before)} there now' if shipped else 'nothing waits'}")
+    if found.growing:
+        write_line(f"{shown_count(found.growing, 'segment')} of scripts that run now, shown there while they grow")
 
 
 def show_status(workspace: Workspace, *, json: bool) -> None:

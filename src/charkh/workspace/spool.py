@@ -58,6 +58,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
         facts: facts.
         packs: packs with bytes.
         segments: data segments that still grow, or that a script left which died.
+        growing: those of them that a script writes now.
         trouble: why the last attempt failed; empty where it did not.
         refused: bytes that the server does not take, and why.
         shipping: whether a process ships them now.
@@ -68,6 +69,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     facts: int
     packs: int
     segments: int
+    growing: int
     trouble: str
     refused: dict[str, str]
     shipping: bool
@@ -153,17 +155,26 @@ class SpooledWorkspace(Workspace):
 
     def waiting(self) -> Waiting:
         """What of this machine is not at the server yet."""
-        shipped = self.shipped()
+        shipped, opened = self.shipped(), self.journal.list_data()
         return Waiting(
             url=self.url,
             folder=str(self.store_folder),
             facts=waiting_facts(self._facts().known(), shipped),
             packs=len(waiting_packs(self.store_folder)),
-            segments=len(self.journal.list_data()),
+            segments=len(opened),
+            growing=sum(each.live for each in opened),
             trouble=shipped.trouble,
             refused=shipped.refused,
             shipping=is_shipping(self.store_folder),
         )
+
+    def seal_left(self) -> None:
+        """Seal what scripts left that were killed: the shipping process waits a while before it does."""
+        if any(not each.live for each in self.journal.list_data()):
+            # Here, because the rooms that seal load what no script needs that only records.
+            from charkh.workspace.sealing import seal_store
+
+            seal_store(self._recording)
 
     def ship(self, seconds: float) -> bool:
         """Wait until the server has every fact and byte that was recorded here so far; whether it has.
