@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,9 +108,12 @@ def metric_names(store: Store, run_id: str) -> tuple[SeriesSummary, ...]:
     sealed = store.queries.ask(SealedOf(run=run_id))
     done = {each.segment for each in sealed}
     found = [summary for each in sealed for summary in each.series]
+    gone: set[str] = set()
     for each in opened:
         if each.header.segment not in done:
-            found += [series.summary() for series in _open_series(store, each)]
+            series = _open_series(store, each, gone)
+            found += [each.summary() for each in series]
+    found += [summary for each in _sealed_meanwhile(store, run_id, gone) for summary in each.series]
     return tuple(found)
 
 
@@ -121,12 +125,16 @@ def _parts(store: Store, run_id: str, name: tuple[str, str]) -> Iterator[_Part]:
     for each in sealed:
         for series in _sealed_series(store, each, name):
             yield _Part(each.writer, each.attempt, each.segment, series)
+    gone: set[str] = set()
     for each in opened:
         if each.header.segment in done:
             continue
-        for series in _open_series(store, each):
+        for series in _open_series(store, each, gone):
             if series.name == name:
                 yield _Part(each.header.writer, each.header.attempt, each.header.segment, series)
+    for each in _sealed_meanwhile(store, run_id, gone):
+        for series in _sealed_series(store, each, name):
+            yield _Part(each.writer, each.attempt, each.segment, series)
 
 
 def _sealed_series(store: Store, sealed: RunSealed, name: tuple[str, str]) -> Iterable[Series]:
@@ -147,12 +155,20 @@ def _reader(store: Store, blob: FileRef) -> Read:
     return lambda start, length: b"".join(store.vault.read(blob, start, length))
 
 
-def _open_series(store: Store, segment: DataSegment) -> Sequence[Series]:
+def _open_series(store: Store, segment: DataSegment, gone: set[str]) -> Sequence[Series]:
+    """What an open segment holds; one that was sealed and dropped since it was listed joins `gone`."""
     try:
         return collect_series(record.payload for record in store.journal.read_data(segment.header.segment))[1]
     except NotFound:
-        # Sealed and dropped since it was listed; whoever asks next finds it in the catalog.
+        gone.add(segment.header.segment)
         return []
+
+
+def _sealed_meanwhile(store: Store, run: str, segments: AbstractSet[str]) -> Sequence[RunSealed]:
+    """What the catalog has by now of segments that were open a moment ago."""
+    if not segments:
+        return ()
+    return [each for each in store.queries.ask(SealedOf(run=run)) if each.segment in segments]
 
 
 def _curve(parts: list[_Part]) -> Curve:

@@ -16,7 +16,7 @@ from charkh.core.errors import NotFound
 from charkh.core.refs import parse_subject
 from charkh.ports.journal import DataSegment
 from charkh.ports.store import Store
-from charkh.runs.index import SealedOfRuns
+from charkh.runs.index import SealedOf, SealedOfRuns
 from charkh.runs.membership import CLIENT_WRITER
 from charkh.runs.points import CONTENT, collect_series
 from charkh.runs.project import DEFAULT_NAME
@@ -227,11 +227,18 @@ def open_summaries(store: Store, segment: DataSegment) -> tuple[SeriesSummary, .
             try:
                 added = [record.payload for record in store.journal.read_data(identifier, known.ordinal)]
             except NotFound:
-                # It was sealed and dropped since it was listed; whoever asks next finds it in the catalog.
-                return ()
+                # It was sealed and dropped since it was listed.
+                return _sealed_meanwhile(store, segment)
             _grow(known, added, by_time=segment.header.writer == CLIENT_WRITER)
             known.size = segment.size
         return tuple(known.series.values())
+
+
+def _sealed_meanwhile(store: Store, segment: DataSegment) -> tuple[SeriesSummary, ...]:
+    """What the catalog has by now of a segment that was open a moment ago; nothing of one that was purged."""
+    run = parse_subject(segment.header.subject).id
+    sealed = store.queries.ask(SealedOf(run=run))
+    return next((each.series for each in sealed if each.segment == segment.header.segment), ())
 
 
 def _grow(known: _Grown, added: Sequence[bytes], *, by_time: bool) -> None:

@@ -250,6 +250,8 @@ class _Parser:
             if field.family != "run" or field.name not in NUMBERS:
                 raise self._error(token, f"{field} is no time")
             value = parse_duration(token.text.lstrip("+")) if token.text[0] != "-" else None
+        if value is None and token.kind == "name":
+            raise self._error(token, f"a text stands in quotes: write '{token.text}'")
         if value is None:
             raise self._error(token, "a value was expected: a number, 'text', true or false")
         self._next += 1

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
+from charkh.runs.run import LargeValue, json_text, logged_metrics
 from charkh.workspace.overview import Overview
 
 STYLE = """
@@ -52,6 +53,13 @@ OUTCOMES = {"promoted": "good", "finished": "good", "refused": "bad", "failed": 
 FIXED = frozenset({"when", "since", "for", "started", "registered", "run", "status", "outcome", "latest"})
 """Columns that are never broken into lines."""
 COUNTS = frozenset({"versions", "rows", "files", "size", "deployments", "sealed predictions"})
+
+
+_RUNS = ("run", "name", "project", "status", "started", "params", "metrics")
+SHOWN_VALUES = 6
+"""Params and metrics of a run that stand in its line."""
+SHOWN_LETTERS = 40
+"""Of a param's value."""
 
 
 def overview_page(found: Overview) -> str:
@@ -102,7 +110,7 @@ def _sections(found: Overview) -> list[tuple[str, Row, list[Row]]]:
         ("Decisions of loops", ("for", "loop", "outcome", "reason"), _decisions(found)),
         ("Models", ("model", "versions", "latest", "aliases", "registered"), _models(found)),
         ("Evaluations", ("when", "model", "rows", "scores"), _evaluations(found)),
-        ("Runs", ("run", "name", "status", "started", "metrics"), _runs(found)),
+        ("Runs", _RUNS, _runs(found)),
         ("Datasets", ("dataset", "versions", "latest", "rows", "files", "size"), _datasets(found)),
     ]
 
@@ -160,7 +168,15 @@ def _evaluations(found: Overview) -> list[Row]:
 
 def _runs(found: Overview) -> list[Row]:
     return [
-        (each.id[:SHORT_ID], each.name, each.status, _time(each.created), _scores(sorted(each.metrics.items())[:6]))
+        (
+            each.id[:SHORT_ID],
+            each.name,
+            found.projects.get(each.project, ""),
+            each.status,
+            _time(each.created),
+            _values((name, _word(value)) for name, value in each.params.items()),
+            _values((name, f"{value:.4g}") for name, value in sorted(logged_metrics(each.metrics).items())),
+        )
         for each in found.runs
     ]
 
@@ -225,6 +241,17 @@ def _page(title: str, body: str) -> str:
 
 def _scores(scores: Iterable[tuple[str, float | None]]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in scores if value is not None)
+
+
+def _values(words: Iterable[tuple[str, str]]) -> str:
+    shown = [f"{name} {value}" for name, value in words]
+    more = len(shown) - SHOWN_VALUES
+    return ", ".join(shown[:SHOWN_VALUES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _word(value: object) -> str:
+    text = "…" if isinstance(value, LargeValue) else value if isinstance(value, str) else json_text(value)
+    return text if len(text) <= SHOWN_LETTERS else text[:SHOWN_LETTERS] + "…"
 
 
 def _size(count: int) -> str:

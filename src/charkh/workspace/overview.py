@@ -18,6 +18,8 @@ from charkh.models.model import ModelSummary
 from charkh.monitors.index import Alerts
 from charkh.monitors.monitor import Alert
 from charkh.ports.projections import Queries
+from charkh.runs.project import DEFAULT_PROJECT
+from charkh.runs.projects import list_projects
 from charkh.runs.run import Run
 from charkh.runs.search import search
 from charkh.workspace.workspace import Workspace
@@ -37,6 +39,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         endpoints: by name.
         alerts: the newest.
         decisions: of the loops, the newest.
+        projects: by id, the name of every project but the default one.
         names: by subject, the reference of every model version that is spoken of above.
         stale: other processes' newest facts could not be folded in yet.
     """
@@ -49,6 +52,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointSummary, ...]
     alerts: tuple[Alert, ...]
     decisions: tuple[Decision, ...]
+    projects: dict[str, str]
     names: dict[str, str]
     stale: bool
 
@@ -70,6 +74,7 @@ def overview(workspace: Workspace) -> Overview:
         endpoints=endpoints,
         alerts=queries.ask(Alerts())[:NEWEST],
         decisions=queries.ask(Decisions(limit=NEWEST)),
+        projects={each.id: each.name for each in list_projects(workspace.store) if each.id != DEFAULT_PROJECT},
         names=_references(queries, spoken_of),
         stale=queries.stale,
     )

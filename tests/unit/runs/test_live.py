@@ -11,8 +11,11 @@ from charkh.core.ids import new_id
 from charkh.ports.journal import DataHeader, DataSegment, Record
 from charkh.ports.store import Store
 from charkh.runs import live
+from charkh.runs.history import metric_history, metric_names
 from charkh.runs.membership import CLIENT_WRITER, MAIN_WRITER
 from charkh.runs.points import CONTENT, collect_series, encode_record
+from charkh.runs.search import search
+from charkh.runs.start import start
 from charkh.workspace.workspace import open_workspace
 
 POINTS = st.lists(
@@ -86,3 +89,27 @@ def test_clients_points_show_by_step_then_time_then_value(tmp_path: Path) -> Non
     (seen,) = live.open_summaries(store, segment_of(store, header))
     assert seen.last == 3.0
     writer.close()
+
+
+@pytest.mark.parametrize("look", ["history", "names", "search"])
+def test_a_segment_that_is_sealed_while_it_is_looked_at_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    store = open_workspace(tmp_path, create=True).store
+    run = start(store)
+    run.log({"a": 4.0})
+    real = store.journal.read_data
+
+    def sealed_before(segment: str, begin: int = 0) -> Iterator[Record]:
+        run.end()
+        return real(segment, begin)
+
+    monkeypatch.setattr(store.journal, "read_data", sealed_before)
+    if look == "history":
+        assert metric_history(store, run.id, "a").values.tolist() == [4.0]
+    elif look == "names":
+        assert [each.last for each in metric_names(store, run.id)] == [4.0]
+    else:
+        (found,) = search(store, "metrics.a > 3")
+        assert found.metrics == {"a": 4.0}
+    assert run.ended

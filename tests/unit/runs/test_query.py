@@ -101,6 +101,7 @@ def test_it_reads(text: str, condition: Any) -> None:
         ("created > 'soon'", 10, "such as '2026-01-31', -7d or today"),
         ("created > '2026-99-99'", 10, "is a time"),
         ("params.x > -7d", 11, "is no time"),
+        ("status = failed", 9, "a text stands in quotes: write 'failed'"),
         ("duration > -7d", 11, "a value was expected"),
         ("dirty = 1", 8, "is true or false"),
         ("best(params.x) > 1", 5, "takes metrics.NAME"),

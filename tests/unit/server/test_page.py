@@ -7,6 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from charkh.runs.projects import ensure_project
+from charkh.runs.run import SYSTEM_CONTEXT
+from charkh.runs.start import start
 from charkh.server.page import PAGE_HEADERS, overview_page, sign_in_page
 from charkh.server.policy import Doorkeeper
 from charkh.workspace.overview import overview
@@ -54,6 +57,24 @@ def test_every_noun_is_shown(page: str) -> None:
     text = " ".join(Elements(page).text.split())
     for shown in ("flights@1", "300", "delay@1", "champion", "psi > 0.2", "refused", "finished", "auc 0.7"):
         assert shown in text, shown
+
+
+def test_a_run_is_shown_with_its_project_params_and_metrics(tmp_path: Path) -> None:
+    with open_workspace(tmp_path, create=True) as opened:
+        project = ensure_project(opened.store, "vision/<b>small").id
+        params = {"rate": 0.1, "layers": [8, 8], "words": "x" * 500, **{f"z{n}": n for n in range(6)}}
+        with start(opened.store, name="net", params=params, project=project) as run:
+            run.log({"auc": 0.875})
+            run.log({"cpu": 40.0}, context=SYSTEM_CONTEXT)
+        page = overview_page(overview(opened))
+    text = Elements(page).text
+    assert "vision/<b>small" in text
+    assert "<b>small" not in page
+    assert "rate 0.1" in text
+    assert "and 3 more" in text
+    assert "x" * 60 not in text
+    assert "auc 0.875" in text
+    assert "cpu" not in text
 
 
 def test_what_is_not_there_yet_is_named(workspace: Workspace) -> None:
