@@ -30,8 +30,9 @@ class PickledRuntime:
     def libraries(self) -> Mapping[str, str]:
         return _installed()
 
-    def accepts(self, _estimator: object) -> bool:
+    def accepts(self, estimator: object) -> bool:
         """False: nothing is pickled here that has another form."""
+        del estimator
         return False
 
     def save(self, estimator: object) -> Mapping[str, bytes]:
