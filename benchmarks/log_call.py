@@ -1,7 +1,8 @@
 """What one `log` of two metrics costs the training loop, beside a bare append of as many bytes, and MLflow.
 
 The peer's reading is MLflow's fast setting: asynchronous logging, which returns before anything is written, while
-charkh has handed its bytes to the operating system. MLflow's ordinary call is shown too.
+charkh has handed its bytes to the operating system. MLflow's ordinary call is shown too, and trackio's, which puts
+the points on a queue of its process.
 
 Promise: the median is at most 2 µs over a bare append to a file on the same disk, and the 99th percentile under 15
 µs; every point is read back equal. `charkh.log(...)`, which finds the current run first, is shown too.
@@ -46,6 +47,22 @@ with mlflow.start_run():
     mlflow.flush_async_logging()
 print(*found)
 """
+TRACKIO_VERSION = "trackio==0.43.0"
+TRACKIO = """
+import os, sys, time
+folder, calls = sys.argv[1], int(sys.argv[2])
+os.environ["TRACKIO_DIR"] = folder
+import trackio
+trackio.init(project="bench", embed=False, auto_log_gpu=False, auto_log_cpu=False)
+times = []
+for step in range(calls):
+    begin = time.perf_counter_ns()
+    trackio.log({"loss": 1 / (step + 1), "auc": step / calls}, step=step)
+    times.append(time.perf_counter_ns() - begin)
+trackio.finish()
+times.sort()
+print("@@", times[len(times) // 2] / 1000, times[int(len(times) * 0.99)] / 1000)
+"""
 
 
 def timed(calls: int, call: Callable[[int], object]) -> tuple[float, float]:
@@ -84,7 +101,7 @@ def main() -> None:
     parser.add_argument("--peer-calls", type=int, default=500)
     options = parser.parse_args()
     calls = options.calls
-    peer = peer_python("mlflow", "mlflow==3.17.2")
+    peer, second = peer_python("mlflow", "mlflow==3.17.2"), peer_python("trackio", TRACKIO_VERSION)
     high: dict[str, list[float]] = {}
     ordinary: list[float] = []
     equal = True
@@ -115,11 +132,20 @@ def main() -> None:
             keep("mlflow ordinary", (middle, late))
             return keep("mlflow", (asynchronous[0], asynchronous[1]))
 
+        def by_trackio() -> float:
+            place = folder / f"trackio-{time.time_ns()}"
+            place.mkdir()
+            command = [str(second), "-c", TRACKIO, str(place), str(options.peer_calls * 10)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=place)
+            middle, late = map(float, done.stdout.rpartition("@@ ")[2].split())
+            return keep("trackio", (middle, late))
+
         contenders = {
             "limit": lambda: keep("limit", bare_append(folder, calls)),
             "charkh": by_run,
             "sdk": by_sdk,
             **({"mlflow": by_mlflow} if peer else {}),
+            **({"trackio": by_trackio} if second else {}),
         }
         readings = in_turn(options.rounds, contenders)
     mine, limit = median(readings["charkh"]), median(readings["limit"])
@@ -137,6 +163,8 @@ def main() -> None:
         charkh_log=round(median(readings["sdk"]), 3),
         read_back_equal=equal,
         mlflow_ordinary=round(median(ordinary), 1) if ordinary else None,
+        trackio=round(median(readings["trackio"]), 1) if second else None,
+        trackio_version=version_of(second, "trackio"),
         peer_version=version_of(peer, "mlflow"),
         python=sys.version.split()[0],
     )
