@@ -165,6 +165,8 @@ def _security(dossier: Dossier) -> Iterable[str]:
     safety = [(label, value, dossier.known.subject) for label, value in dossier.known.lines if label in {"safety"}]
     if facts or safety:
         yield listed(("stated", "value", "by"), [*safety, *facts])
+    if dossier.wording.guards:
+        yield listed(("when", "signed, trusted, approved", "by", "why"), dossier.wording.guards)
     if dossier.known.executions:
         yield "Files are named by their BLAKE3 digest (`charkh fsck`), facts are only added (`charkh audit verify`)."
 

@@ -76,6 +76,8 @@ def registry(known: Known, wording: Wording) -> str:
     parts = ["## Registry"]
     if wording.history:
         parts.append(listed(("when", "what", "by", "why"), wording.history))
+    if wording.guards:
+        parts.append(listed(("when", "signed, trusted, approved", "by", "why"), wording.guards))
     scored = {name for scores in known.scores for name in scores.facts}
     facts = [(fact.name, shown_fact(fact.value), fact.subject) for fact in found.facts if fact.name not in scored]
     if facts:

@@ -19,6 +19,7 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
         signature: lines (input or output, name, type) of the model's signature.
         front: other keys of the front matter that people write, such as `language`, as their lines stand.
         history: lines (when, what, by, why) of what the registry decided about the version.
+        guards: lines (when, what, by, why) of who signed its files, trusted them, or approved it.
         written: texts for the parts that people write, by `Section.key`; they stand where nobody has written any.
     """
 
@@ -28,6 +29,7 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
     signature: tuple[tuple[str, str, str], ...] = ()
     front: str = ""
     history: tuple[tuple[str, str, str, str], ...] = ()
+    guards: tuple[tuple[str, str, str, str], ...] = ()
     written: dict[str, str] = {}
 
 

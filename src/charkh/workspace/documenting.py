@@ -1,5 +1,6 @@
 """What the registry knows of a model version, as the wording of its card, and as what its technical file is made of."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,6 +14,7 @@ from charkh.cards.regions import parse_document
 from charkh.cards.wording import Wording, signature_lines
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.refs import parse_subject
+from charkh.models.governance_index import ApprovalsOf, SignaturesOf, TrustDecisions
 from charkh.models.index import ModelById, ModelVersions
 from charkh.models.model import ModelVersion
 from charkh.models.registered import HistoryEntry
@@ -38,7 +40,23 @@ def model_wording(store: Store, version: ModelVersion, said: Wording) -> Wording
         library=made.runtime,
         signature=signature_lines(made.signature),
         history=tuple(_line(each) for each in history[:MAX_HISTORY]),
+        guards=tuple(_guards(store, version))[:MAX_HISTORY],
     )
+
+
+def _guards(store: Store, version: ModelVersion) -> Iterator[tuple[str, str, str, str]]:
+    """Who signed the files of a version, let their code run or forbade it, and what people said to its gates."""
+    for signature in store.queries.ask(SignaturesOf(version=version.id)):
+        signed = signature.signed
+        by = f"the key {signed.key[:16]}" if signed.key else signed.identity
+        yield _moment(signature.at), f"signed with {by}", signature.actor, ""
+    for decision in store.queries.ask(TrustDecisions(digest=version.made.tree.root)):
+        what = "code trusted" if decision.trusted else "distrusted"
+        until = f" until {_moment(decision.expires)}" if decision.expires is not None else ""
+        yield _moment(decision.at), f"{what}{until}", decision.actor, decision.reason
+    for approval in store.queries.ask(ApprovalsOf(version=version.id)):
+        said = approval.approved
+        yield _moment(approval.at), f"{said.answer} at the gate {said.gate}", approval.actor, said.reason
 
 
 def dossier_of(store: Store, subject: str) -> Dossier:

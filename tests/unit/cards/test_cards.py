@@ -294,16 +294,21 @@ def test_what_judged_serves_and_watches_it_stands_in_the_card(store: Store) -> N
     say(store, "deployment:1", {"serves": "model:3"})
     say(store, "collection:1", {"looked_at": "model:3"})
     say(store, "alert:1", {"raised_by": "collection:1"})
-    text = read_markdown(store, make_card(store, "model:3", wording=msgspec.structs.replace(WHOLE, history=HISTORY)))
+    text = read_markdown(store, make_card(store, "model:3", wording=DECIDED))
     sections = sections_of("".join(part.text for part in parse_document(text).body))
     assert "| promoted | yes | loop:1 |" in sections["registry"]
     assert "| 2026-11-25 | alias champion: delay@3 | ann | better |" in sections["registry"]
+    assert "| 2026-11-26 | signed with the key ab12 | bob |  |" in sections["registry"]
     assert "| id | deployment:1 |" in sections["deployment:1"]
     assert "collection:1" in sections["monitoring"]
     assert "alert:1" in sections["monitoring"]
 
 
-HISTORY = (("2026-11-25", "alias champion: delay@3", "ann", "better"),)
+DECIDED = msgspec.structs.replace(
+    WHOLE,
+    history=(("2026-11-25", "alias champion: delay@3", "ann", "better"),),
+    guards=(("2026-11-26", "signed with the key ab12", "bob", ""),),
+)
 
 
 def test_the_license_of_the_data_comes_from_its_own_card(store: Store) -> None:
