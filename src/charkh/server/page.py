@@ -26,7 +26,7 @@ code { font: .92em ui-monospace, monospace; background: var(--tile); padding: .1
 .scroll { overflow-x: auto; } table { border-collapse: collapse; min-width: 60%; font-size: .92rem; }
 th, td { text-align: left; padding: .35rem 1.1rem .35rem 0; border-bottom: 1px solid var(--line);
  vertical-align: top; }
-th { color: var(--soft); font-weight: 600; white-space: nowrap; } td { max-width: 32rem; overflow-wrap: anywhere; }
+th { color: var(--soft); font-weight: 600; white-space: nowrap; } td { max-width: 32rem; overflow-wrap: break-word; }
 td.fixed, td.count { white-space: nowrap; } th.count, td.count { text-align: right; padding-right: 2.4rem;
  font-variant-numeric: tabular-nums; }
 """
