@@ -40,6 +40,13 @@ PEERS: dict[str, tuple[str, ...]] = {
     "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),
     "dvc": ("dvc[s3]>=3.67,<4",),
     "mlflow": ("mlflow==3.17.2",),
+    "mlflow-models": (
+        "mlflow==3.17.2",
+        "lightgbm==4.7.0",
+        "scikit-learn==1.9.1",
+        "skops==0.16.0",
+        "xgboost-cpu==3.2.0",
+    ),
     "mlflow2": ("mlflow==2.22.2",),
     "great-expectations": ("great-expectations>=1.3,<2", "pyarrow"),
     "pandera": ("pandera[io,pandas]>=0.24,<1", "pyarrow"),

@@ -27,16 +27,22 @@ RUNTIMES = (
     RuntimeRow("onnx", "charkh.runtimes.onnx:OnnxRuntime", ("onnxruntime",)),
     RuntimeRow("sklearn", "charkh.runtimes.sklearn:SklearnRuntime", ("sklearn", "skops")),
     RuntimeRow("pickle", "charkh.runtimes.pickled:PickledRuntime", ("sklearn",), apart=True),
+    RuntimeRow("mlflow", "charkh.runtimes.mlflow:MlflowRuntime", (), apart=True),
 )
 
 FRAMEWORKS = {"onnx": ("onnx",)}
 """The package that a runtime's estimators come from, where it is another than the first that the runtime needs."""
 
 
-def installed_runtimes() -> tuple[ModelRuntime, ...]:
-    """Each runtime whose libraries can be imported; none of them is until it is asked something."""
+def installed_runtimes(pythons: Mapping[str, str] | None = None) -> tuple[ModelRuntime, ...]:
+    """Each runtime whose libraries can be imported; none of them is until it is asked something.
+
+    Args:
+        pythons: by name of a runtime, the interpreter in whose environment trusted code runs (`[runtime.NAME] python`).
+    """
+    chosen = pythons or {}
     return tuple(
-        (ApartAtFirstUse if row.apart else RuntimeAtFirstUse)(row)
+        (ApartAtFirstUse if row.apart else RuntimeAtFirstUse)(row, chosen.get(row.name, ""))
         for row in RUNTIMES
         if all(importlib.util.find_spec(name) for name in row.needs)
     )
@@ -45,8 +51,9 @@ def installed_runtimes() -> tuple[ModelRuntime, ...]:
 class RuntimeAtFirstUse:
     """A runtime that is imported when it is needed: a model of one framework does not wait for all the others."""
 
-    def __init__(self, row: RuntimeRow) -> None:
+    def __init__(self, row: RuntimeRow, python: str = "") -> None:
         self._row = row
+        self._options = {"python": python} if python else {}
         self._packages = FRAMEWORKS.get(row.name, row.needs[:1])
 
     @property
@@ -77,7 +84,7 @@ class RuntimeAtFirstUse:
     @cached_property
     def _runtime(self) -> ModelRuntime:
         module, _, name = self._row.path.partition(":")
-        return cast(ModelRuntime, getattr(importlib.import_module(module), name)())
+        return cast(ModelRuntime, getattr(importlib.import_module(module), name)(**self._options))
 
 
 class ApartAtFirstUse(RuntimeAtFirstUse):

@@ -4,17 +4,15 @@ The file is data of others: it is read by a YAML parser that builds nothing but 
 bounds, and no path in it is followed.
 """
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from charkh.core.events import MAX_FACT_TEXT
+from charkh.core.mlmodel import MAX_BYTES
 from charkh.core.redact import redact
 from charkh.ports.runtimes import Safety, Signature, TensorSpec
 
-FILE = "MLmodel"
-MAX_BYTES = 1024 * 1024
 MAX_SPECS = 2000
 
 _COLUMN_TYPES = {
@@ -48,23 +46,6 @@ _INERT_FLAVOURS = {"onnx": (".onnx",), "lightgbm": (".txt", ".lgb"), "xgboost": 
 
 _CODE_ENDINGS = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".py", ".h5", ".keras", ".bin", ".zip", ".jar")
 EMPTY = Signature(inputs=(), outputs=())
-
-
-def read_mlmodel(data: bytes) -> dict[str, Any]:
-    """The fields of an `MLmodel` file; none where it is no map, too long, or no YAML parser is installed."""
-    if len(data) > MAX_BYTES:
-        return {}
-    try:
-        # An extra: a server without it records versions whose signature nobody knows.
-        from ruamel.yaml import YAML
-        from ruamel.yaml.error import YAMLError
-    except ImportError:
-        return {}
-    try:
-        found: Any = YAML(typ="safe", pure=True).load(io.BytesIO(data))
-    except (YAMLError, ValueError, RecursionError, AttributeError, TypeError):
-        return {}
-    return cast(dict[str, Any], found) if isinstance(found, dict) else {}
 
 
 def signature_of(fields: Mapping[str, Any]) -> Signature:

@@ -9,7 +9,7 @@ from charkh.bridges.mlflow.call import Call, Route
 from charkh.bridges.mlflow.clauses import Clause, check_operator, matches, parse_clauses, parse_order
 from charkh.bridges.mlflow.envelope import INVALID_STATE, MlflowError, invalid
 from charkh.bridges.mlflow.locations import Stored
-from charkh.bridges.mlflow.mlmodel import EMPTY, FILE, libraries_of, read_mlmodel, safety_of, signature_of
+from charkh.bridges.mlflow.mlmodel import EMPTY, libraries_of, safety_of, signature_of
 from charkh.bridges.mlflow.pages import page
 from charkh.bridges.mlflow.registered_models import check_entity, wants_prompts
 from charkh.bridges.mlflow.registrations import MODEL_VERSIONS_TAG, registrations, registrations_text
@@ -30,6 +30,7 @@ from charkh.core.canon import canonical_json
 from charkh.core.digests import digest_of
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.files import TreeEntry, TreeRef
+from charkh.core.mlmodel import FILE, read_mlmodel
 from charkh.core.redact import redact
 from charkh.models.annotate import tag
 from charkh.models.decisions import DeleteModelVersion, Describe, RegisterModel

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charkh.bridges.mlflow.mlmodel import EMPTY, flavours_of, libraries_of, read_mlmodel, safety_of, signature_of
+from charkh.bridges.mlflow.mlmodel import EMPTY, flavours_of, libraries_of, safety_of, signature_of
 from charkh.bridges.mlflow.registrations import registrations, registrations_text
+from charkh.core.mlmodel import read_mlmodel
 
 
 def test_columns_and_tensors_become_specs() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from charkh.bridges.mlflow.exchanged import Experiment, KeyPoints, Logged, MlflowRun, Registered, Version
 from charkh.bridges.mlflow.exporting.mlmodel_folder import version_files
+from charkh.bridges.mlflow.exporting.names import fits
 from charkh.bridges.mlflow.exporting.report import ExportTally
 from charkh.bridges.mlflow.exporting.selection import Selection, VaultFiles, write_file
 from charkh.bridges.mlflow.importing.file_store import LOGGED_STATUSES, META, MODELS, STATUSES, TRASH
@@ -263,8 +264,13 @@ class _Writer:
     def _target(self, folder: Path, key: str) -> Path | None:
         """The file of a key, which is a path for MLflow; None where it can be none."""
         target = folder / key
-        if not is_safe_path(key) or target.is_dir() or any(part.is_file() for part in target.parents if part != folder):
-            self._tally.left("key", f"no file of a file store can be called {key[:80]!r} there")
+        if (
+            not fits(key)
+            or not is_safe_path(key)
+            or target.is_dir()
+            or any(part.is_file() for part in target.parents if part != folder)
+        ):
+            self._tally.left("key", f"MLflow takes none that is called {key[:80]!r}")
             return None
         return target
 

@@ -17,6 +17,7 @@ from charkh.bridges.mlflow.exchanged import (
     Trouble,
     Version,
 )
+from charkh.bridges.mlflow.exporting.names import contexts_tag, named_metrics
 from charkh.bridges.mlflow.importing.registry import VERSION_TAG
 from charkh.bridges.mlflow.metrics import points_of
 from charkh.bridges.mlflow.run_filters import run_order
@@ -33,6 +34,7 @@ from charkh.runs.find import find
 from charkh.runs.history import metric_names
 from charkh.runs.index import ArtifactsOf
 from charkh.runs.inputs import InputsOfRuns, RunInput
+from charkh.runs.points import SeriesName
 from charkh.runs.project import Project
 from charkh.runs.projects import find_project, list_projects
 from charkh.runs.run import SYSTEM_CONTEXT, Run, series_name
@@ -101,17 +103,13 @@ class Selection:
                 yield self._run(run, inputs.get(run.id, ()), made.get(run.id, {}), used.get(run.id, []))
 
     def points(self, run: MlflowRun) -> Iterator[KeyPoints]:
-        """Every point that was logged; a context is a part of the name (`loss[val]`)."""
+        """Every point that was logged; what was measured of the machine stays here."""
         import numpy as np  # whoever exports loads it
 
-        names = {(each.key, each.context) for each in metric_names(self._store, run.id)}
-        for key, context in sorted(names):
-            if context == SYSTEM_CONTEXT:
-                continue
-            name = series_name(key, context)
-            found = points_of(self._store, run.id, name)
+        for name, key in self._metrics(run.id).items():
+            found = points_of(self._store, run.id, series_name(name.key, name.context))
             yield KeyPoints(
-                name,
+                key,
                 np.array([each.step for each in found], np.int64),
                 np.array([each.timestamp * 1000 for each in found], np.int64),
                 np.array([each.value for each in found], np.float64),
@@ -168,8 +166,7 @@ class Selection:
             yield found[start : start + AT_ONCE]
 
     def _run(self, run: Run, inputs: Sequence[RunInput], made: dict[str, int], used: list[str]) -> MlflowRun:
-        tags = run_tags(self._store, run)
-        tags[RUN_NAME] = run.name
+        tags = {**run_tags(self._store, run), **contexts_tag(self._metrics(run.id)), RUN_NAME: run.name}
         return MlflowRun(
             id=run.id,
             experiment=run.project,
@@ -185,6 +182,17 @@ class Selection:
             used=tuple(used),
             made=made,
         )
+
+    def _metrics(self, run: str) -> dict[SeriesName, str]:
+        """The metrics that MLflow can have, with their keys there."""
+        names = {SeriesName(each.key, each.context) for each in metric_names(self._store, run)}
+        names = {name for name in names if name.context != SYSTEM_CONTEXT}
+        named = named_metrics(names)
+        for name in sorted(names - set(named)):
+            trouble = Trouble(f"run {run}", f"MLflow takes no metric called {series_name(*name)[:80]!r}")
+            if trouble not in self.trouble:
+                self.trouble.append(trouble)
+        return named
 
     def _input(self, data: RunInput) -> DatasetInput:
         tags = {**data.tags, **({CONTEXT: data.context} if data.context else {})}

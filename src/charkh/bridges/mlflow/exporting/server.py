@@ -14,11 +14,11 @@ from urllib.parse import unquote, urlsplit
 
 from charkh.bridges.mlflow.exchanged import Experiment, KeyPoints, Logged, MlflowRun, Registered, Version
 from charkh.bridges.mlflow.exporting.mlmodel_folder import version_files
+from charkh.bridges.mlflow.exporting.names import fits
 from charkh.bridges.mlflow.exporting.report import ExportTally
 from charkh.bridges.mlflow.exporting.selection import Selection, VaultFiles
 from charkh.bridges.mlflow.importing.logged import LOGGED_TAG
 from charkh.bridges.mlflow.importing.places import PROXY, scheme_of
-from charkh.bridges.mlflow.importing.points import series_of
 from charkh.bridges.mlflow.importing.registry import VERSION_TAG
 from charkh.bridges.mlflow.importing.runs import RUN_TAG
 from charkh.bridges.mlflow.importing.server import ServerStore
@@ -30,7 +30,6 @@ from charkh.workspace.workspace import Workspace
 
 METRICS = 1000
 TEXTS = 100
-_KEY = re.compile(r"[/\w.\- :]+")
 _STATUSES = {"ready": "LOGGED_MODEL_READY", "failed": "LOGGED_MODEL_UPLOAD_FAILED"}
 
 Fields = dict[str, Any]
@@ -158,9 +157,7 @@ class _Sender:
         known = {each.key: set(_rows(each)) for each in self._there.points(there)} if there.began else {}
         items: list[Fields] = []
         for points in self._selection.points(run):
-            key = self._metric_key(points.key)
-            if key is None:
-                continue
+            key = points.key
             rows = list(_rows(points))
             new = [row for row in rows if row not in known.get(key, ())]
             self._tally.done("point", len(new))
@@ -168,22 +165,11 @@ class _Sender:
             items += [{"key": key, "timestamp": time, "step": step, "value": value} for time, step, value in new]
         self._batches(there.id, "metrics", items, METRICS)
 
-    def _metric_key(self, key: str) -> str | None:
-        """A key that a server takes: `loss[val]` is `val/loss` there."""
-        name, context = series_of(key)
-        if context:
-            self._tally.left("name of a metric", f"a server takes no brackets: {key} is {context}/{name} there")
-        said = f"{context}/{name}" if context else name
-        if _KEY.fullmatch(said):
-            return said
-        self._tally.left("metric", f"a server takes no such name: {key[:80]!r}")
-        return None
-
     def _sound(self, texts: Mapping[str, str], run: str) -> dict[str, str]:
         for key in texts:
-            if not _KEY.fullmatch(key):
-                self._tally.left("param or tag", f"a server takes no such name: {key[:80]!r} of run {run}")
-        return {key: value for key, value in texts.items() if _KEY.fullmatch(key)}
+            if not fits(key):
+                self._tally.left("param or tag", f"MLflow takes no such name: {key[:80]!r} of run {run}")
+        return {key: value for key, value in texts.items() if fits(key)}
 
     def _batches(self, run: str, field: str, items: list[Fields], size: int) -> None:
         for start in range(0, len(items), size):

@@ -1,7 +1,8 @@
 """The points of a run that are not here yet, sealed at once: no segment is opened, and no point is looked at alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+import msgspec
 import numpy as np
 
 from charkh.bridges.mlflow.exchanged import KeyPoints
@@ -21,11 +22,16 @@ from charkh.runs.seal import MAX_SERIES
 from charkh.runs.sealed_points import encode_blob
 from charkh.runs.values import checked_key
 
+CONTEXTS_TAG = "charkh.contexts"
+"""Says which keys of an exported run are metrics with a context: JSON, `{"val/loss": ["loss", "val"]}`."""
+
 MOST = 4_000_000
 """Points that are sealed together at most."""
 
 
-def points_drafts(store: Store, run: str, points: Iterable[KeyPoints], tally: Tally) -> list[Draft]:
+def points_drafts(
+    store: Store, run: str, points: Iterable[KeyPoints], contexts: Mapping[str, SeriesName], tally: Tally
+) -> list[Draft]:
     """The facts that seal the points that the run has not; the bytes are put, and flushed by the caller.
 
     They belong to the writer `client`, as those that MLflow's clients send: equal ones count once.
@@ -34,6 +40,7 @@ def points_drafts(store: Store, run: str, points: Iterable[KeyPoints], tally: Ta
         store: where they go.
         run: id.
         points: every point that the source has.
+        contexts: by key, the metrics that have a context.
         tally: is told how many are new.
     """
     counted = _counted(store, run)
@@ -44,7 +51,7 @@ def points_drafts(store: Store, run: str, points: Iterable[KeyPoints], tally: Ta
         fitting = _fitting(each, run, tally)
         if fitting is None:
             continue
-        size, name = fitting.steps.size, series_of(fitting.key)
+        size, name = fitting.steps.size, contexts.get(fitting.key, SeriesName(fitting.key, ""))
         if size == counted.get(name):
             tally.there("point", size)
             continue
@@ -62,10 +69,13 @@ def points_drafts(store: Store, run: str, points: Iterable[KeyPoints], tally: Ta
     return drafts
 
 
-def series_of(key: str) -> SeriesName:
-    """A metric as it is named here: `loss[val]` is what charkh writes for a context; MLflow's own have no brackets."""
-    name, bracket, rest = key.partition("[")
-    return SeriesName(name, rest[:-1]) if name and bracket and rest.endswith("]") else SeriesName(key, "")
+def contexts_in(tags: Mapping[str, str]) -> dict[str, SeriesName]:
+    """By key, the metrics that have a context here: an export says in a tag which these are."""
+    try:
+        said = msgspec.json.decode(tags.get(CONTEXTS_TAG, "{}"), type=dict[str, tuple[str, str]])
+    except msgspec.DecodeError:
+        return {}
+    return {key: SeriesName(*name) for key, name in said.items()}
 
 
 def _counted(store: Store, run: str) -> dict[SeriesName, int]:
@@ -99,9 +109,10 @@ def _new(store: Store, run: str, name: SeriesName, points: KeyPoints) -> KeyPoin
     """The points that no writer of the run has logged."""
     known: set[tuple[int, int, int]] = set()
     for curve in metric_histories(store, run, name.key, context=name.context):
-        times = np.rint(curve.times * 1e6).astype(np.int64)
+        # MLflow's times are whole milliseconds, and so are those of what was exported to it.
+        times = np.rint(curve.times * 1e3).astype(np.int64)
         known.update(zip(curve.steps.tolist(), times.tolist(), _bits(curve.values), strict=True))
-    mine = zip(points.steps.tolist(), points.times.tolist(), _bits(points.values), strict=True)
+    mine = zip(points.steps.tolist(), (points.times // 1000).tolist(), _bits(points.values), strict=True)
     kept = np.fromiter((each not in known for each in mine), np.bool_, points.steps.size)
     return KeyPoints(points.key, points.steps[kept], points.times[kept], points.values[kept])
 

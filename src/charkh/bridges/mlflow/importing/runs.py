@@ -5,7 +5,7 @@ from typing import Any
 
 from charkh.bridges.mlflow.exchanged import MlflowRun, Source
 from charkh.bridges.mlflow.importing.landing import Landing
-from charkh.bridges.mlflow.importing.points import points_drafts
+from charkh.bridges.mlflow.importing.points import CONTEXTS_TAG, contexts_in, points_drafts
 from charkh.bridges.mlflow.run_shape import CONTEXT, PARENT, RUN_NAME
 from charkh.bridges.mlflow.runs import ENDS
 from charkh.core.digests import digest_of
@@ -78,7 +78,7 @@ def land_run(
     drafts += _params(landing, run, identifier, known)
     drafts += _tags(landing, run, identifier, known)
     drafts += _inputs(landing, run, identifier, known)
-    drafts += points_drafts(store, identifier, source.points(run), tally)
+    drafts += points_drafts(store, identifier, source.points(run), contexts_in(run.tags), tally)
     held = {each.path: each.file for each in store.queries.ask(ArtifactsOf(run=identifier))} if known else {}
     before = tally.bytes
     for path, file in landing.take(source.files(run.location, run.id), held, "artifact", where):
@@ -124,7 +124,7 @@ def _params(landing: Landing, run: MlflowRun, identifier: str, known: Run | None
 
 
 def _tags(landing: Landing, run: MlflowRun, identifier: str, known: Run | None) -> list[Draft]:
-    plain = {key: value for key, value in run.tags.items() if key not in {RUN_NAME, RUN_TAG}}
+    plain = {key: value for key, value in run.tags.items() if key not in {RUN_NAME, RUN_TAG, CONTEXTS_TAG}}
     if (known is not None and known.started.parent) or ID_PATTERN.fullmatch(plain.get(PARENT, "")):
         plain.pop(PARENT, None)
     sound = _sound(landing, plain, identifier, "tag")
