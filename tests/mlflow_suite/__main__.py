@@ -8,6 +8,7 @@ MLflow's dependencies and pytest.
 
 import argparse
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -63,11 +64,18 @@ def main() -> int:
         finally:
             at.terminate()
     expected = tomllib.loads((HERE / "expected.toml").read_text())["not_applicable"]
-    text, unexpected = report(outcomes, expected)
+    text, unexpected = report(outcomes, expected, version_of(asked.checkout))
     if asked.report:
         asked.report.write_text(text)
     sys.stdout.write(text)
     return 1 if unexpected else 0
+
+
+def version_of(checkout: Path) -> str:
+    """The version of MLflow in a checkout."""
+    told = (checkout / "mlflow/version.py").read_text()
+    found = re.search(r'^VERSION = "([^"]+)"', told, re.MULTILINE)
+    return found[1] if found else "unknown"
 
 
 def free_port() -> int:
@@ -122,7 +130,7 @@ def read_results(path: Path) -> list[Outcome]:
     return found
 
 
-def report(outcomes: list[Outcome], expected: dict[str, str]) -> tuple[str, list[Outcome]]:
+def report(outcomes: list[Outcome], expected: dict[str, str], version: str) -> tuple[str, list[Outcome]]:
     """A page that says what passed, what does not apply and why, and what failed; and the failures by themselves."""
     rows: dict[str, list[int]] = {}
     reasons: dict[str, int] = {}
@@ -140,7 +148,14 @@ def report(outcomes: list[Outcome], expected: dict[str, str]) -> tuple[str, list
         else:
             counts[1] += 1
             failed.append(each)
-    lines = ["# MLflow's own tests against charkh", ""]
+    lines = [
+        "# MLflow's own tests against charkh",
+        "",
+        f"The tests of MLflow {version} for its REST client, its fluent API and OpenTelemetry, unchanged, with",
+        "the client of the same version; each has an empty charkh server. Written by",
+        "`scripts/mlflow-suite CHECKOUT --report docs/bridges/mlflow-suite.md`.",
+        "",
+    ]
     lines += ["| file | passed | failed | not applicable |", "|---|---:|---:|---:|"]
     lines += [f"| {file} | {a} | {b} | {c} |" for file, (a, b, c) in sorted(rows.items())]
     total = [sum(column) for column in zip(*rows.values(), strict=True)] if rows else [0, 0, 0]

@@ -34,7 +34,7 @@ def traces(
         query = TracesIn(
             projects=_projects(store, project),
             limit=limit,
-            run=find(store, run, deleted=True).id if run else "",
+            run=find(store, run).id if run else "",
         )
         found = list(scan_traces(store, query))
     if json:

@@ -1,17 +1,14 @@
 """Unmodified MLflow clients of two generations train against `charkh up`: what they log is there, for all."""
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.bridges.mlflow.tracking_client import client_of
 from tests.functional.test_server import Server, charkh
 
 from charkh.workspace.workspace import open_workspace
-from peers import peer_program
 
 PEERS = [
     pytest.param("mlflow", marks=pytest.mark.needs("peer:mlflow")),
@@ -160,24 +157,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield started
     if started.process.poll() is None:
         started.stop()
-
-
-def client_of(server: Server, peer: str, script: str, out: Path, *words: str, **variables: str) -> Any:
-    """What a script of a real client wrote into `out`."""
-    told = server.told["environment"]
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "CHARKH_"))},
-        **{name: told[name] for name in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN")},
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-        "GIT_PYTHON_REFRESH": "quiet",
-        **variables,
-    }
-    python = str(peer_program(peer, "python"))
-    command = [python, "-W", "ignore", "-c", script, *words, str(out)]
-    done = subprocess.run(command, env=environment, cwd=out.parent, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(out.read_text())
 
 
 @pytest.mark.parametrize("peer", PEERS)
