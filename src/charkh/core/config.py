@@ -28,6 +28,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         url: `https://…` of a `charkh up` that has the store; what is recorded here is kept on this disk until it is
             there. Empty for a store of this workspace's own.
         wait: how long the end of a run waits until the server at `url` has what was recorded, such as `10s`.
+        spool: whether what is open lies on a disk of this machine and is shipped from there: `auto` where the store's
+            folder is on a file system that other machines write to (NFS, Lustre, FUSE), `always` or `never`.
     """
 
     path: str = ".charkh"
@@ -35,6 +37,7 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blobs: str = ""
     url: str = ""
     wait: str = "10s"
+    spool: Literal["auto", "always", "never"] = "auto"
 
 
 class CacheSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -289,6 +292,17 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: str = "10s"
 
 
+class RuntimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[runtime.NAME]`: how models of one runtime are loaded; `mlflow` alone takes it.
+
+    Attributes:
+        python: an interpreter, relative to the workspace, whose environment loads models whose code is trusted, such as
+            `.venv-mlflow/bin/python`; that of charkh by default.
+    """
+
+    python: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that `charkh.toml` or `[tool.charkh]` may say.
 
@@ -301,6 +315,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheSettings = CacheSettings()
     gc: GcSettings = GcSettings()
     run: RunSettings = RunSettings()
+    runtime: dict[Literal["mlflow"], RuntimeSettings] = {}
     gate: dict[str, GateSettings] = {}
     registry: RegistrySettings = RegistrySettings()
     endpoint: dict[str, EndpointSettings] = {}

@@ -1,10 +1,11 @@
 """Data segments in a local folder: points, console lines and predictions until they are sealed into blobs."""
 
 import logging
+import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
@@ -184,9 +185,11 @@ class DataFolder:
         folder: where the segments lie.
         damaged: where bytes go that stood behind a damaged frame of a dropped segment.
         store: id of the store.
+        now: the time by the clock that stamps the files, where that is another machine's: no lock is asked then.
     """
 
-    def __init__(self, folder: Path, damaged: Path, store: str) -> None:
+    def __init__(self, folder: Path, damaged: Path, store: str, now: Callable[[], float] | None = None) -> None:
+        self._now = now
         self._folder = folder
         self._damaged = damaged
         self._store = store
@@ -200,12 +203,14 @@ class DataFolder:
     def list_data(self) -> Sequence[DataSegment]:
         """See `charkh.ports.journal.Journal`."""
         found: list[DataSegment] = []
-        for path in self._paths():
+        paths = self._paths()
+        now = self._now() if self._now is not None and paths else time.time()
+        for path in paths:
             # Liveness first: a writer that lets go in between is listed as live and seen again by the next call.
-            live = is_live(path)
+            live = self._now is None and is_live(path)
             header = self._header(path)
             if header is not None:
-                live = live or (is_received(header) and _silence(path) < LIVE_SECONDS)
+                live = live or (is_received(header) and now - _written_at(path) < LIVE_SECONDS)
                 found.append(DataSegment(header, _size(path), live))
         return found
 
@@ -313,12 +318,16 @@ def _read_header(path: Path) -> DataHeader | None:
     return decode_header(scan.frames[0].payload).data
 
 
-def _silence(path: Path) -> float:
-    """Seconds since the file was last written."""
+def _written_at(path: Path) -> float:
+    """When a file was last written, by the clock of whoever keeps it; an open file is asked, which no cache answers."""
     try:
-        return time.time() - path.stat().st_mtime
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return LIVE_SECONDS
+        return 0.0
+    try:
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
 
 
 def _size(path: Path) -> int:

@@ -137,7 +137,7 @@ class Shipper:
             from charkh.workspace.sealing import seal_all
             from charkh.workspace.workspace import Workspace
 
-            settings = Settings(store=StoreSettings(path=str(self.spool)))
+            settings = Settings(store=StoreSettings(path=str(self.spool), spool="never"))
             with Workspace(self.spool, settings, create=False) as workspace:
                 seal_all(workspace)
 

@@ -95,7 +95,7 @@ class SpooledWorkspace(Workspace):
         spool = spool_folder(self.url)
         # First, so that nobody tidies away what this process begins to write.
         self._users = _hold_shared(spool / USERS)
-        near = msgspec.structs.replace(settings, store=StoreSettings(path=str(spool)))
+        near = msgspec.structs.replace(settings, store=StoreSettings(path=str(spool), spool="never"))
         super().__init__(folder, near, create=True)
         (spool / "url").write_text(self.url)
         self._connection: HttpConnection | None = None

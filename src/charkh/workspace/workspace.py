@@ -40,6 +40,7 @@ from charkh.ports.store import Store
 from charkh.stores.blobs_folder import FolderBlobs
 from charkh.stores.catalog import Catalog
 from charkh.stores.catalog_file import Overlay
+from charkh.stores.file_system import is_shared
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.segment_file import login_name
 from charkh.stores.sql_engine import postgres_engine, sqlite_engine
@@ -134,7 +135,9 @@ class Workspace:
     def runtimes(self) -> tuple[ModelRuntime, ...]:
         """The model runtimes whose libraries are installed, loaded at the first use."""
         if self._runtimes is None:
-            self._runtimes = installed_runtimes()
+            # Relative to the workspace, as paths in its settings are.
+            pythons = {name: each.python for name, each in self.settings.runtime.items() if each.python}
+            self._runtimes = installed_runtimes({name: str(self.folder / path) for name, path in pythons.items()})
         return self._runtimes
 
     @functools.cached_property
@@ -343,10 +346,31 @@ def _blobs(settings: Settings, folder: Path) -> Blobs:
     return FolderBlobs(folder / "packs")
 
 
+def _folder_journal(settings: Settings, folder: Path, identifier: str) -> FolderJournal:
+    how = settings.store.spool
+    if how == "always" or (how == "auto" and is_shared(folder)):
+        # Here, because only a store that several machines reach needs what ships to it.
+        from charkh.stores.journal_shared import SharedJournal
+
+        return SharedJournal(folder / "journal", identifier, own_folder(folder))
+    return FolderJournal(folder / "journal", identifier)
+
+
+def own_folder(store: Path) -> Path:
+    """A folder for a store's open files on a disk of this machine alone: below the state folder, where that is one."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "charkh"
+    # Homes are on the network, too: then what the machine keeps over a restart, unless somebody else has the name.
+    own = Path("/var/tmp") / f"charkh-{os.getuid()}"  # noqa: S108 - looked at, and made for the owner alone
+    if is_shared(state) and (not os.path.lexists(own) or own.lstat().st_uid == os.getuid()):
+        state = own
+    name = digest_of(f"{socket.gethostname()} {store}".encode())[:32]
+    return state / "open" / name
+
+
 def _journal(settings: Settings, folder: Path, identifier: str) -> Journal:
     address = settings.store.journal
     if not address:
-        return FolderJournal(folder / "journal", identifier)
+        return _folder_journal(settings, folder, identifier)
     if not address.startswith(("postgresql://", "postgres://")):
         raise Invalid(
             f"[store] journal is {address.partition('://')[0]}://…, which charkh does not speak",

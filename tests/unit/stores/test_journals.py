@@ -10,6 +10,7 @@ from charkh.ports.journal import Journal
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.journal_memory import MemoryJournal
 from charkh.stores.journal_postgres import PostgresJournal
+from charkh.stores.journal_shared import SharedJournal
 from charkh.testing.journals import JournalSuite
 
 STORE = new_id()
@@ -41,6 +42,15 @@ class TestFolderJournal(JournalSuite):
 class TestSpooledFolderJournal(TestFolderJournal):
     def open(self) -> Journal:
         return FolderJournal(self.folder / "journal", STORE, self.folder / "spool")
+
+
+class TestSharedJournal(TestFolderJournal):
+    def open(self) -> Journal:
+        return SharedJournal(self.folder / "journal", STORE, self.folder / "spool")
+
+    def fresh(self) -> Callable[[], Journal]:
+        folder = self.folder / new_id()
+        return lambda: SharedJournal(folder / "journal", STORE, folder / "spool")
 
 
 @pytest.mark.needs("postgresql")

@@ -22,6 +22,7 @@ def test_the_environment_stands_above_the_file(tmp_path: Path) -> None:
         "CHARKH_STORE": "/elsewhere",
         "CHARKH_STORE_JOURNAL": "postgresql://ann@db/charkh",
         "CHARKH_STORE_BLOBS": "s3://bucket/charkh",
+        "CHARKH_STORE_WAIT": "3s",
         "CHARKH_SERVER_HOST": "::1",
         "CHARKH_SERVER_PORT": "4321",
     }
