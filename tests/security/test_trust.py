@@ -4,7 +4,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ SIGNATURE = Signature(
 ROWS = {"a": np.array([1.0, -1.0]), "b": np.array([0.5, 0.5])}
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(60, 2))
-MODEL = LogisticRegression().fit(X, (X[:, 0] > 0).astype(int))
+MODEL: Any = cast(Any, LogisticRegression()).fit(X, (X[:, 0] > 0).astype(int))
 
 
 class Marking:
@@ -39,7 +39,7 @@ class Marking:
     def __init__(self, marker: Path) -> None:
         self.marker = marker
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce__(self) -> Any:
         code = f"__import__('pathlib').Path({str(self.marker)!r}).write_text(str(__import__('os').getpid())) and MODEL"
         return eval, (code, {"MODEL": MODEL})
 

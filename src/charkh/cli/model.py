@@ -7,7 +7,7 @@ import typer
 
 from charkh.cli.exact import require_version
 from charkh.cli.model_candidates import candidates, register
-from charkh.cli.model_gate import approve, promote, reject, withdraw
+from charkh.cli.model_gate import approve, decisions, promote, reject, withdraw
 from charkh.cli.model_served import history as show_history
 from charkh.cli.model_served import served
 from charkh.cli.model_sign import files, sbom, sign, verify
@@ -240,6 +240,7 @@ app.command("promote")(promote)
 app.command("approve")(approve)
 app.command("reject")(reject)
 app.command("withdraw")(withdraw)
+app.command("decisions")(decisions)
 app.command("trust")(trust)
 app.command("distrust")(distrust)
 app.command("sign")(sign)

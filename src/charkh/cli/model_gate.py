@@ -1,4 +1,4 @@
-"""`charkh model approve`, `reject`, `withdraw` and `promote`: what people say, and what a gate decides on it."""
+"""`charkh model approve`, `reject`, `withdraw`, `promote` and `decisions`: what people say, and what gates decide."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -7,18 +7,21 @@ import typer
 
 from charkh.cli.exit_codes import EXIT_CODES
 from charkh.cli.opening import open_workspace
-from charkh.cli.output import AsJson, write_json, write_line, write_table
+from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_table
 from charkh.core.errors import GateRefused
+from charkh.loops.index import Decisions
 from charkh.models.approve import approvals
 from charkh.models.approve import approve as say_yes
 from charkh.models.approve import reject as say_no
 from charkh.models.approve import withdraw as take_back
 from charkh.models.find import find
 from charkh.models.governance import ModelApproved
+from charkh.models.index import ModelById
 from charkh.models.model import CHAMPION
 from charkh.ports.store import Store
 from charkh.workspace.promoting import find_gate, promote_version
 
+MOST = 10_000
 Say = Callable[[Store, str, str, str], ModelApproved]
 
 Ref = Annotated[str, typer.Argument(help="A version: delay@3, delay@latest or model:ID.")]
@@ -68,6 +71,42 @@ def promote(
         write_line(f"would be {decided.outcome}" if dry else outcome)
     if decided.outcome != "promoted":
         raise typer.Exit(EXIT_CODES[GateRefused])
+
+
+def decisions(
+    name: Annotated[str, typer.Argument(help="The model's name.")],
+    limit: Annotated[int, typer.Option("--limit", help="How many at most.")] = 20,
+    json: AsJson = False,
+) -> None:
+    """List what gates decided about a model, newest first: who asked, on what evidence, with what outcome."""
+    with open_workspace() as workspace:
+        made = workspace.store.queries.ask(Decisions(limit=MOST))
+        found = [each for each in made if each.decided.model == name and each.decided.candidate][:limit]
+        refs = [find_any(workspace.store, each.decided.candidate) for each in found]
+    if json:
+        write_json(found)
+        return
+    write_table(
+        ["when", "version", "to", "outcome", "by", "reason"],
+        [
+            [
+                shown_time(each.at),
+                ref,
+                each.decided.alias,
+                each.decided.outcome,
+                f"loop {each.decided.loop}" if each.decided.loop else each.actor,
+                each.decided.reason,
+            ]
+            for each, ref in zip(found, refs, strict=True)
+        ],
+        empty=f"no gate has decided about {name} yet",
+    )
+
+
+def find_any(store: Store, version: str) -> str:
+    """`name@number` of a version, deleted ones included."""
+    found = store.queries.ask(ModelById(version=version))
+    return version if found is None else found.ref
 
 
 def _say(say: Say, model: str, gate: str, reason: str, *, json: bool) -> None:
