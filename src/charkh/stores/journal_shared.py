@@ -46,11 +46,14 @@ class SharedJournal(FolderJournal):
         folder: the journal's folder, which other machines reach.
         store: id of the store.
         spool: folder on a disk of this machine alone.
+
+    Attributes:
+        spool: as given.
     """
 
     def __init__(self, folder: Path, store: str, spool: Path) -> None:
         super().__init__(folder, store, spool)
-        self._spool = spool
+        self.spool = spool
         self._shared = folder / "open"
         self._far = DataFolder(self._shared, folder / "damaged", store, now=self._file_server_time)
         self._copies = ReceivedFolder(self._shared, store)
@@ -144,11 +147,11 @@ class SharedJournal(FolderJournal):
             except (CharkhError, OSError) as error:
                 if not self._reported:
                     self._reported = True
-                    _log.warning("%s; what is recorded waits on this machine in %s", error, self._spool)
+                    _log.warning("%s; what is recorded waits on this machine in %s", error, self.spool)
 
     def _ship_data(self) -> None:
         """Whichever process of this machine has the lock copies for all of them, and for those that died."""
-        with _held(self._spool / LOCK) as mine:
+        with _held(self.spool / LOCK) as mine:
             if not mine:
                 return
             opened = super().list_data()

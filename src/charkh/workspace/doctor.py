@@ -18,8 +18,10 @@ import msgspec
 from charkh.core.clock import seconds
 from charkh.core.errors import CharkhError
 from charkh.stores.journal_folder import FolderJournal
+from charkh.stores.journal_shared import SharedJournal
 from charkh.stores.sql_engine import WAL_IS_SAFE, journal_mode
 from charkh.workspace.filesystems import REMOTE, filesystem_of
+from charkh.workspace.projections import PROJECTIONS
 from charkh.workspace.workspace import FORMAT, Workspace
 
 State = Literal["ok", "warn", "fail"]
@@ -100,10 +102,13 @@ def _git() -> Finding:
 
 def _store(workspace: Workspace) -> Iterator[Finding]:
     folder = workspace.store_folder
-    yield Finding(state="ok", what="store", detail=f"{folder}, format {FORMAT}, id {workspace.identifier}")
+    yield Finding(state="ok", what="store", detail=f"{folder}, written in format {FORMAT}, id {workspace.identifier}")
     kind = filesystem_of(folder)
-    if kind in REMOTE or kind.startswith("fuse"):
-        advice = "Put the store on a local disk ([store] path), or use PostgreSQL and S3 for a team."
+    if isinstance(workspace.journal, SharedJournal):
+        detail = f"{kind or 'unknown'}: what is open lies on this machine's own disk, in {workspace.journal.spool}"
+        yield Finding(state="ok", what="file system", detail=detail)
+    elif kind in REMOTE or kind.startswith("fuse"):
+        advice = "Put the store on a local disk ([store] path), say [store] spool, or use PostgreSQL and S3 for a team."
         yield Finding(state="warn", what="file system", detail=f"{kind}: locks may not hold there", advice=advice)
     else:
         yield Finding(state="ok", what="file system", detail=kind or "of a kind that this system does not tell")
@@ -189,6 +194,9 @@ def _catalog(workspace: Workspace) -> Iterator[Finding]:
         return
     spent = time.monotonic() - started
     yield Finding(state="ok", what="catalog", detail=f"can be written, caught up in {spent:.2f} s")
+    # It was folded anew where another version had folded it.
+    versions = ", ".join(f"{each.name} {each.version}" for each in sorted(PROJECTIONS, key=lambda each: each.name))
+    yield Finding(state="ok", what="catalog versions", detail=versions)
     if aside:
         advice = "A later charkh may have written them: upgrade, or see `charkh fsck`."
         detail = f"{len(aside)} could not be read and were put aside"

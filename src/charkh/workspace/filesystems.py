@@ -6,6 +6,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 REMOTE = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "ceph", "glusterfs", "9p", "afs", "beegfs"}
+    | {"davfs", "ncpfs", "ocfs2", "orangefs", "panfs", "pvfs2", "wekafs"}
 )
 """Kinds on which locks or renames are another machine's promise."""
 
@@ -33,6 +34,12 @@ def filesystem_of(path: Path, mounts: Path = MOUNTS) -> str:
         if where.is_relative_to(point) and len(point.parts) >= best:
             best, kind = len(point.parts), rest.split()[0]
     return kind
+
+
+def is_shared(path: Path, mounts: Path = MOUNTS) -> bool:
+    """Whether other machines may write to what lies there; where the system does not tell, they do not."""
+    kind = filesystem_of(path, mounts)
+    return kind in REMOTE or kind.partition(".")[0] == "fuse"
 
 
 def _unescaped(text: str) -> str:

@@ -40,10 +40,10 @@ from charkh.ports.store import Store
 from charkh.stores.blobs_folder import FolderBlobs
 from charkh.stores.catalog import Catalog
 from charkh.stores.catalog_file import Overlay
-from charkh.stores.file_system import is_shared
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.segment_file import login_name
 from charkh.stores.sql_engine import postgres_engine, sqlite_engine
+from charkh.workspace.filesystems import is_shared
 from charkh.workspace.projections import PROJECTIONS
 from charkh.workspace.runtimes import installed_runtimes
 from charkh.workspace.settings import find_workspace, read_settings, require_workspace

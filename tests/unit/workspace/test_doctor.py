@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from charkh.core.clock import COUNTER_BITS, Clock
+from charkh.core.config import Settings, StoreSettings
 from charkh.core.errors import Unavailable
 from charkh.core.events import Draft, stamp_draft
 from charkh.datasets.add import add_table
@@ -15,7 +16,7 @@ from charkh.datasets.dataset import VERSION_KIND
 from charkh.ports.journal import DataHeader
 from charkh.workspace import doctor, filesystems
 from charkh.workspace.doctor import Finding, examine
-from charkh.workspace.filesystems import filesystem_of
+from charkh.workspace.filesystems import filesystem_of, is_shared
 from charkh.workspace.workspace import Workspace, open_workspace
 
 
@@ -157,3 +158,19 @@ def test_the_kernels_table_of_mounts_is_read(tmp_path: Path) -> None:
     assert filesystem_of(Path("/tmp"), tmp_path / "missing") == ""
     assert filesystem_of(tmp_path) == "" or filesystem_of(tmp_path).isprintable()
     assert "nfs4" in filesystems.REMOTE
+    assert [is_shared(Path(place), table) for place in ("/home/x", "/home/ann/my data/x", "/tmp")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_the_disk_of_a_spool_and_the_versions_of_the_catalog_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    settings = Settings(store=StoreSettings(spool="always"))
+    with Workspace(tmp_path, settings, create=True) as opened:
+        found = look(opened)
+    assert str(tmp_path / "state" / "charkh" / "open") in found["file system"].detail
+    assert "run_held " in found["catalog versions"].detail
