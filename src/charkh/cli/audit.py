@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from charkh.cli.audit_log import log
-from charkh.cli.opening import open_workspace
+from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_size, write_json, write_line, write_note, write_pairs
 from charkh.core.errors import Corrupt
 from charkh.workspace.auditing import verify_audit
@@ -24,7 +24,7 @@ def verify(
     json: AsJson = False,
 ) -> None:
     """Verify every sealed fact against the chain; changed, removed, inserted or reordered ones break it."""
-    with open_workspace() as workspace:
+    with open_own_workspace("the journal is verified") as workspace:
         report = verify_audit(workspace, head=head)
     if json:
         write_json(report)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from charkh.cli.opening import open_workspace
+from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_table
 from charkh.core.config import parse_duration
 from charkh.workspace.audit_log import read_log
@@ -20,7 +20,7 @@ def log(
 ) -> None:
     """Show who did what, newest first; refusals and sign-ins included."""
     begin = time.time() - parse_duration(since) if since else 0.0
-    with open_workspace() as workspace:
+    with open_own_workspace("who did what is told") as workspace:
         found = read_log(workspace, user=user, since=begin, kind=kind, limit=limit)
     if json:
         write_json(found)

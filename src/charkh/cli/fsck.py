@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from charkh.cli.opening import open_workspace
+from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, progress, shown_count, write_json, write_line, write_pairs, write_table
 from charkh.core.errors import Corrupt
 
@@ -30,7 +30,7 @@ def fsck(
     from charkh.workspace.fsck import check_store
 
     level = "everything" if everything else "sample" if sample else "index"
-    with open_workspace() as workspace, progress("verifying", unit="packs") as advance:
+    with open_own_workspace("the store is verified") as workspace, progress("verifying", unit="packs") as advance:
         report = check_store(workspace, level=level, repair=repair, refetch=refetch, progress=advance)
     if json:
         write_json({"sound": report.sound, "report": report})

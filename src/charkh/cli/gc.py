@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charkh.cli.opening import open_workspace
+from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import (
     AsJson,
     shown_count,
@@ -48,7 +48,7 @@ def gc(
         raise Invalid(
             "--trash, --undo and --dismiss are each asked for alone", code="gc.one_thing", hint="Say one of them."
         )
-    with open_workspace() as workspace:
+    with open_own_workspace("bytes are collected") as workspace:
         if trash:
             listed = list_trash(workspace.vault)
             if json:

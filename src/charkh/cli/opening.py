@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from charkh.cli.waiting import say_who
+from charkh.core.errors import Invalid
 from charkh.workspace import nearest
 from charkh.workspace.aside import take_in_quietly
 from charkh.workspace.locks import tell_who_holds, wait_at_most
@@ -27,6 +28,30 @@ def open_workspace(*, create: bool = False) -> Workspace:
 
         report_if_due(opened)
     take_in_quietly(opened)
+    return opened
+
+
+def open_own_workspace(what: str, route: str = "") -> Workspace:
+    """The same for what is only done where the store is.
+
+    Args:
+        what: that is done, with its verb, such as `users are kept`.
+        route: of the server's API that does it from elsewhere.
+
+    Raises:
+        Invalid: the store is at a server.
+        NotFound: as `open_workspace`.
+    """
+    opened = open_workspace()
+    if opened.is_remote:
+        url = getattr(opened, "url", "")
+        opened.close()
+        raise Invalid(
+            f"{what} where the store is, at {url}",
+            code="store.elsewhere",
+            hint="Run it there, in the folder in which `charkh up` runs"
+            + (f", or ask {url}{route} with your token (docs/reference/api.md)." if route else "."),
+        )
     return opened
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from charkh.cli.opening import open_workspace
+from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
 from charkh.cli.user_token import app as tokens
 from charkh.users.caller import Grant
@@ -36,7 +36,7 @@ def add(
     json: AsJson = False,
 ) -> None:
     """Make a user; the first one makes this the store of a team."""
-    with open_workspace() as workspace:
+    with open_own_workspace("users and their tokens are kept", "/api/users") as workspace:
         first = not list_users(workspace.store)
         user = make_user(workspace.store, name, sort="service" if service else "person")
         if role:
@@ -53,7 +53,7 @@ def add(
 @app.command("list")
 def list_all(json: AsJson = False) -> None:
     """List the users with their roles."""
-    with open_workspace() as workspace:
+    with open_own_workspace("users and their tokens are kept", "/api/users") as workspace:
         found = list_users(workspace.store)
     if json:
         write_json([_bare(user) for user in found])
@@ -78,7 +78,7 @@ def list_all(json: AsJson = False) -> None:
 @app.command()
 def show(name: Name, json: AsJson = False) -> None:
     """Show one user."""
-    with open_workspace() as workspace:
+    with open_own_workspace("users and their tokens are kept", "/api/users") as workspace:
         user = find_user(workspace.store, name)
     if json:
         write_json(_bare(user))
@@ -134,7 +134,7 @@ def enable(name: Name, reason: Reason = "", json: AsJson = False) -> None:
 
 
 def _granted(name: str, role: str, scope: str, reason: str, *, json: bool) -> None:
-    with open_workspace() as workspace:
+    with open_own_workspace("users and their tokens are kept", "/api/users") as workspace:
         user = give_role(workspace.store, name, role, scope, reason=reason)
     if json:
         write_json(_bare(user))
@@ -143,7 +143,7 @@ def _granted(name: str, role: str, scope: str, reason: str, *, json: bool) -> No
 
 
 def _disabled(name: str, disabled: bool, reason: str, *, json: bool) -> None:
-    with open_workspace() as workspace:
+    with open_own_workspace("users and their tokens are kept", "/api/users") as workspace:
         user = set_disabled(workspace.store, name, disabled=disabled, reason=reason)
     if json:
         write_json(_bare(user))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from charkh.cli.opening import open_workspace
+from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_table
 from charkh.core.config import parse_duration
 from charkh.users.find import find_user
@@ -36,7 +36,7 @@ def make(
     """Make a token and show it, this once."""
     limits = [parse_limit(text) for text in limit] if limit else None
     until = time.time() + parse_duration(expires) if expires else 0.0
-    with open_workspace() as workspace:
+    with open_own_workspace("users and their tokens are kept", "/api/users") as workspace:
         minted = make_token(workspace.store, name, label=label, limits=limits, expires=until)
     if json:
         write_json(minted)
@@ -50,7 +50,7 @@ def make(
 @app.command("list")
 def list_all(name: Name, json: AsJson = False) -> None:
     """List a user's tokens; their secrets are nowhere."""
-    with open_workspace() as workspace:
+    with open_own_workspace("users and their tokens are kept", "/api/users") as workspace:
         found = find_user(workspace.store, name).tokens
     if json:
         write_json([_bare(token) for token in found])
@@ -69,7 +69,7 @@ def revoke(
     json: AsJson = False,
 ) -> None:
     """Let a token be worth nothing from now on, with the browser sessions that stand on it."""
-    with open_workspace() as workspace:
+    with open_own_workspace("users and their tokens are kept", "/api/users") as workspace:
         revoked = revoke_token(workspace.store, token, reason=reason)
     if json:
         write_json(_bare(revoked))

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from charkh.cli.opening import open_workspace
+from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
 from charkh.cli.webhook_deliver import deliver, delivery_shown, log, resend, test, write_deliveries
 from charkh.core.errors import Invalid, Unavailable
@@ -59,7 +59,7 @@ def add(
         format=form,
         description=description,
     )
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         told = workspace.settings.webhook.get(name)
         given = _secret(secret_file)
         made = "" if given or unsigned or form == SLACK or (told and told.secret_env) else new_secret()
@@ -80,7 +80,7 @@ def list_webhooks(json: AsJson = False) -> None:
     from charkh.webhooks.index import Webhooks
     from charkh.workspace.outgoing import home_of
 
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         found = workspace.store.queries.ask(Webhooks())
         home = home_of(workspace)
     if json:
@@ -102,7 +102,7 @@ def show(name: Name, json: AsJson = False) -> None:
     from charkh.webhooks.find import find
     from charkh.workspace.outgoing import home_of, outbox_of
 
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         webhook = find(workspace.store, name)
         outbox = outbox_of(workspace)
         deliveries = outbox.history(webhook.id, 10)
@@ -154,7 +154,7 @@ def change(
     from charkh.webhooks.find import find
     from charkh.workspace.outgoing import sender_of
 
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         terms = find(workspace.store, name).terms
         narrow = terms.filter
         terms = msgspec.structs.replace(
@@ -183,7 +183,7 @@ def remove(name: Name, json: AsJson = False) -> None:
     from charkh.webhooks import remove as removing
     from charkh.workspace.outgoing import outbox_of, sender_of
 
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         outbox = outbox_of(workspace)
         webhook = removing.remove(workspace.store, sender_of(workspace), outbox, name)
         outbox.close()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from charkh.cli.opening import open_workspace
+from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_count, shown_time, write_json, write_line, write_note, write_table
 from charkh.core.errors import Conflict, NotFound, Unavailable
 from charkh.ports.outbox import Attempt, Delivery
@@ -28,7 +28,7 @@ def test(
     from charkh.webhooks.schedule import succeeded
     from charkh.workspace.outgoing import outbox_of
 
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         webhook = find(workspace.store, name)
         outbox = outbox_of(workspace)
         attempt = deliverer_of(workspace, outbox).test(webhook, event)
@@ -56,7 +56,7 @@ def log(
     from charkh.webhooks.find import find
     from charkh.workspace.outgoing import outbox_of
 
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         webhook = find(workspace.store, name)
         outbox = outbox_of(workspace)
         found = outbox.history(webhook.id, 1_000_000 if message else limit, state="dead" if dead else "")
@@ -90,7 +90,7 @@ def resend(
     from charkh.webhooks.find import find
     from charkh.workspace.outgoing import outbox_of
 
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         webhook = find(workspace.store, name)
         outbox = outbox_of(workspace)
         count = outbox.again(webhook.id, message, time.time())
@@ -114,7 +114,7 @@ def deliver(json: AsJson = False) -> None:
     from charkh.workspace.notifying import deliver_once
     from charkh.workspace.outgoing import outbox_of
 
-    with open_workspace() as workspace:
+    with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         outbox = outbox_of(workspace)
         with outbox.lead() as leads:
             if not leads:
