@@ -98,27 +98,6 @@ assert client.delete_traces(experiment, trace_ids=[bad.info.trace_id]) == 1
 assert names("") == ["answer"]
 json.dump({"trace": trace, "run": run.info.run_id}, open(sys.argv[2], "w"))
 """
-OLD = """
-import json, sys, time
-import mlflow
-from mlflow import MlflowClient
-
-# This client's span processor does not know what newer OpenTelemetry SDKs ask of one.
-from mlflow.tracing.processor.mlflow import MlflowSpanProcessor
-MlflowSpanProcessor._shutdown = False
-experiment = mlflow.set_experiment(sys.argv[1]).experiment_id
-with mlflow.start_span("outer") as outer:
-    outer.set_inputs({"a": 1})
-    with mlflow.start_span("inner"):
-        pass
-for _ in range(100):
-    found = MlflowClient().search_traces([experiment])
-    if found and len(found[0].data.spans) == 2:
-        break
-    time.sleep(0.1)
-assert sorted(span.name for span in found[0].data.spans) == ["inner", "outer"]
-json.dump({"trace": found[0].info.request_id}, open(sys.argv[2], "w"))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +119,3 @@ def test_a_client_traces_finds_and_judges(server: Server, tmp_path: Path) -> Non
     shown = charkh(server.folder, "run", "traces", told["trace"])
     assert shown.returncode == 0, shown.stderr
     assert "  look_up" in shown.stdout and "what is a wheel" not in shown.stdout
-
-
-@pytest.mark.needs("peer:mlflow2")
-def test_a_client_of_version_2_uploads_its_spans_as_a_file(server: Server, tmp_path: Path) -> None:
-    told = client_of(server, "mlflow2", OLD, tmp_path / "out.json", "traced/old")
-    shown = charkh(server.folder, "run", "traces", told["trace"], "--json")
-    assert shown.returncode == 0, shown.stderr
-    assert sorted(each["name"] for each in json.loads(shown.stdout)["spans"]) == ["inner", "outer"]

@@ -169,11 +169,28 @@ def file_shape(span: Span) -> dict[str, Any]:
             {"name": each.name, "time_unix_nano": each.at_ns, "attributes": each.attributes} for each in span.events
         ],
         "status": {"code": _CODES[span.status], "message": span.message},
-        "attributes": {
-            key: json.dumps(value, ensure_ascii=False)
-            for key, value in ({REQUEST_ID: trace_of(span)} | span.attributes).items()
-        },
+        "attributes": _dumped(span),
     }
+
+
+def old_file_shape(span: Span) -> dict[str, Any]:
+    """A span as it stands in the `traces.json` of clients before 3.0, which read no other; later ones read both."""
+    return {
+        "name": span.name,
+        "context": {"trace_id": span.otel, "span_id": span.id},
+        "parent_id": span.parent or None,
+        "start_time": span.began_ns,
+        "end_time": span.ended_ns or None,
+        "status_code": span.status.upper(),
+        "status_message": span.message,
+        "attributes": _dumped(span),
+        "events": [{"name": each.name, "timestamp": each.at_ns, "attributes": each.attributes} for each in span.events],
+    }
+
+
+def _dumped(span: Span) -> dict[str, str]:
+    attributes = {REQUEST_ID: trace_of(span)} | span.attributes
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in attributes.items()}
 
 
 def refused_span() -> MlflowError:

@@ -1,7 +1,6 @@
 """`traces.json`: the file in which MLflow's clients before 3.4 upload the spans of a trace, and all of them load it."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,8 @@ import msgspec
 
 from charkh.bridges.mlflow.call import Call, Raw, Route, Streamed, as_fields, as_items
 from charkh.bridges.mlflow.envelope import BAD_REQUEST, MISSING, MlflowError, invalid
-from charkh.bridges.mlflow.spans import file_shape, from_file
+from charkh.bridges.mlflow.spans import file_shape, from_file, old_file_shape
 from charkh.bridges.mlflow.trace_shape import known_trace
-from charkh.runs.trace import Span
 from charkh.runs.traces import log_spans, read_spans
 
 NAME = "traces.json"
@@ -25,12 +23,13 @@ def get(call: Call) -> Raw:
     if not identifier:
         raise MlflowError(BAD_REQUEST, 'Request must include the "request_id" query parameter.')
     trace = known_trace(call, identifier)
-    content = _content(read_spans(call.store, (trace.id,))[trace.id])
+    spans = read_spans(call.store, (trace.id,))[trace.id]
+    content = json.dumps({"spans": [file_shape(each) for each in spans]}).encode()
     return Raw(content, "application/octet-stream", headers=_HEADERS)
 
 
 def download_spans(call: Call, trace: str, path: str) -> Streamed:
-    """The file of a trace below its artifact location.
+    """The file of a trace below its artifact location, where only clients of its first form look for it.
 
     Raises:
         MlflowError: it is another file, or there are no spans.
@@ -38,7 +37,13 @@ def download_spans(call: Call, trace: str, path: str) -> Streamed:
     spans = read_spans(call.store, (trace,))[trace] if path == NAME else ()
     if not spans:
         raise MlflowError(MISSING, f"No such artifact: '{path}'")
-    content = _content(spans)
+    first = spans[0].attributes
+    fields = {
+        "spans": [old_file_shape(each) for each in spans],
+        "request": _text_of(first.get("mlflow.spanInputs")),
+        "response": _text_of(first.get("mlflow.spanOutputs")),
+    }
+    content = json.dumps(fields).encode()
     return Streamed(pieces=iter((content,)), length=len(content), headers=_HEADERS[:1])
 
 
@@ -62,8 +67,8 @@ def take_spans_file(call: Call, trace: str, path: str, source: Path) -> None:
         log_spans(call.store, trace, spans)
 
 
-def _content(spans: Sequence[Span]) -> bytes:
-    return json.dumps({"spans": [file_shape(each) for each in spans]}).encode()
+def _text_of(value: object) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 ROUTES = (Route("GET", "/mlflow/get-trace-artifact", get, "reader", ("2.0", "3.0")),)
