@@ -333,6 +333,30 @@ class CatalogSuite(ABC):
         assert len(changed.decide(WriteNote(title="a"), key="k")) == 1
         assert len(changed.ask(Titles())) == 2
 
+    def test_folding_anew_that_breaks_off_leaves_what_was_there(self, catalog: Catalog, journal: Journal) -> None:
+        catalog.decide(WriteNote(title="a"))
+        with catalog.engine.begin() as connection:
+            connection.execute(_notes.update().values(title="as it was"))
+        known = note_projection()
+
+        def killed(_connection: Connection, _events: Sequence[Event]) -> None:
+            raise KeyboardInterrupt
+
+        breaking = Projection(
+            name=known.name,
+            version=2,
+            tables=known.tables,
+            kinds=known.kinds,
+            fold=killed,
+            answers=known.answers,
+        )
+        next_version = Catalog(self.engine(), journal, [breaking], Clock(), "ann@laptop")
+        with pytest.raises(KeyboardInterrupt):
+            next_version.ask(Titles())
+        # Nothing was folded anew: what stood there stands there.
+        assert catalog.ask(Titles()) == (("as it was", 1),)
+        next_version.close()
+
     def test_what_a_projection_could_not_read_is_tried_again_by_its_next_version(
         self, catalog: Catalog, journal: Journal
     ) -> None:
