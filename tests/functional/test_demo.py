@@ -34,7 +34,27 @@ def test_two_months_of_the_year(tmp_path: Path) -> None:
     assert {line.batch for line in story.batches} <= {f"flights@{number}" for number in range(1, 10)}
     assert "<svg" in report(story)
 
+    first_answer = story.answers[0]
+    assert (first_answer.model, first_answer.outcome) == ("delay@1", "promoted")
+    assert first_answer.served.startswith("2013-04")
+    assert dict(first_answer.params).keys() == {"rate", "leaves"}
+    assert first_answer.held_out == story.first
+    assert {(line.of, line.runs) for line in story.seeds} == {("first guess", 6), ("champion", 6)}
+    assert all(0.55 < line.low < line.mean < line.high < 0.85 for line in story.seeds)
+    assert "seeds" in story.seeds_verdict
+    assert [line.command for line in story.asked if not line.answered] == []
+    assert "leaves=" in story.asked[0].said
+    assert "was signed with the key" in "".join(line.said for line in story.asked)
+
     charkh = Charkh(tmp_path / "demo")
+    assert {path.name for path in (tmp_path / "demo" / "left").iterdir()} == {
+        "annex-iv.html",
+        "mlruns",
+        "model",
+        "tensorboard",
+    }
+    (best,) = charkh.json("run", "search", "project = 'flights/seeds'", "--order", "max(metrics.auc) desc", "-n", "1")
+    assert "rounds" in charkh("run", "console", best["started"]["run"])
     assert charkh.json("audit", "verify")["problems"] == []
     assert {each["name"] for each in charkh.json("model", "list")} == {"delay"}
 

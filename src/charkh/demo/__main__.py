@@ -33,8 +33,24 @@ def main() -> int:
     page = chosen.folder / "report.html"
     page.write_text(report(story), encoding="utf-8")
     say(f"done. The report: {page}")
-    say(f"look around: charkh -C {chosen.folder} up")
+    for line in following(chosen.folder, story.traced):
+        sys.stdout.write(f"{line}\n")
     return 0
+
+
+def following(folder: Path, prediction: str) -> list[str]:
+    """What to try next, one line each."""
+    charkh = f"charkh -C {folder}"
+    return [
+        "",
+        "what to try next:",
+        f"  {charkh} up                                   # the same in a browser, and an MLflow server",
+        f"  {charkh} model history delay                  # every decision, by whom and why",
+        f"  {charkh} run group \"project = 'flights/seeds'\" --metric 'max(metrics.auc)'",
+        f"  {charkh} trace {prediction}",
+        f"  {charkh} card lint delay@champion --strict    # what its card lacks, and what to do",
+        f"  open {folder / 'left' / 'annex-iv.html'}      # technical documentation, filled from the record",
+    ]
 
 
 if __name__ == "__main__":

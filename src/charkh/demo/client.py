@@ -44,13 +44,13 @@ class InferenceClient:
         ids: list[str] = []
         for part in rows.iter_slices(BATCH):
             body = {"inputs": [_tensor(series) for series in part]}
-            answer = self._call(f"/v2/models/{self._model}/infer", body)
+            answer = self.call(f"/v2/models/{self._model}/infer", body)
             ids += answer["parameters"]["prediction_ids"]
         return ids
 
     def versions(self) -> Sequence[str]:
         """The versions that the server has of the model."""
-        return self._call(f"/v2/models/{self._model}").get("versions", [])
+        return self.call(f"/v2/models/{self._model}").get("versions", [])
 
     def wait_for(self, version: str) -> None:
         """Return when the server serves `version`.
@@ -64,7 +64,12 @@ class InferenceClient:
                 raise Unavailable(f"the server does not serve version {version}", code="demo.not_served")
             time.sleep(0.1)
 
-    def _call(self, path: str, body: object = None) -> Any:
+    def call(self, path: str, body: object = None) -> Any:
+        """What the server answers to a path: a POST where there is a body.
+
+        Raises:
+            Unavailable: it refuses or does not answer.
+        """
         request = urllib.request.Request(  # noqa: S310 - always http on this machine
             f"{self.address}{path}",
             data=None if body is None else json.dumps(body).encode(),
@@ -88,16 +93,37 @@ def served(folder: Path, token: str, model: str) -> Generator[InferenceClient]:
     Raises:
         Unavailable: it does not start.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    with _listening(folder, token, model, ["serve", model], f"/v2/models/{model}") as client:
+        yield client
+
+
+@contextlib.contextmanager
+def up(folder: Path, token: str) -> Generator[InferenceClient]:
+    """`charkh up` in a process of its own, for the workspace in `folder`; its loops stand still.
+
+    Raises:
+        Unavailable: it does not start.
+    """
+    with _listening(
+        folder, token, "", ["up", "--every", "0s"], "/api/2.0/mlflow/experiments/get?experiment_id=0"
+    ) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _listening(
+    folder: Path, token: str, model: str, arguments: Sequence[str], probe: str
+) -> Generator[InferenceClient]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
     log = folder / "serve.log"
-    command = [sys.executable, "-m", "charkh", "-C", str(folder), "serve", model, "--port", str(port)]
+    command = [sys.executable, "-m", "charkh", "-C", str(folder), *arguments, "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     try:
         client = InferenceClient(f"http://127.0.0.1:{port}", token, model)
-        _wait_until_ready(process, client, log)
+        _wait_until_ready(process, client, probe, log)
         yield client
     finally:
         process.send_signal(signal.SIGTERM)
@@ -108,16 +134,16 @@ def served(folder: Path, token: str, model: str) -> Generator[InferenceClient]:
             process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", client: InferenceClient, log: Path) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", client: InferenceClient, probe: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            client.versions()
+            client.call(probe)
             return
         except Unavailable as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 said = log.read_text(errors="replace")[-600:]
-                raise Unavailable(f"charkh serve did not start: {said or error.message}", code="demo.serve") from error
+                raise Unavailable(f"the server did not start: {said or error.message}", code="demo.serve") from error
         time.sleep(0.1)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from charkh.demo.chart import auc_chart
-from charkh.demo.story import DecisionLine, MonthLine, Score, Story
+from charkh.demo.story import AnswerLine, AskedLine, DecisionLine, MonthLine, Score, Story
 
 STYLE = """
 :root { color-scheme: light dark; --ink:#1b1f24; --soft:#5b6570; --paper:#fff; --line:#d9dee3; --good:#12715b;
@@ -65,12 +65,15 @@ def report(story: Story) -> str:
     parts = [
         _opening(story),
         _months(story.months, story.decisions),
+        _answers(story.answers),
         _decisions(story.decisions),
+        _seeds(story),
         _data(story),
         _first(story),
         _batches(story),
         _trace(story),
         _colleague(story),
+        _asked(story.asked),
         _reading(story),
     ]
     return (
@@ -152,6 +155,51 @@ def _months(months: Sequence[MonthLine], decisions: Sequence[DecisionLine]) -> s
         + auc_chart(months, decisions)
         + f'<p class="soft">{LEGEND}</p><div class="wide">{_table(heads, rows)}</div>'
     )
+
+
+def _answers(answers: Sequence[AnswerLine]) -> str:
+    rows = [
+        (
+            line.model,
+            ", ".join(f"{name} {value}" for name, value in line.params),
+            f"{line.searched:.3f}",
+            _score(line.held_out),
+            line.outcome,
+            line.served or "never",
+            line.run[:16],
+        )
+        for line in answers
+    ]
+    heads = ("model", "params", "#AUC in the search", "#held-out AUC [95 %]", "decision", "served", "run")
+    return (
+        "<h2>Which params gave which score, of which model, and when that served</h2><p>Nobody wrote any of this down. "
+        "Every training was a run, every version names its run, and every decision is kept.</p>"
+        f'<div class="wide">{_table(heads, rows)}</div>'
+    )
+
+
+def _seeds(story: Story) -> str:
+    if not story.seeds:
+        return ""
+    rows = [
+        (line.of, str(line.runs), f"{line.mean:.4f} \u00b1 {line.deviation:.4f}", f"[{line.low:.4f}, {line.high:.4f}]")
+        for line in story.seeds
+    ]
+    return (
+        "<h2>Better params, or a better seed?</h2><p>The champion's params and the first guess, each trained with "
+        "several seeds on a sample of the newest months, in the project <code>flights/seeds</code>.</p>"
+        + _table(("params of the", "#runs", "#AUC, mean \u00b1 sd", "#95 % interval of the mean"), rows)
+        + f"<p>{escape(story.seeds_verdict)}</p>"
+    )
+
+
+def _asked(asked: Sequence[AskedLine]) -> str:
+    blocks = "".join(
+        f"<details><summary>{escape(line.why)}{'' if line.answered else ' (could not be answered here)'}</summary>"
+        f"<p><code>{escape(line.command)}</code></p><pre>{escape(line.said)}</pre></details>"
+        for line in asked
+    )
+    return f"<h2>What can be asked, and taken away</h2>{blocks}" if blocks else ""
 
 
 def _decisions(decisions: Sequence[DecisionLine]) -> str:

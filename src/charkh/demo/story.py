@@ -56,6 +56,48 @@ class ColleagueLine(msgspec.Struct, frozen=True, kw_only=True):
     same_trace: bool
 
 
+class AnswerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One version: which params gave which score, and when it served.
+
+    Attributes:
+        model: such as `delay@3`.
+        run: the run that trained it, `run:id`.
+        params: what was chosen.
+        searched: AUC on the last fortnight of its training months, by which the search chose.
+        held_out: AUC on the month that it had not seen.
+        outcome: of the decision about it.
+        served: first and last month in which it served, such as `2013-06 to 2013-08`, or empty.
+    """
+
+    model: str
+    run: str
+    params: tuple[tuple[str, str], ...]
+    searched: float
+    held_out: Score
+    outcome: str
+    served: str
+
+
+class SeedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One choice of params over several seeds: the best AUC of each curve, with the 95 % interval of the mean."""
+
+    of: str
+    runs: int
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
+class AskedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A command, why a user would give it, and the first lines of what it said; `answered` where it succeeded."""
+
+    why: str
+    command: str
+    said: str
+    answered: bool = True
+
+
 class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
     """One turn of the loop, as it was written down."""
 
@@ -115,6 +157,10 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         batches: the greatest changes that a month brought to the recorded flights.
         colleague: what the shared folder gave to somebody else.
         card: the champion's card, as Markdown.
+        answers: of every version, which params gave which score, and when it served.
+        seeds: two choices of params over several seeds.
+        seeds_verdict: what may be said about their difference.
+        asked: what a user asks and takes away when the year is over.
         seconds: how long each part of the demo took.
     """
 
@@ -130,4 +176,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     batches: tuple[BatchLine, ...]
     colleague: ColleagueLine
     card: str
+    answers: tuple[AnswerLine, ...] = ()
+    seeds: tuple[SeedLine, ...] = ()
+    seeds_verdict: str = ""
+    asked: tuple[AskedLine, ...] = ()
     seconds: dict[str, float]

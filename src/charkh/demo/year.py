@@ -16,16 +16,19 @@ from charkh.cards.index import CardOf
 from charkh.cards.record import read_markdown
 from charkh.checks.index import Checks
 from charkh.checks.trouble.batches import batch_changes
-from charkh.core.errors import Bug, Conflict
+from charkh.core.errors import Bug, Conflict, Unavailable
 from charkh.core.metrics import block_bootstrap, interval, roc_auc
 from charkh.datasets.add import add_table
 from charkh.datasets.batches import BATCH, batches, scan_batches
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
 from charkh.datasets.table import Table
-from charkh.demo.client import InferenceClient, served
+from charkh.demo.asking import LEFT, ask, ask_as_mlflow, best_run, run_seeds, seed_lines
+from charkh.demo.client import InferenceClient, served, up
 from charkh.demo.source import arrive, write_months
 from charkh.demo.story import (
+    AnswerLine,
+    AskedLine,
     BatchLine,
     ColleagueLine,
     DecisionLine,
@@ -42,7 +45,9 @@ from charkh.evaluations.index import EvaluationsOf
 from charkh.loops.loop import Decision
 from charkh.models.find import find as find_model
 from charkh.models.index import ModelById
+from charkh.models.model import ModelVersion
 from charkh.monitors.collect import Report
+from charkh.runs.find import by_id
 from charkh.workspace.ambient import use
 from charkh.workspace.fetching import fetch
 from charkh.workspace.serving import Prepare, preparing
@@ -229,6 +234,14 @@ class Year:
             batches = self._batches()
         with self._timed("sharing with a colleague"):
             colleague = self._shared(last, trace)
+        answers = self._answers(months)
+        with self._timed("some seeds of two choices"):
+            run_seeds(self._workspace.folder, self._chosen(champion))
+            seeds, verdict = seed_lines(self._store)
+            self._say(f"  {verdict}")
+        with self._timed("asking, and taking away"):
+            asked = ask(self._workspace.folder, best_run(self._store))
+            asked = (*asked, self._asked_as_mlflow())
         return Story(
             versions=tuple(self._versions),
             quarantine=tuple(
@@ -250,8 +263,47 @@ class Year:
             batches=batches,
             colleague=colleague,
             card=read_markdown(self._store, card) if card is not None else "",
+            answers=answers,
+            seeds=seeds,
+            seeds_verdict=verdict,
+            asked=asked,
             seconds=dict(self._seconds),
         )
+
+    def _answers(self, months: Sequence[MonthLine]) -> tuple[AnswerLine, ...]:
+        """Which params gave which score, of which version, and when that served."""
+        decided = {line.candidate: line.outcome for line in self._decisions if line.candidate}
+        lines: list[AnswerLine] = []
+        for each in self._candidates:
+            version = find_model(self._store, each.version)
+            (evaluation,) = self._store.queries.ask(EvaluationsOf(subject=version.subject))[:1]
+            served = [month.month for month in months if month.model == each.ref]
+            searched = version.metrics.get("validation_auc")
+            lines.append(
+                AnswerLine(
+                    model=each.ref,
+                    run=f"run:{version.made.run}",
+                    params=tuple((name, f"{value:.4g}") for name, value in self._chosen(version).items()),
+                    searched=searched if isinstance(searched, float) else float("nan"),
+                    held_out=_auc_of(read_details(self._store, evaluation).scores),
+                    outcome=decided.get(each.ref, ""),
+                    served=" to ".join(dict.fromkeys((served[0], served[-1]))) if served else "",
+                )
+            )
+        return tuple(lines)
+
+    def _asked_as_mlflow(self) -> AskedLine:
+        """What an MLflow client is told; a machine too busy to start one more server does not spoil the year."""
+        try:
+            with up(self._workspace.folder, token_of(self._workspace.store_folder)) as client:
+                return ask_as_mlflow(client)
+        except Unavailable as error:
+            return AskedLine(why="What an MLflow client is answered", command="", said=error.message, answered=False)
+
+    def _chosen(self, version: ModelVersion) -> dict[str, float]:
+        """The params that the search chose for a version."""
+        run = by_id(self._store, version.made.run)
+        return {name: float(run.params[name]) for name in ("rate", "leaves")}
 
     def _batches(self) -> tuple[BatchLine, ...]:
         """The greatest changes that a month brought, one for each column and month."""
@@ -360,6 +412,7 @@ def lay_out(folder: Path) -> None:
     places = {
         "charkh.toml": "charkh.toml",
         "flights.py": "flights.py",
+        "seeds.py": "seeds.py",
         "flights.json": "recipes/flights.json",
         "features.json": "recipes/features.json",
         "flights.toml": "checks/flights.toml",
@@ -379,7 +432,8 @@ def _commit(folder: Path) -> None:
     if git is None:
         return
     (folder / ".gitignore").write_text(
-        ".charkh/\nincoming/\nshared/\ncolleague/\nserve.log\nreport.html\n__pycache__/\n", encoding="utf-8"
+        f".charkh/\nincoming/\nshared/\ncolleague/\n{LEFT}/\nsigning.*\nserve.log\nreport.html\n__pycache__/\n",
+        encoding="utf-8",
     )
     who = ["-c", "user.name=The flights year", "-c", "user.email=demo@charkh.invalid", "-c", "commit.gpgsign=false"]
     for arguments in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "-m", "The flights year"]):

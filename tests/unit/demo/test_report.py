@@ -2,21 +2,27 @@
 
 import itertools
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
 
 from charkh.core.gates import Verdict
+from charkh.demo.__main__ import following
+from charkh.demo.asking import quoted
 from charkh.demo.chart import auc_chart
 from charkh.demo.report import report
 from charkh.demo.story import (
+    AnswerLine,
+    AskedLine,
     BatchLine,
     ColleagueLine,
     DecisionLine,
     MonthLine,
     QuarantineLine,
     Score,
+    SeedLine,
     Story,
     VersionLine,
 )
@@ -70,6 +76,46 @@ STORY = Story(
     card="# delay",
     seconds={"training": 1.0},
 )
+
+
+def test_every_version_has_its_params_its_score_and_when_it_served() -> None:
+    answer = AnswerLine(
+        model="delay@2",
+        run="run:01a2",
+        params=(("rate", "0.06"), ("leaves", "49")),
+        searched=0.7,
+        held_out=score(0.71),
+        outcome="promoted",
+        served="2013-05 to 2013-06",
+    )
+    never = msgspec.structs.replace(answer, model="delay@3", served="", outcome="refused")
+    page = report(msgspec.structs.replace(STORY, answers=(answer, never)))
+    assert "<td>delay@2</td><td>rate 0.06, leaves 49</td>" in page
+    assert "<td>promoted</td><td>2013-05 to 2013-06</td>" in page
+    assert "<td>refused</td><td>never</td>" in page
+
+
+def test_seeds_are_told_with_their_deviation_and_questions_with_their_answers() -> None:
+    assert "Better params" not in report(STORY)
+    seeds = SeedLine(of="champion", runs=6, mean=0.65, deviation=0.0012, low=0.648, high=0.652)
+    asked = AskedLine(why="Who?", command="charkh model history delay", said="<ann>", answered=False)
+    page = report(msgspec.structs.replace(STORY, seeds=(seeds,), seeds_verdict="neither", asked=(asked,)))
+    assert "0.6500 \u00b1 0.0012" in page
+    assert "<p>neither</p>" in page
+    assert "&lt;ann&gt;" in page
+    assert "could not be answered here" in page
+
+
+def test_commands_are_shown_as_one_types_them() -> None:
+    assert quoted("project = 'flights/seeds'") == "\"project = 'flights/seeds'\""
+    assert quoted("delay@champion") == "delay@champion"
+    assert quoted("it's $HOME") == "'it'\"'\"'s $HOME'"
+
+
+def test_what_to_try_next_names_the_folder(tmp_path: Path) -> None:
+    lines = following(tmp_path, "pred-1")
+    assert any(line.startswith(f"  charkh -C {tmp_path} up") for line in lines)
+    assert f"  charkh -C {tmp_path} trace pred-1" in lines
 
 
 def test_the_page_stands_alone() -> None:
