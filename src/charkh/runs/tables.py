@@ -58,6 +58,7 @@ from charkh.runs.run import (
     RunTrashed,
     SeriesSummary,
     json_text,
+    series_name,
 )
 
 Row = dict[str, Any]
@@ -226,8 +227,12 @@ def shown_rank(writer: str, attempt: int, summary: SeriesSummary, segment: str) 
     attempt, and the later point.
     """
     order, mark = _order_of(writer)
-    late = f"{attempt:016x}{max(0, int(summary.last_time * 1e6)):016x}"
-    return f"{order}{summary.last_step + _GREATEST_STEP:016x}{late}{segment}{mark}"
+    return _rank(order, f"{attempt:016x}", summary, segment + mark)
+
+
+def _rank(order: str, attempt: str, summary: SeriesSummary, end: str) -> str:
+    step, moment = summary.last_step + _GREATEST_STEP, int(summary.last_time * 1e6)
+    return f"{order}{step:016x}{attempt}{moment if moment > 0 else 0:016x}{end}"
 
 
 def step_and_time(rank: str) -> tuple[int, float]:
@@ -418,6 +423,7 @@ def _fold_links(connection: Connection, events: Sequence[Event]) -> None:
 
 def _fold_sealed(connection: Connection, events: Sequence[Event]) -> None:
     bodies = [(event, body_of(event, RunSealed)) for event in events]
+    named = [[(series_name(each.key, each.context), each) for each in body.series] for _, body in bodies]
     # Two sealers that did not see each other may have packed one segment's points with two versions of zstd.
     rows = [
         {
@@ -426,26 +432,30 @@ def _fold_sealed(connection: Connection, events: Sequence[Event]) -> None:
             "body": bytes(event.body),
             "place": place_of(body.writer),
             "attempt": body.attempt,
-            "brief": _encode_json({each.name: (each.count, each.first_step, each.first) for each in body.series}),
+            "brief": _encode_json({name: (each.count, each.first_step, each.first) for name, each in series}),
             "stamp": event.stamp,
         }
-        for event, body in bodies
+        for (event, body), series in zip(bodies, named, strict=True)
     ]
     keep_rows(connection, segments, rows, stamp="stamp", keep="earliest")
-    _keep_metrics(connection, [row for _, body in bodies for row in _metric_rows(body)])
+    said = zip(bodies, named, strict=True)
+    _keep_metrics(connection, [row for (_, body), series in said for row in _metric_rows(body, series)])
 
 
-def _metric_rows(body: RunSealed) -> list[Row]:
+def _metric_rows(body: RunSealed, series: Sequence[tuple[str, SeriesSummary]]) -> list[Row]:
+    run, attempt = body.run, f"{body.attempt:016x}"
+    order, mark = _order_of(body.writer)
+    end = body.segment + mark
     return [
         {
-            "run": body.run,
-            "name": each.name,
+            "run": run,
+            "name": name,
             "last": _finite(each.last),
-            "rank": shown_rank(body.writer, body.attempt, each, body.segment),
+            "rank": _rank(order, attempt, each, end),
             "low": _finite(each.low),
             "high": _finite(each.high),
         }
-        for each in body.series
+        for name, each in series
     ]
 
 
@@ -471,8 +481,8 @@ def _keep_metrics(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def _finite(value: float) -> float | None:
-    """NaN has no order, and SQLite no NaN."""
-    return None if math.isnan(value) else value
+    """NaN, which differs from itself, has no order, and SQLite has none."""
+    return value if value == value else None
 
 
 def _inverted(number: int) -> str:
