@@ -47,6 +47,7 @@ PEERS: dict[str, tuple[str, ...]] = {
         "skops==0.16.0",
         "xgboost-cpu==3.2.0",
     ),
+    "mlflow-postgres": ("mlflow==3.17.2", "psycopg2-binary==2.9.11"),
     "mlflow2": ("mlflow==2.22.2",),
     "great-expectations": ("great-expectations>=1.3,<2", "pyarrow"),
     "pandera": ("pandera[io,pandas]>=0.24,<1", "pyarrow"),

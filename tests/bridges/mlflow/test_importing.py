@@ -248,6 +248,18 @@ def test_an_interrupted_import_goes_on(workspace: Workspace, tmp_path: Path, mon
     assert all(len(metric_history(workspace.store, f"{number:032x}", "loss")) == 1000 for number in range(30))
 
 
+@pytest.mark.needs("peer:mlflow-postgres", "postgresql")
+def test_a_store_in_postgresql_comes_over(workspace: Workspace, postgres_url: str, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    write(tmp_path / "theirs", "mlflow-postgres", postgres_url.replace("postgresql://", "postgresql+psycopg2://"))
+    report = import_mlflow(workspace, postgres_url)
+    assert not report.trouble
+    assert report.counts["run"].new == 4
+    assert report.counts["point"].new == 10_043
+    assert report.counts["version"].new == 3
+    assert new(import_mlflow(workspace, postgres_url)) == {}
+
+
 @pytest.mark.parametrize("where", ["mlruns", "sqlite:///nothing.db", "redis://x", "mysql://x/y", "http://a:b@c"])
 def test_what_is_no_store_is_refused(where: str, workspace: Workspace) -> None:
     with pytest.raises((NotFound, Invalid)) as raised:
