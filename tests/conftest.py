@@ -48,6 +48,7 @@ COMPONENTS: dict[str, Callable[[], object]] = {
     "subversion": _first_program("svn"),
     "mercurial": _first_program("hg"),
     "git-lfs": _first_program("git-lfs"),
+    "skopeo": _first_program("skopeo"),
     "openssh-server": lambda: shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin"),
     **{f"peer:{name}": partial(peer_installed, name) for name in PEERS},
     "moto": lambda: (Path(sys.executable).parent / "moto_server").exists(),

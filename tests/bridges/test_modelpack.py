@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -69,9 +68,19 @@ def test_nothing_is_written_over(registered: Charkh) -> None:
     assert "is there already" in registered.fails(14, "export", "model", "delay@1", "-o", registered.folder / "one")
 
 
-@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
-def test_skopeo_reads_it(registered: Charkh) -> None:
+@pytest.mark.needs("skopeo")
+def test_skopeo_reads_it_and_copies_every_blob(registered: Charkh) -> None:
     layout = export(registered, "one")
-    command = ["skopeo", "inspect", "--raw", f"oci:{layout}:v1"]
-    raw = subprocess.run(command, check=True, capture_output=True).stdout
+    raw = skopeo("inspect", "--raw", f"oci:{layout}:v1")
     assert json.loads(raw)["artifactType"] == "application/vnd.cncf.model.manifest.v1+json"
+    copied = registered.folder / "copied"
+    skopeo("--insecure-policy", "copy", f"oci:{layout}:v1", f"oci:{copied}:v1")
+    blobs = {path.name: path.read_bytes() for path in (layout / "blobs/sha256").iterdir()}
+    assert {path.name: path.read_bytes() for path in (copied / "blobs/sha256").iterdir()} == blobs
+
+
+def skopeo(*arguments: str) -> bytes:
+    """What it printed; it must have succeeded."""
+    done = subprocess.run(["skopeo", *arguments], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,5 +1,6 @@
 """Files that run code when they are loaded: never before somebody trusts them, and then in a process of its own."""
 
+import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -132,7 +133,9 @@ def test_the_worker_has_no_secrets_no_descriptors_and_its_limits(
     assert not of.exists()
 
 
-def test_an_endpoint_keeps_what_it_serves_when_its_alias_moves_to_code(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_endpoint_keeps_what_it_serves_when_its_alias_moves_to_code(
+    workspace: Workspace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     example = {"a": X[:3, 0], "b": X[:3, 1]}
     register(workspace.store, "delay", MODEL, runtimes=workspace.runtimes, example=example)
     registered(workspace, {"model.pkl": pickle.dumps(Marking(tmp_path / "executed"))})
@@ -141,8 +144,11 @@ def test_an_endpoint_keeps_what_it_serves_when_its_alias_moves_to_code(workspace
     serving = Serving(workspace)
     (before,) = serving()
     move_alias(workspace.store, "delay@2", "champion")
+    with caplog.at_level(logging.WARNING, "charkh"):
+        assert serving() == [before] == serving()
+    assert len([each for each in caplog.records if "could run code" in each.getMessage()]) == 1, "it is said once"
     with pytest.raises(Denied, match="could run code"):
-        serving()
+        Serving(workspace)()
     assert before.predict(example)
     assert not (tmp_path / "executed").exists()
     move_alias(workspace.store, "delay@1", "champion")

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from charkh.core.errors import Denied
 from charkh.models.governance import SignatureMade
+from charkh.models.governance_index import SignaturesOf
 from charkh.models.model import ModelVersion
 from charkh.models.oms import PublicKey
-from charkh.models.sign import verified_by
+from charkh.models.sign import unsigned, verified_by
 from charkh.models.trust import is_trusted, refuse_distrusted, standing
 from charkh.ports.runtimes import Safety
 from charkh.ports.store import Store
@@ -55,6 +56,16 @@ def admit(
     refuse_distrusted(store, version)
     if must_be_signed(version, rules, alias=alias):
         verified_by(store, version, rules.keys(), files)
+
+
+def require_signatures(store: Store, version: ModelVersion, rules: Rules) -> None:
+    """Refuse a version that nobody signed where a signature is asked for; what a signature is worth, `admit` says.
+
+    Raises:
+        Denied: so it is.
+    """
+    if must_be_signed(version, rules) and not store.queries.ask(SignaturesOf(version=version.id)):
+        raise unsigned(version, "nobody has signed it")
 
 
 def must_be_signed(version: ModelVersion, rules: Rules, *, alias: str = "") -> bool:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from charkh.core.errors import Denied, Unavailable
-from charkh.models.admit import NO_RULES, Rules, admit, require_trust
+from charkh.models.admit import NO_RULES, Rules, admit, require_signatures, require_trust
 from charkh.models.files import read_files
 from charkh.models.find import find
 from charkh.models.model import ModelVersion
+from charkh.models.trust import refuse_distrusted
 from charkh.ports.runtimes import ApartRuntime, ModelRuntime, Predictor, Safety
 from charkh.ports.store import Store
 
@@ -44,6 +45,11 @@ def load(store: Store, ref: str, *, runtimes: Sequence[ModelRuntime], rules: Rul
             code="model.no_runtime",
             hint=f"Install it, for example `pip install charkh[{made.runtime}]`.",
         )
+    refuse_distrusted(store, version)
+    if version.made.safety.runs_code:
+        # What was code at the registration is code now: nothing is read for a refusal that comes once a second.
+        require_trust(store, version, version.made.safety, rules)
+    require_signatures(store, version, rules)
     files = read_files(store, version)
     admit(store, version, rules, files=files)
     safety = runtime.inspect(files)

@@ -75,7 +75,7 @@ def verified_by(
     """
     found = store.queries.ask(SignaturesOf(version=version.id))
     if not found:
-        raise _unsigned(version, "nobody has signed it")
+        raise unsigned(version, "nobody has signed it")
     content = read_files(store, version) if files is None else files
     refusal: Denied | None = None
     for made in found:
@@ -87,7 +87,7 @@ def verified_by(
                 refusal = refusal if refusal is not None and error.code == "model.other_key" else error
                 continue
             return made
-    raise _unsigned(version, refusal.message if refusal is not None else "no key is trusted") from refusal
+    raise unsigned(version, refusal.message if refusal is not None else "no key is trusted") from refusal
 
 
 def bundle_of(store: Store, version: ModelVersion) -> bytes | None:
@@ -121,7 +121,8 @@ def _record(
     return body
 
 
-def _unsigned(version: ModelVersion, why: str) -> Denied:
+def unsigned(version: ModelVersion, why: str) -> Denied:
+    """That a version carries no signature that is trusted."""
     return Denied(
         f"{version.ref} carries no signature that is trusted: {why}",
         code="model.unsigned",

@@ -1,12 +1,13 @@
 """What the workspace's endpoints serve: each model behind its recipe, deployed as a fact, swapped with its alias."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import polars as pl
 
 from charkh.core.config import EndpointSettings
-from charkh.core.errors import Invalid, NotFound
+from charkh.core.errors import Denied, Invalid, NotFound
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
 from charkh.endpoints.deploy import deploy
@@ -27,6 +28,7 @@ from charkh.recipes.tables import read_tables
 from charkh.workspace.governing import rules_of
 from charkh.workspace.workspace import Workspace
 
+_log = logging.getLogger("charkh")
 Prepare = Callable[[pl.DataFrame], pl.DataFrame]
 """What recipes make of rows."""
 
@@ -54,13 +56,17 @@ class Serving:
         self._workspace = workspace
         self._settings = {name: known[name] for name in names or sorted(known)}
         self._served: dict[str, tuple[tuple[str, ...], Servable]] = {}
+        self._refused: dict[str, str] = {}
 
     def __call__(self) -> list[Servable]:
         """What is to be served now; the same objects where nothing changed.
 
+        An endpoint whose new version is refused goes on with the one that it has, and the log says so once.
+
         Raises:
             NotFound: a model, recipe or example is not there.
             Invalid: a recipe changes the rows of a request.
+            Denied: the first version of an endpoint may not be loaded.
         """
         return [self._servable(name, settings) for name, settings in self._settings.items()]
 
@@ -70,9 +76,21 @@ class Serving:
         recipes = [find_recipe(store, ref) for ref in settings.recipes]
         identity = (version.id, *(recipe.id for recipe in recipes))
         known = self._served.get(name)
-        if known is None or known[0] != identity:
-            self._served[name] = (identity, make_servable(self._workspace, name, settings, version, recipes))
-        return self._served[name][1]
+        if known is not None and known[0] == identity:
+            self._refused.pop(name, None)
+            return known[1]
+        try:
+            made = make_servable(self._workspace, name, settings, version, recipes)
+        except Denied as error:
+            if known is None:
+                raise
+            if self._refused.get(name) != error.message:
+                _log.warning("endpoint %s goes on with version %s: %s", name, known[1].version, error.message)
+            self._refused[name] = error.message
+            return known[1]
+        self._served[name] = (identity, made)
+        self._refused.pop(name, None)
+        return made
 
 
 def make_servable(
