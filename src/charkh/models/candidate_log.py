@@ -4,20 +4,17 @@ import secrets
 from collections.abc import Sequence
 from time import time
 
-from charkh.core.canon import canonical_json
-from charkh.core.digests import digest_of
-from charkh.core.errors import Bug, Invalid
+from charkh.core.errors import Bug
 from charkh.core.events import Draft, Edge
 from charkh.core.files import TreeEntry
 from charkh.core.redact import redact
 from charkh.models.candidate import Candidate
-from charkh.models.decisions import RegisterModel
 from charkh.models.example import example_bytes, input_specs
 from charkh.models.find import find
 from charkh.models.index import ModelByContent
-from charkh.models.log import find_logged
-from charkh.models.logged import LOGGED_KIND, NOUN, LoggedContent, ModelLogged
-from charkh.models.model import ModelVersion, VersionMade, checked_metrics
+from charkh.models.logged import LOGGED_KIND, NOUN, LoggedContent, ModelLogged, parse_logged_id
+from charkh.models.logged_decision import RegisterLogged, content_of_logged
+from charkh.models.model import ModelVersion, checked_metrics
 from charkh.models.registered import parse_model_name
 from charkh.models.texts import put_text
 from charkh.ports.store import Store
@@ -87,39 +84,19 @@ def register_logged(
         NotFound: there is no such logged model.
         Invalid: its files came from another tool: register it through that.
     """
-    model = find_logged(store, logged)
-    content = model.made.content
-    if content is None:
-        raise Invalid(
-            f"the files of {logged} came from another tool",
-            code="model.logged_elsewhere",
-            hint="Register it with that tool's client, or load it and use `charkh.register`.",
-        )
-    name = parse_model_name(name)
-    made = VersionMade(
+    name, logged = parse_model_name(name), parse_logged_id(logged)
+    command = RegisterLogged(
         name=name,
-        version="",
-        number=0,
-        content=digest_of(canonical_json([name, "logged", logged])),
-        tree=content.tree,
-        runtime=content.runtime,
-        libraries=content.libraries,
-        signature=content.signature,
-        safety=content.safety,
-        example=content.example,
-        description=put_text(store, description),
-        run=model.made.run,
-        datasets=tuple(sorted(set(datasets))),
         logged=logged,
+        description=put_text(store, description),
+        datasets=tuple(sorted(set(datasets))),
     )
-    events = store.commands.decide(RegisterModel(made=made, metrics=model.made.metrics))
-    if events:
-        return find(store, events[0].subject)
-    return _same(store, name, made)
+    events = store.commands.decide(command)
+    return find(store, events[0].subject) if events else _same(store, name, logged)
 
 
-def _same(store: Store, name: str, made: VersionMade) -> ModelVersion:
-    version = store.queries.ask(ModelByContent(name=name, content=made.content))
+def _same(store: Store, name: str, logged: str) -> ModelVersion:
+    version = store.queries.ask(ModelByContent(name=name, content=content_of_logged(name, logged)))
     if version is None:
         raise Bug(f"the version of {name!r} that was there a moment ago cannot be found")
     return version

@@ -10,6 +10,7 @@ from charkh.core.refs import VersionRef
 from charkh.models.decisions import DECISIONS
 from charkh.models.history import heads, heads_at
 from charkh.models.history_index import ModelHistory, model_history
+from charkh.models.logged_decision import LOGGED_DECISIONS
 from charkh.models.lookups import (
     AT_ONCE,
     Words,
@@ -304,5 +305,5 @@ PROJECTION = Projection(
         ModelHistory: model_history,
     },
     portraits={"model": portray, NAME_NOUN: portray_name},
-    decisions=DECISIONS,
+    decisions={**DECISIONS, **LOGGED_DECISIONS},
 )

@@ -85,12 +85,17 @@ def find_logged(store: Store, ref: str) -> LoggedModel:
     """
     model = store.queries.ask(LoggedById(logged=parse_logged_id(ref)))
     if model is None or model.deleted is not None:
-        raise NotFound(
-            f"there is no logged model {ref}",
-            code="model.no_logged",
-            hint="`charkh model candidates` lists them.",
-        )
+        raise no_logged(ref)
     return model
+
+
+def no_logged(ref: str) -> NotFound:
+    """The error of naming a logged model that is not there."""
+    return NotFound(
+        f"there is no logged model {ref}",
+        code="model.no_logged",
+        hint="`charkh model candidates` lists them.",
+    )
 
 
 def change_logged(
