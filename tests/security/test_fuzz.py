@@ -79,6 +79,9 @@ def test_no_filter_makes_the_server_fail(team: Team, text: str, order: str) -> N
         body = {"experiment_ids": [team.projects["mine"]], "filter": text, "filter_string": text, "max_results": 5}
         answer = team.ask("POST", f"/api/2.0/mlflow/{path}", who="owner", body=body)
         assert answer.status in {200, 400}, f"{path} {json.dumps(body)}: {answer.body!r}"
+    body = {"locations": [{"mlflow_experiment": {"experiment_id": team.projects["mine"]}}], "filter": text}
+    answer = team.ask("POST", "/api/3.0/mlflow/traces/search", who="owner", body=body)
+    assert answer.status in {200, 400}, f"traces {json.dumps(body)}: {answer.body!r}"
     for path in ("registered-models/search", "model-versions/search"):
         answer = team.ask("GET", f"/api/2.0/mlflow/{path}?filter={quote(text)}", who="owner")
         assert answer.status in {200, 400}, f"{path} {text!r}: {answer.body!r}"

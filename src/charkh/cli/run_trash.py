@@ -42,7 +42,8 @@ def restore(runs: Refs, json: AsJson = False) -> None:
 
 def purge(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="RUN…", help="Runs in the trash; all of them by default.")
+        list[str] | None,
+        typer.Argument(metavar="RUN…", help="Runs in the trash; without one, --older-than says which."),
     ] = None,
     older_than: Annotated[
         str, typer.Option("--older-than", help="Only what has been in the trash for so long, such as 14d.")

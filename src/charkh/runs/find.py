@@ -36,9 +36,18 @@ def find(store: Store, ref: str, *, deleted: bool = False) -> Run:
         )
     if not found:
         trash = " in the trash" if deleted else ""
-        shows = "`charkh run list --deleted` shows what is there." if deleted else "`charkh run list` shows the latest."
-        raise NotFound(f"there is no run {ref!r}{trash}", code="run.not_found", hint=shows)
+        raise NotFound(
+            f"there is no run {ref!r}{trash}", code="run.not_found", hint=_hint(store, prefix, deleted=deleted)
+        )
     return by_id(store, exact[0] if exact else found[0])
+
+
+def _hint(store: Store, prefix: str, *, deleted: bool) -> str:
+    if deleted:
+        return "`charkh run list --deleted` shows what is there."
+    if prefix and store.queries.ask(RunsLike(prefix=prefix, deleted=True)):
+        return f"It is in the trash: `charkh run restore {prefix!r}` brings it back."
+    return "`charkh run list` shows the latest."
 
 
 def by_id(store: Store, identifier: str) -> Run:

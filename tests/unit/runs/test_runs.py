@@ -443,3 +443,15 @@ def test_an_error_of_the_store_does_not_hide_that_of_the_block(
     assert "the disk is full" in caplog.text
     with pytest.raises(Unavailable), other:
         pass
+
+
+def test_of_a_run_in_the_trash_it_is_said_how_it_comes_back(store: Store) -> None:
+    run = start(store, name="thrown away")
+    run.end()
+    delete_run(store, run.id)
+    with pytest.raises(NotFound) as failure:
+        find(store, "thrown away")
+    assert "run restore 'thrown away'" in failure.value.hint
+    with pytest.raises(NotFound) as failure:
+        find(store, "never there")
+    assert "trash" not in failure.value.hint
