@@ -1,6 +1,5 @@
 """The `MLmodel` file of a model folder of MLflow's, read as data of others: bounded, and nothing in it is followed."""
 
-import io
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ def read_mlmodel(data: bytes) -> dict[str, Any]:
     except ImportError:
         return {}
     try:
-        found: Any = YAML(typ="safe", pure=True).load(io.BytesIO(data))
+        found: Any = YAML(typ="safe", pure=True).load(data)
     except (YAMLError, ValueError, RecursionError, AttributeError, TypeError):
         return {}
     return cast(dict[str, Any], found) if isinstance(found, dict) else {}

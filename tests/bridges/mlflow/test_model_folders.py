@@ -120,7 +120,7 @@ def test_data_is_loaded_without_mlflow(name: str, saved: tuple[Path, Any], works
     assert [spec.name for spec in version.made.signature.inputs] == list(NAMES)
     predictor = load(workspace.store, version.id, runtimes=workspace.runtimes).predictor
     (answer,) = predictor.predict(ASKED).values()
-    np.testing.assert_allclose(np.asarray(answer).ravel(), np.ravel(answers[name]), rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(answer).ravel(), np.asarray(answers[name], np.float64).ravel(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["pickle", "pyfunc"])
@@ -135,7 +135,7 @@ def test_code_runs_apart_where_it_is_trusted(name: str, saved: tuple[Path, Any],
     trust(workspace.store, version.id, "we made it ourselves")
     predictor = load(workspace.store, version.id, runtimes=runtimes).predictor
     (answer,) = predictor.predict(ASKED).values()
-    np.testing.assert_allclose(np.asarray(answer).ravel(), np.ravel(answers[name]))
+    np.testing.assert_allclose(np.asarray(answer).ravel(), np.asarray(answers[name], np.float64).ravel())
     with pytest.raises(CharkhError) as refused:
         predictor.predict({name: values for name, values in ASKED.items() if name != "b"})
     assert refused.value.code == "model.input_misfit"
@@ -145,7 +145,7 @@ def test_code_runs_apart_where_it_is_trusted(name: str, saved: tuple[Path, Any],
 
 
 def test_mlflow_serves_what_is_exported(workspace: Workspace, tmp_path: Path) -> None:
-    models = {
+    models: dict[str, Any] = {
         "sklearn": RandomForestClassifier(n_estimators=5, random_state=0),
         "xgboost": xgboost.XGBClassifier(n_estimators=5),
         "lightgbm": lightgbm.LGBMClassifier(n_estimators=5, verbose=-1),

@@ -116,7 +116,7 @@ class FileStore:
                 created=moment_of(meta.get("creation_timestamp")),
                 status=LOGGED_STATUSES.get(_whole(meta.get("status"), 2), "ready"),
                 message=text_of(meta, "status_message"),
-                location=text_of(meta, "artifact_location"),
+                location=text_of(meta, "artifact_location") or _own_artifacts(folder),
                 params=self._texts(folder / "params"),
                 tags=self._texts(folder / "tags"),
                 metrics=tuple(self._measured(folder / "metrics")),
@@ -175,7 +175,7 @@ class FileStore:
             began=moment_of(meta.get("start_time")),
             ended=moment_of(meta.get("end_time")) or None,
             deleted=meta.get("lifecycle_stage") == "deleted",
-            location=text_of(meta, "artifact_uri"),
+            location=text_of(meta, "artifact_uri") or _own_artifacts(folder),
             params=self._texts(folder / "params"),
             tags=tags,
             inputs=inputs,
@@ -283,6 +283,10 @@ def _columns(key: str, rows: list[list[str]]) -> KeyPoints:
         values.append(row[1])
         steps.append(row[2])
     return KeyPoints(key, np.array(steps, np.int64), np.array(times, np.int64), np.array(values, np.float64))
+
+
+def _own_artifacts(folder: Path) -> str:
+    return (folder.absolute() / "artifacts").as_uri()
 
 
 def _folders(folder: Path) -> list[Path]:
