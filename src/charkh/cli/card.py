@@ -92,7 +92,7 @@ def lint(
     what: What,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 4 for advice too, and for a stale card.")] = False,
     file: Annotated[
-        Path | None, typer.Option("--file", help="Lint this Markdown instead of the recorded card.", exists=False)
+        Path | None, typer.Option("--file", help="Lint this Markdown instead of the recorded card.")
     ] = None,
     json: AsJson = False,
 ) -> None:
