@@ -71,6 +71,18 @@ def test_no_noun_of_the_command_line_loads_a_table_library_before_a_verb_needs_i
     assert not loaded & {"polars", "numpy", "pandas", "sklearn", "optuna", "litestar", "granian"}
 
 
+def test_the_port_is_open_before_the_framework_and_any_table_library_is_loaded() -> None:
+    assert not loaded_by("charkh.server.up") & {
+        "polars",
+        "numpy",
+        "pandas",
+        "sklearn",
+        "optuna",
+        "litestar",
+        "pydantic",
+    }
+
+
 def test_every_public_name_has_a_home() -> None:
     assert charkh.__all__ == sorted(charkh._HOMES)
 

@@ -1,25 +1,29 @@
 """What a gate reads about a candidate and the champion: scores of one dataset version, and what lineage knows."""
 
 import re
+from functools import cache
 
 from charkh.core.events import Fact
 from charkh.core.gates import Evidence
-from charkh.core.metrics import METRICS
 from charkh.core.refs import parse_subject
 from charkh.evaluations.evaluation import Evaluation
 from charkh.evaluations.index import LatestOn
 from charkh.lineage.index import FactsBehind
 from charkh.ports.store import Store
 
-_SCORE = re.compile(
-    r"(?:slice\(.*\)\.)?(?:" + "|".join(METRICS) + r"|rows|ece|precision|recall|f1)(?:\.(?:low|high|win_probability))?",
-    re.DOTALL,
-)
-
 
 def is_score(name: str) -> bool:
     """Whether a fact of this name is a score, which means something only together with its dataset."""
-    return _SCORE.fullmatch(name) is not None
+    return _score_pattern().fullmatch(name) is not None
+
+
+@cache
+def _score_pattern() -> re.Pattern[str]:
+    # Here, because who can promote a model imports this, and only who judges one needs NumPy.
+    from charkh.core.metrics import METRICS
+
+    scores = "|".join((*METRICS, "rows", "ece", "precision", "recall", "f1"))
+    return re.compile(rf"(?:slice\(.*\)\.)?(?:{scores})(?:\.(?:low|high|win_probability))?", re.DOTALL)
 
 
 def evidence(store: Store, candidate: str, champion: str | None, on: str) -> Evidence:
