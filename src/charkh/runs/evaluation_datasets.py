@@ -67,7 +67,7 @@ def change_evaluation_dataset(
     *,
     tags: Mapping[str, str | None] | None = None,
     projects: Mapping[str, bool] | None = None,
-) -> EvaluationDataset:
+) -> None:
     """Set labels (None removes one), and say to which projects it belongs or no longer belongs.
 
     Raises:
@@ -76,7 +76,6 @@ def change_evaluation_dataset(
     """
     find_evaluation_dataset(store, dataset)
     store.record(_changed(dataset, tags or {}, projects or {}))
-    return find_evaluation_dataset(store, dataset)
 
 
 def delete_evaluation_dataset(store: Store, dataset: str) -> None:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from charkh.bridges.mlflow.call import Call, Route, as_fields, as_items, bad, missing
 from charkh.bridges.mlflow.clauses import Clause, check_operator, matches, parse_clauses, parse_order
 from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
@@ -77,7 +79,8 @@ def set_tags(call: Call) -> dict[str, Any]:
     """Set labels; those that are not named stay."""
     if not call.has("tags"):
         raise missing("tags")
-    return {"dataset": _shape(change_evaluation_dataset(call.store, _known(call).id, tags=_tags(call, "tags")))}
+    change_evaluation_dataset(call.store, _known(call).id, tags=_tags(call, "tags"))
+    return {"dataset": _shape(_known(call))}
 
 
 def delete_tag(call: Call) -> None:
@@ -135,8 +138,11 @@ def _belong(call: Call, *, belongs: bool) -> dict[str, Any]:
     )
     changes = {each: belongs for each in wanted if (each in dataset.projects) != belongs}
     if changes:
-        dataset = change_evaluation_dataset(call.store, dataset.id, projects=changes)
-    return {"dataset": _shape(dataset)}
+        change_evaluation_dataset(call.store, dataset.id, projects=changes)
+    kept = [each for each in dataset.projects if changes.get(each, True)]
+    added = [each for each in changes if changes[each]]
+    # As it is now, without asking: who may see one project sees nothing of what belongs to none.
+    return {"dataset": _shape(msgspec.structs.replace(dataset, projects=(*kept, *added)))}
 
 
 def _known(call: Call) -> EvaluationDataset:

@@ -67,9 +67,10 @@ def take_spans(call: Call, project: Project, by_trace: Mapping[str, Sequence[Spa
         before = known.get(trace)
         if before is not None and before.logged.project != project.id:
             known_experiment(call, before.logged.project)
-        log_spans(call.store, trace, spans)
+        # The trace first: whose spans they are is asked of it.
         if before is None or before.logged.inferred or before.logged.state == "in_progress":
             _describe(call, project, trace, spans, before)
+        log_spans(call.store, trace, spans)
 
 
 def _describe(call: Call, project: Project, trace: str, spans: Sequence[Span], before: Trace | None) -> None:
