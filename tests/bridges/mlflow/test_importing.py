@@ -214,7 +214,7 @@ def test_files_that_are_gone_or_lead_elsewhere_are_not_taken(workspace: Workspac
     report = import_mlflow(workspace, str(root))
     assert [each.path for each in workspace.store.queries.ask(ArtifactsOf(run=run))] == ["good.txt"]
     assert not workspace.store.queries.ask(ArtifactsOf(run=other))
-    assert [each.what for each in report.left] == ["files of runs"]
+    assert [each.what for each in report.left] == ["artifact folder"]
 
 
 def test_an_interrupted_import_goes_on(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ class _Sender:
         if datasets:
             self._client.post("runs/log-inputs", {"run_id": there.id, "datasets": datasets})
             self._tally.done("dataset input", len(datasets))
-        self._files(self._selection.files("", run.id), there.location, there.id, f"run {run.id}")
+        self._files(self._selection.files("", run.id), there.location, there.id)
         if run.status in ENDS and there.status != run.status:
             ended = {} if run.ended is None else {"end_time": _milliseconds(run.ended)}
             self._client.post("runs/update", {"run_id": there.id, "status": run.status, **ended})
@@ -168,7 +168,7 @@ class _Sender:
     def _sound(self, texts: Mapping[str, str], run: str) -> dict[str, str]:
         for key in texts:
             if not fits(key):
-                self._tally.left("param or tag", f"MLflow takes no such name: {key[:80]!r} of run {run}")
+                self._tally.left("name", f"MLflow takes no such name: {key[:80]!r} of run {run}")
         return {key: value for key, value in texts.items() if fits(key)}
 
     def _batches(self, run: str, field: str, items: list[Fields], size: int) -> None:
@@ -203,7 +203,7 @@ class _Sender:
             "params": _pairs(model.params)[:TEXTS],
             "tags": _pairs({**model.tags, LOGGED_TAG: model.id}),
         }
-        identifier = self._new_logged(body, self._selection.files("", model.id), f"model {model.id}", model.status)
+        identifier = self._new_logged(body, self._selection.files("", model.id), model.status)
         self._ids[model.id] = identifier
         params = _pairs(model.params)
         for start in range(TEXTS, len(params), TEXTS):
@@ -213,11 +213,11 @@ class _Sender:
             linked = [{"model_id": identifier, "step": 0}]
             self._client.post("runs/outputs", {"run_id": self._ids[model.run], "models": linked})
 
-    def _new_logged(self, body: Fields, files: VaultFiles | dict[str, bytes], where: str, status: str) -> str:
+    def _new_logged(self, body: Fields, files: VaultFiles | dict[str, bytes], status: str) -> str:
         body = {key: value for key, value in body.items() if value not in ("", [])}
         info = cast(Fields, self._client.post("logged-models", body, again=False)["model"]["info"])
         identifier = info["model_id"]
-        self._files(files, info.get("artifact_uri", ""), identifier, where)
+        self._files(files, info.get("artifact_uri", ""), identifier)
         if status in _STATUSES:
             self._client.post(
                 f"logged-models/{identifier}",
@@ -226,7 +226,7 @@ class _Sender:
             )
         return identifier
 
-    def _files(self, files: VaultFiles | dict[str, bytes], location: str, owner: str, where: str) -> None:
+    def _files(self, files: VaultFiles | dict[str, bytes], location: str, owner: str) -> None:
         listed = (
             [(each.path, each.size) for each in files.list()]
             if isinstance(files, VaultFiles)
@@ -236,7 +236,7 @@ class _Sender:
             return
         if scheme_of(location) != PROXY:
             self._tally.left(
-                f"files of {where.partition(' ')[0]}s",
+                "artifact",
                 "the server hands out no artifacts (--serve-artifacts)",
                 len(listed),
             )
@@ -287,7 +287,6 @@ class _Sender:
             logged = self._new_logged(
                 {"experiment_id": experiment, "name": _plain(name), "source_run_id": run},
                 version_files(self._store, made),
-                f"version {name}@{version.number}",
                 "ready",
             )
         body: Fields = {

@@ -54,8 +54,8 @@ class FileStore:
 
     def __init__(self, root: Path, *, buckets: bool = False, artifact_root: Path | None = None) -> None:
         self.trouble: list[Trouble] = []
-        self._root = root
-        self._places = Places([root, *([artifact_root] if artifact_root else [])], buckets=buckets)
+        self._root = root.resolve()
+        self._places = Places([self._root, *([artifact_root] if artifact_root else [])], buckets=buckets)
 
     def experiments(self) -> Iterator[Experiment]:
         """See `charkh.bridges.mlflow.exchanged.Source`."""

@@ -169,7 +169,7 @@ def _survey(source: Source) -> MlflowReport:
 def _survey_files(source: Source, tally: Tally, location: str, owner: str, what: str) -> None:
     files = source.files(location, owner)
     if isinstance(files, str):
-        tally.left(f"files of {what}", files)
+        tally.left("artifact folder", files)
         return
     try:
         for each in files.list():

@@ -67,7 +67,7 @@ class Landing:
             where: what they belong to, as it is told.
         """
         if isinstance(files, str):
-            self.tally.left(f"files of {where.partition(' ')[0]}s", files)
+            self.tally.left("artifact folder", files)
             return []
         found: list[tuple[str, FileRef]] = []
         try:
