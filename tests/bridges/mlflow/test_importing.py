@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import obstore
 import pytest
+from obstore.store import from_url
 
 from charkh.bridges.mlflow.exchanged import KeyPoints, MlflowRun
 from charkh.bridges.mlflow.importing.file_store import FileStore
@@ -258,6 +260,28 @@ def test_a_store_in_postgresql_comes_over(workspace: Workspace, postgres_url: st
     assert report.counts["point"].new == 10_043
     assert report.counts["version"].new == 3
     assert new(import_mlflow(workspace, postgres_url)) == {}
+
+
+@pytest.mark.needs("moto")
+def test_what_lies_in_a_bucket_comes_where_it_is_asked_for(
+    workspace: Workspace, s3_url: str, s3_config: dict[str, str], tmp_path: Path
+) -> None:
+    root, run = tmp_path / "mlruns", "0" * 31 + "1"
+    bucket = s3_url.rstrip("/")
+    folder = root / "1" / run
+    folder.mkdir(parents=True)
+    (root / "1" / "meta.yaml").write_text(f"name: far\nexperiment_id: '1'\nartifact_location: {bucket}/1\n")
+    (folder / "meta.yaml").write_text(f"artifact_uri: {bucket}/1/{run}/artifacts\nstart_time: 1000\nstatus: 3\n")
+    obstore.put(from_url(f"{bucket}/1/{run}/artifacts"), "deep/note.txt", b"hello")
+    report = import_mlflow(workspace, str(root))
+    assert [each.what for each in report.left] == ["artifact folder"]
+    assert find_project(workspace.store, "far").location == f"{bucket}/1"
+    report = import_mlflow(workspace, str(root), buckets=True)
+    assert new(report) == {"artifact": 1}
+    (file,) = workspace.store.queries.ask(ArtifactsOf(run=run))
+    assert b"".join(workspace.store.vault.read(file.file)) == b"hello"
+    assert new(import_mlflow(workspace, str(root), buckets=True)) == {}
+    assert s3_config
 
 
 @pytest.mark.parametrize("where", ["mlruns", "sqlite:///nothing.db", "redis://x", "mysql://x/y", "http://a:b@c"])
