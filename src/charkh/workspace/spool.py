@@ -7,6 +7,7 @@ waits for a network and nothing is lost with one. `charkh.workspace.shipping` up
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import sys
 import time
@@ -40,6 +41,8 @@ BEARER_VARIABLE = "CHARKH_TOKEN"
 POLL_SECONDS = 0.02
 ASK_SECONDS = 5.0
 """How long a question waits for what was recorded here to be there."""
+SILENCE_SECONDS = 1.0
+"""How long the end of a run waits for a server that does not answer."""
 _log = logging.getLogger("charkh")
 
 
@@ -101,6 +104,7 @@ class SpooledWorkspace(Workspace):
         self._connection: HttpConnection | None = None
         self._patience = parse_duration(settings.store.wait)
         self._started = False
+        self._warned = False
         self.vault.close()
         # What was erased over there is refused over there; a vault that asks first would wait for the network.
         self.vault = PackVault(self.blobs, spool / "index.sqlite")
@@ -176,11 +180,12 @@ class SpooledWorkspace(Workspace):
 
             seal_store(self._recording)
 
-    def ship(self, seconds: float) -> bool:
+    def ship(self, seconds: float, *, silence: float = math.inf) -> bool:
         """Wait until the server has every fact and byte that was recorded here so far; whether it has.
 
         Args:
             seconds: to wait at most.
+            silence: to wait at most while nothing gets through; what is here is shipped later all the same.
         """
         wanted, packs = self._facts().known(), waiting_packs(self.store_folder)
         if not packs and not waiting_facts(wanted, self.shipped()):
@@ -188,18 +193,26 @@ class SpooledWorkspace(Workspace):
         self.start_shipping()
         with contextlib.suppress(OSError):
             (self.store_folder / NUDGE).touch()
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if not waiting_facts(wanted, self.shipped()) and read_packs(self.store_folder).issuperset(packs):
+        begun = through = time.monotonic()
+        while time.monotonic() < min(begun + seconds, through + silence):
+            shipped = self.shipped()
+            if not waiting_facts(wanted, shipped) and read_packs(self.store_folder).issuperset(packs):
                 return True
+            if not shipped.trouble:
+                through = time.monotonic()
             time.sleep(POLL_SECONDS)
         return False
 
     def run_ended(self) -> None:
-        """See `charkh.workspace.workspace.Workspace.run_ended`: wait a bounded time, and say what is kept."""
+        """See `charkh.workspace.workspace.Workspace.run_ended`: wait a bounded time, and say once what is kept."""
         try:
-            if self.ship(self._patience):
+            # A loop of many short runs must not wait so long for a dead server at the end of each.
+            if self.ship(self._patience, silence=SILENCE_SECONDS):
+                self._warned = False
                 return
+            if self._warned:
+                return
+            self._warned = True
             told = self.shipped().trouble or "it takes longer than that"
             _log.warning(
                 "%d facts are kept on this machine and not yet at %s (%s); they are shipped as soon as it answers, "

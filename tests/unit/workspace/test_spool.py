@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from charkh.core.config import Settings
+from charkh.core.config import Settings, StoreSettings
 from charkh.core.errors import Denied
 from charkh.runs.start import start
 from charkh.stores.exchange_folder import FolderExchange
@@ -63,6 +63,18 @@ def test_a_spool_that_was_shipped_is_taken_away_and_begun_anew(tmp_path: Path) -
     assert not (spool / "packs").exists()
     assert record_one(tmp_path) == spool
     assert read_shipped(spool) == Shipped()
+
+
+def test_the_end_of_a_run_waits_for_no_dead_server_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    patient = Settings(store=StoreSettings(wait="1000h"))
+    with SpooledWorkspace(tmp_path, patient, URL) as workspace:
+        write_shipped(workspace.store_folder, Shipped(trouble="nobody answers"))
+        for name in ("one", "two"):
+            start(workspace.recording, name=name).end()
+            workspace.run_ended()
+    assert [each.getMessage().count("nobody answers") for each in caplog.records] == [1]
 
 
 def test_what_the_server_does_not_take_is_kept(tmp_path: Path) -> None:
