@@ -80,7 +80,7 @@ def test_what_a_run_shows(charkh: Charkh, tmp_path: Path) -> None:
         "vision/small",
         shown["run"]["started"]["run"],
     )
-    assert [each["name"] for each in charkh.json("run", "search", "text ~ 'first try'")] == ["train"]
+    assert [each["id"] for each in charkh.json("run", "search", "text ~ 'first try'")] == [shown["id"]]
     assert {each["key"]: each["kind"] for each in shown["media"]} == {
         "answer": "text",
         "confusion": "table",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from charkh.cli.opening import open_workspace
@@ -66,7 +67,7 @@ def _write_found(
     for hint in hints:
         write_note(hint)
     if json:
-        write_json(found)
+        write_json([{"id": run.id, **msgspec.to_builtins(run, enc_hook=str)} for run in found])
         return
     shown = [[shown_value(each.lookup(field)) for field in wanted] for each in known]
     _write_runs(found, fields, shown, names)
