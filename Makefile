@@ -9,7 +9,7 @@ demo: setup
 	@.venv/bin/python -m charkh.demo
 
 test: setup
-	@scripts/install-test-components postgresql strace chromium subversion mercurial git-lfs openssh-server || true
+	@scripts/install-test-components postgresql strace chromium subversion mercurial git-lfs openssh-server skopeo || true
 	@.venv/bin/python -m tests.peers || true
 	@scripts/test
 
