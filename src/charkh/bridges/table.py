@@ -27,7 +27,7 @@ class Bridge(NamedTuple):
 BRIDGES: tuple[Bridge, ...] = (
     Bridge(
         "autolog",
-        "What training libraries do, recorded by their own callbacks: scikit-learn, XGBoost, PyTorch Lightning and others.",
+        "What training libraries do, recorded by their own callbacks: scikit-learn, XGBoost, Lightning and others.",
         (),
     ),
     Bridge(
@@ -54,7 +54,7 @@ BRIDGES: tuple[Bridge, ...] = (
     ),
     Bridge(
         "mlflow",
-        "Runs, metrics, artifacts and models of unmodified MLflow clients over REST; whole stores both ways; model folders.",
+        "Runs, metrics, files and models of unmodified MLflow clients over REST; whole stores both ways; folders.",
         ("up", "import mlflow", "export mlflow"),
     ),
     Bridge(
