@@ -2,7 +2,6 @@
 
 python seeds.py RATE LEAVES        # the champion's; the first guess is what flights.Params says
 """
-# pyright: basic, reportMissingImports=false
 
 import sys
 
