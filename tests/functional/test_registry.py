@@ -118,12 +118,12 @@ def test_the_routes_say_the_same(charkh: Charkh) -> None:
     assert (status, decision["decided"]["outcome"]) == (200, "refused")
     approval = {"ref": "delay@1", "gate": "champion", "answer": "approved", "reason": "looked at it"}
     status, said = server.ask("/api/models/approvals", approval)
-    assert (status, said["code"]) == (403, "model.own_version")
+    assert (status, said["type"]) == (403, "urn:charkh:model.own_version")
     status, said = server.ask("/api/models/alias", {"ref": "delay@1", "alias": "production"})
-    assert (status, said["code"]) == (403, "model.gated")
+    assert (status, said["type"]) == (403, "urn:charkh:model.gated")
     wrong = {"ref": "delay@1", "digest": "0" * 64, "trusted": True, "reason": "blindly"}
     status, said = server.ask("/api/models/trust", wrong)
-    assert (status, said["code"]) == (409, "model.not_confirmed")
+    assert (status, said["type"]) == (409, "urn:charkh:model.not_confirmed")
     status, said = server.ask("/api/models/trust", {**wrong, "digest": standing["digest"], "trusted": False})
     assert (status, said[0]["reason"]) == (201, "blindly")
     _, bill = server.ask("/api/models/sbom?ref=delay@1")

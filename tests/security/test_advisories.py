@@ -472,8 +472,9 @@ def test_nothing_unpickles() -> None:
             for name in names:
                 if name.split(".")[0] in {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}:
                     found.append(f"{path.relative_to(SOURCE)} imports {name}")
-    # Autologging compares nothing and loads nothing: it lives in the process of the training script.
-    assert [each for each in found if not each.startswith(("bridges/autolog", "executors/", "testing/"))] == []
+    # What a worker loads apart, behind a trust decision, is in one module alone.
+    allowed = ("runtimes/pickled.py", "executors/", "testing/")
+    assert [each for each in found if not each.startswith(allowed)] == []
 
 
 @pytest.mark.parametrize(

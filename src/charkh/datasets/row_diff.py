@@ -26,6 +26,7 @@ from charkh.datasets.schema_diff import (
 
 SAMPLES = 5
 _PLACE, _GROUP, _COUNT, _OLD, _NEW = "__place__", "__group__", "__count__", "__old__", "__new__"
+_NAN = "__nan__"
 
 
 class RowDiffSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +186,7 @@ def _keyed(
     refuse_shared_keys(left.select(key), "old")
     refuse_shared_keys(right.select(key), "new")
     old_keys, new_keys = left.select(key).with_row_index(_OLD), right.select(key).with_row_index(_NEW)
-    met = old_keys.join(new_keys, on=key, how="inner", nulls_equal=True)
+    met = _meeting(old_keys, new_keys, key)
     in_old, in_new = met[_OLD], met[_NEW]
     before, after = left[in_old], right[in_new]
     differs = before.select(pl.col(name).ne_missing(after[name]) for name in left.columns if name not in key)
@@ -203,6 +204,20 @@ def _keyed(
         unchanged=met.height - int(changed.sum()),
         cells={name: int(count) for name, count in counts.items() if count},
     )
+
+
+def _meeting(left: pl.DataFrame, right: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """The pairs of rows that are equal in columns, missing values and NaNs included.
+
+    Polars' own join of one float column finds no NaN, so that NaN goes in a column beside it.
+    """
+    floats = [name for name in names if left.schema[name].is_float()]
+    if not floats:
+        return left.join(right, on=names, how="inner", nulls_equal=True)
+    apart = [pl.col(name).is_nan().alias(f"{_NAN}{name}") for name in floats]
+    sides = [frame.with_columns(*apart, pl.col(floats).fill_nan(None)) for frame in (left, right)]
+    on = [*names, *(f"{_NAN}{name}" for name in floats)]
+    return sides[0].join(sides[1], on=on, how="inner", nulls_equal=True)
 
 
 def _others(frame: pl.DataFrame, places: pl.Series) -> pl.DataFrame:
@@ -263,7 +278,7 @@ def _surplus(frame: pl.DataFrame, compared: pl.DataFrame, more: pl.DataFrame) ->
     if more.is_empty():
         return frame.clear()
     numbered = more.with_row_index(_GROUP)
-    met = compared.with_row_index(_PLACE).join(numbered, on=compared.columns, how="inner", nulls_equal=True)
+    met = _meeting(compared.with_row_index(_PLACE), numbered, compared.columns)
     last = met.select(_PLACE, _GROUP, pl.col(_COUNT).abs()).sort(_PLACE, descending=True)
     rank = pl.int_range(pl.len()).over(_GROUP)
     return frame[last.filter(rank < pl.col(_COUNT))[_PLACE].sort()]

@@ -16,7 +16,7 @@ from charkh.models.index import ModelByContent
 from charkh.models.model import ModelVersion, VersionMade, checked_metrics
 from charkh.models.registered import parse_model_name
 from charkh.models.texts import put_text
-from charkh.ports.runtimes import ModelRuntime, Safety, Signature, Tensors
+from charkh.ports.runtimes import ApartRuntime, ModelRuntime, Safety, Signature, Tensors
 from charkh.ports.store import Store
 
 
@@ -103,18 +103,27 @@ def judge_model(model: object, runtimes: Sequence[ModelRuntime], wanted: str = "
     Args:
         model: an estimator, or files by name.
         runtimes: what can save and load models.
-        wanted: name of the runtime to use; without it the first that accepts the estimator.
+        wanted: name of the runtime to use; without it the first that accepts the estimator, or that finds nothing in
+            the files that would run code.
 
     Raises:
         NotFound: no runtime accepts it.
     """
     if isinstance(model, Mapping):
         files = dict(cast(Mapping[str, bytes], model))
-        chosen = _choose(runtimes, wanted or (runtimes[0].name if len(runtimes) == 1 else ""))
+        chosen = _choose(runtimes, wanted) if wanted else _reader(runtimes, files)
     else:
         chosen = _choose(runtimes, wanted, model)
         files = chosen.save(model)
     return Judged(chosen, files, chosen.inspect(files))
+
+
+def _reader(runtimes: Sequence[ModelRuntime], files: Mapping[str, bytes]) -> ModelRuntime:
+    """The runtime whose format the files are of; where none finds them safe, the one that says why."""
+    safe = (each for each in runtimes if not each.inspect(files).runs_code)
+    apart = (each for each in runtimes if isinstance(each, ApartRuntime) and each.takes(files))
+    found = next(safe, None) or next(apart, None) or next(iter(runtimes), None)
+    return _choose(runtimes, "") if found is None else found
 
 
 def _choose(runtimes: Sequence[ModelRuntime], wanted: str, estimator: object = None) -> ModelRuntime:
