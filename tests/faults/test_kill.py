@@ -36,8 +36,9 @@ def test_nothing_acknowledged_is_lost_wherever_the_process_dies(name: str, cradl
         folder.mkdir()
         killed = cradle.kill(name, folder, fault)
         fired += killed
-        # Calls of the background thread and timing may move a call or two from one run to the next.
-        assert killed or fault.number >= counts[fault.call] - 2, f"{fault} never happened"
+        # Calls of the background thread and timing may move some calls from one run to the next.
+        moved = max(2, counts[fault.call] // 20)
+        assert killed or fault.number >= counts[fault.call] - moved, f"{fault} never happened"
         try:
             scenario.check(folder, acknowledged(folder))
         except BaseException as error:
