@@ -14,7 +14,7 @@ from charkh.ports.store import Store
 from charkh.runs.index import ArtifactsOf, FindRuns, LinksOf, RunCounts, RunsByIds
 from charkh.runs.live import CREATED, Known, open_segments, with_many
 from charkh.runs.projects import list_projects
-from charkh.runs.query import All, Comparison, Condition, Field, Order, matches, sorting_key
+from charkh.runs.query import NEWEST_FIRST, All, Comparison, Condition, Field, Order, matches, sorting_key
 from charkh.runs.query_parser import parse_condition, parse_order
 from charkh.runs.resolve import comparisons, resolve, resolve_order, unknown_names
 from charkh.runs.run import Run
@@ -111,13 +111,13 @@ def find_runs(
     deleted: bool | None = False,
     projects: Sequence[str] = (),
 ) -> tuple[Run, ...]:
-    """As `search`, for a condition and an order that have been read already, of whatever grammar.
+    """As `search`, for a condition and an order that have been read already, of whatever grammar; newest first without.
 
     Raises:
         Invalid: nobody said which values of a metric are the best.
         NotFound: a dataset that is named is not there.
     """
-    where, keys = resolve(store, where), resolve_order(store, keys)
+    where, keys = resolve(store, where), resolve_order(store, keys or NEWEST_FIRST)
     now = time.time()
     # Segments before the catalog: one that is sealed in between is met in both, never in neither.
     segments = open_segments(store)

@@ -27,7 +27,7 @@ from charkh.runs.projects import ensure_project
 from charkh.runs.provenance import Provenance
 from charkh.runs.query import Field, matches
 from charkh.runs.query_parser import parse_condition
-from charkh.runs.search import filled, search, search_page
+from charkh.runs.search import filled, find_runs, search, search_page
 from charkh.runs.start import ActiveRun, start
 from charkh.runs.tag import tag
 from charkh.runs.version_control import CodeState
@@ -253,6 +253,10 @@ def test_an_order_is_kept(store: Store, order: str, first: list[int]) -> None:
     assert found[: len(first)] == first
     assert sorted(found) == list(range(8))
     assert names(store, order=order, limit=3) == first[:3] or len(first) < 3
+
+
+def test_without_an_order_the_newest_comes_first(store: Store) -> None:
+    assert [run.id for run in find_runs(store, None, ())] == [run.id for run in search(store)]
 
 
 def test_status_is_that_of_the_moment() -> None:
