@@ -255,6 +255,7 @@ def test_an_order_is_kept(store: Store, order: str, first: list[int]) -> None:
     assert names(store, order=order, limit=3) == first[:3] or len(first) < 3
 
 
+@pytest.mark.parametrize("store", [SEALED, LIVE], ids=["sealed", "live"])
 def test_without_an_order_the_newest_comes_first(store: Store) -> None:
     assert [run.id for run in find_runs(store, None, ())] == [run.id for run in search(store)]
 
