@@ -7,7 +7,7 @@ texts, bytes and nothing, never of objects.
 import math
 import re
 import struct
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import msgspec
 import numpy as np
@@ -89,7 +89,7 @@ def unpack(tensors: dict[str, Packed]) -> dict[str, Any]:
     return {name: _unpack(name, tensor) for name, tensor in tensors.items()}
 
 
-def write_frame(stream: BinaryIO, message: msgspec.Struct) -> None:
+def write_frame(stream: IO[bytes], message: msgspec.Struct) -> None:
     """Send one message."""
     payload = msgspec.msgpack.encode(message)
     if len(payload) > MAX_FRAME:
@@ -99,7 +99,7 @@ def write_frame(stream: BinaryIO, message: msgspec.Struct) -> None:
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> bytes | None:
+def read_frame(stream: IO[bytes]) -> bytes | None:
     """One message, or None at the end of the stream.
 
     Raises:

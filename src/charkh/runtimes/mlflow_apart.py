@@ -6,13 +6,8 @@ lines, so that its environment may be of another Python than this one.
 
 import contextlib
 import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,18 +15,15 @@ from typing import Any, cast
 import numpy as np
 
 from charkh.core.errors import Invalid, Unavailable
-from charkh.core.redact import redact
-from charkh.core.refs import parse_path
 from charkh.ports.runtimes import Signature, Tensors, TensorSpec
 from charkh.runtimes.columns import columns_of
+from charkh.runtimes.worker_process import WorkerProcess, plain
 
 LOADING_SECONDS = 300.0
 ANSWER_SECONDS = 60.0
 MAX_ANSWER = 512 * 1024 * 1024
 _WORKER = Path(__file__).with_name("mlflow_worker.py")
-_TOLD = 600
 _DTYPES = {"FP64": "float64", "FP32": "float32", "INT64": "int64", "INT32": "int32", "BOOL": "bool", "BYTES": "object"}
-_KEPT = ("LD_LIBRARY_PATH", "TZ")
 
 
 class MlflowApart:
@@ -50,15 +42,8 @@ class MlflowApart:
         self._signature = signature
         self._python = python or sys.executable
         self._turn = threading.Lock()
-        self._folder = Path(tempfile.mkdtemp(prefix="charkh-mlflow-"))
-        self._running: list[subprocess.Popen[bytes]] = []
-        self._end = weakref.finalize(self, _end, self._running, self._folder)
+        self._worker = WorkerProcess(files, prefix="charkh-mlflow-")
         try:
-            for name, data in files.items():
-                path = self._folder / "model" / parse_path(name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
-            (self._folder / "work").mkdir()
             self._start()
         except BaseException:
             self.close()
@@ -74,74 +59,49 @@ class MlflowApart:
         columns = columns_of(self._signature.inputs, inputs)
         question = _question(self._signature.inputs, columns)
         with self._turn:
-            if not self._running:
+            if not self._worker.id:
                 self._start()
             reply = self._exchange(question, ANSWER_SECONDS)
         if "refused" in reply:
             raise Invalid(
-                _plain(reply["refused"]), code="model.input_refused", hint="Compare the rows with the signature."
+                plain(reply["refused"]), code="model.input_refused", hint="Compare the rows with the signature."
             )
         if "failed" in reply:
-            raise _failed(f"the model failed in its own process: {_plain(reply['failed'])}")
+            raise _failed(f"the model failed in its own process: {plain(reply['failed'])}")
         return _answers(self._signature.outputs, cast(dict[str, Any], reply.get("outputs") or {}))
 
     def close(self) -> None:
         """End the worker and remove its folder."""
-        self._end()
+        self._worker.close()
 
     def _start(self) -> None:
-        work = self._folder / "work"
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        environment = {**kept, "PATH": os.defpath, "HOME": str(work), "TMPDIR": str(work), "LANG": "C.UTF-8"}
+        variables = {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self._worker.work}/x.db",
+        }
         try:
-            with (self._folder / "stderr").open("wb") as told:
-                process = subprocess.Popen(
-                    [self._python, "-I", "-B", str(_WORKER), str(self._folder / "model")],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=told,
-                    cwd=work,
-                    env={
-                        **environment,
-                        "MLFLOW_DISABLE_TELEMETRY": "true",
-                        "MLFLOW_TRACKING_URI": f"sqlite:///{work}/x.db",
-                    },
-                    start_new_session=True,
-                )
+            self._worker.start([self._python, "-I", "-B", str(_WORKER), str(self._worker.model)], variables)
         except OSError as error:
             raise _failed(f"{self._python} cannot be started: {error.strerror}") from error
-        self._running.append(process)
         reply = self._exchange(None, LOADING_SECONDS)
         if "failed" in reply:
-            _kill(self._running)
-            raise _failed(f"MLflow cannot load the model in {self._python}: {_plain(reply['failed'])}")
+            self._worker.stop()
+            raise _failed(f"MLflow cannot load the model in {self._python}: {plain(reply['failed'])}")
 
     def _exchange(self, question: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
-        process = self._running[0]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        timer = threading.Timer(seconds, process.kill)
-        timer.daemon = True
-        timer.start()
-        try:
+        with self._worker.asked(seconds) as (asked, answers, _):
             if question is not None:
                 with contextlib.suppress(OSError):  # it ended; reading says so
-                    process.stdin.write(json.dumps(question).encode() + b"\n")
-                    process.stdin.flush()
-            line = process.stdout.readline(MAX_ANSWER)
-        finally:
-            timer.cancel()
+                    asked.write(json.dumps(question).encode() + b"\n")
+                    asked.flush()
+            line = answers.readline(MAX_ANSWER)
         try:
             reply: Any = json.loads(line)
         except ValueError as error:
-            words = self._last_words()
-            _kill(self._running)
+            words = self._worker.last_words()
+            self._worker.stop()
             raise _failed(f"the model's process ended or took more than {seconds:g} s{words}") from error
         return cast(dict[str, Any], reply) if isinstance(reply, dict) else {"failed": "it does not speak as it should"}
-
-    def _last_words(self) -> str:
-        words = _plain((self._folder / "stderr").read_bytes()[-_TOLD:].decode("utf-8", "replace"))
-        return f": {words}" if words else ""
 
 
 def _question(specs: Sequence[TensorSpec], columns: Sequence[Any]) -> dict[str, Any]:
@@ -173,28 +133,6 @@ def _answers(specs: Sequence[TensorSpec], outputs: dict[str, Any]) -> dict[str, 
     if missing:
         raise _failed(f"the model gives no output {missing[0]!r}")
     return {spec.name: np.asarray(outputs[spec.name], _DTYPES.get(spec.datatype)) for spec in specs}
-
-
-def _end(running: "list[subprocess.Popen[bytes]]", folder: Path) -> None:
-    _kill(running)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _kill(running: "list[subprocess.Popen[bytes]]") -> None:
-    while running:
-        process = running.pop()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, 9)  # its own session: what it started goes with it
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-
-
-def _plain(text: object) -> str:
-    return redact("".join(each if each.isprintable() else " " for each in str(text))).strip()[-_TOLD:]
 
 
 def _failed(what: str) -> Unavailable:
