@@ -12,12 +12,13 @@ from charkh.core.files import FileRef
 from charkh.ports.journal import DataSegment
 from charkh.ports.store import Store
 from charkh.runs.index import SealedOf
+from charkh.runs.indexed_blob import Read
 from charkh.runs.live import open_segments
 from charkh.runs.membership import writer_order
 from charkh.runs.points import Series, collect_series
 from charkh.runs.run import RunSealed, SeriesSummary, series_name
 from charkh.runs.seal import MAX_SERIES
-from charkh.runs.sealed_points import Read, read_index, read_series
+from charkh.runs.sealed_points import read_index, read_series
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,23 +5,16 @@
 The payloads lie as they were given: the vault compresses where that pays, and an item is read by its byte range.
 """
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import zstandard
 
-from charkh.core.errors import Corrupt
+from charkh.runs.indexed_blob import Read, read_indexed, write_indexed
 
 MAGIC = b"charkh media 1\n"
-_LENGTH = struct.Struct("<I")
-PREFIX_BYTES = len(MAGIC) + _LENGTH.size
 MAX_INDEX_BYTES = 1 << 28
 LEVEL = 3
-
-Read = Callable[[int, int], bytes]
-"""Reads `length` bytes of the blob from `start`."""
 
 
 class MediaEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -60,8 +53,7 @@ def encode_media_blob(items: Sequence[tuple[MediaEntry, bytes]]) -> bytes:
             payloads.append(payload)
             end += len(payload)
         entries.append(msgspec.structs.replace(entry, offset=placed[payload], length=len(payload)))
-    index = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True).compress(msgspec.msgpack.encode(entries))
-    return b"".join((MAGIC, _LENGTH.pack(len(index)), index, *payloads))
+    return write_indexed(MAGIC, entries, payloads, level=LEVEL)
 
 
 def read_media_index(read: Read) -> PlacedMedia:
@@ -70,15 +62,7 @@ def read_media_index(read: Read) -> PlacedMedia:
     Raises:
         Corrupt: it is no blob of media, or of a later format.
     """
-    prefix = read(0, PREFIX_BYTES)
-    if len(prefix) != PREFIX_BYTES or not prefix.startswith(MAGIC):
-        raise Corrupt("sealed media do not begin as they should", code="run.bad_media_blob")
-    (length,) = _LENGTH.unpack_from(prefix, len(MAGIC))
-    encoded = read(PREFIX_BYTES, length)
-    try:
-        if not 0 < zstandard.frame_content_size(encoded) <= MAX_INDEX_BYTES:
-            raise Corrupt("the index of sealed media claims an impossible size", code="run.bad_media_blob")
-        entries = _decode_index(zstandard.ZstdDecompressor().decompress(encoded))
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
-        raise Corrupt(f"the index of sealed media cannot be read: {error}", code="run.bad_media_blob") from error
-    return PlacedMedia(entries, PREFIX_BYTES + length)
+    entries, begin = read_indexed(
+        read, MAGIC, _decode_index, most=MAX_INDEX_BYTES, what="media", code="run.bad_media_blob"
+    )
+    return PlacedMedia(entries, begin)

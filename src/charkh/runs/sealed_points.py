@@ -10,7 +10,6 @@ no table library.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import msgspec
 import zstandard
 
 from charkh.core.errors import Corrupt
+from charkh.runs.indexed_blob import Read, read_indexed, write_indexed
 from charkh.runs.points import Series, SeriesName
 from charkh.runs.run import SeriesSummary
 
@@ -28,14 +28,9 @@ if TYPE_CHECKING:
     from charkh.runs.points import Floats, Integers
 
 MAGIC = b"charkh points 1\n"
-_LENGTH = struct.Struct("<I")
-PREFIX_BYTES = len(MAGIC) + _LENGTH.size
 WORD = 8
 MAX_INDEX_BYTES = 1 << 30
 LEVEL = 3
-
-Read = Callable[[int, int], bytes]
-"""Reads `length` bytes of the blob from `start`."""
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -96,8 +91,7 @@ def encode_blob(series: Sequence[Series], summaries: Sequence[SeriesSummary]) ->
             for each, summary in zip(series, summaries, strict=True)
         )
     )
-    encoded = compress(msgspec.msgpack.encode(index))
-    return b"".join((MAGIC, _LENGTH.pack(len(encoded)), encoded, *columns))
+    return write_indexed(MAGIC, index, columns, level=LEVEL)
 
 
 def read_index(read: Read) -> PlacedIndex:
@@ -106,18 +100,8 @@ def read_index(read: Read) -> PlacedIndex:
     Raises:
         Corrupt: it is no blob of points, or of a later format.
     """
-    prefix = read(0, PREFIX_BYTES)
-    if len(prefix) != PREFIX_BYTES or not prefix.startswith(MAGIC):
-        raise Corrupt("sealed points do not begin as they should", code="run.bad_points")
-    (length,) = _LENGTH.unpack_from(prefix, len(MAGIC))
-    encoded = read(PREFIX_BYTES, length)
-    try:
-        if not 0 < zstandard.frame_content_size(encoded) <= MAX_INDEX_BYTES:
-            raise Corrupt("the index of sealed points claims an impossible size", code="run.bad_points")
-        index = _decode_index(zstandard.ZstdDecompressor().decompress(encoded))
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
-        raise Corrupt(f"the index of sealed points cannot be read: {error}", code="run.bad_points") from error
-    return PlacedIndex(index, PREFIX_BYTES + length)
+    index, begin = read_indexed(read, MAGIC, _decode_index, most=MAX_INDEX_BYTES, what="points", code="run.bad_points")
+    return PlacedIndex(index, begin)
 
 
 def read_series(read: Read, placed: PlacedIndex, series: SealedSeries) -> Series:
