@@ -10,7 +10,47 @@ from charkh.core.errors import Conflict
 Change = Callable[[Mapping[str, Any]], None]
 
 
-class Config(MutableMapping[str, Any]):
+class Attributes(MutableMapping[str, Any]):
+    """Values by item and by attribute alike; how one is set is the kind's own.
+
+    Args:
+        what: it is called in errors.
+        record: told what is set.
+    """
+
+    def __init__(self, what: str, record: Change) -> None:
+        self.__dict__["_what"] = what
+        self.__dict__["_record"] = record
+        self.__dict__["_values"] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._known()[key]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self._known()[name]
+        except KeyError:
+            raise AttributeError(f"{self.__dict__['_what']} has no {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+    def __repr__(self) -> str:
+        return repr(self._known())
+
+    def _known(self) -> dict[str, Any]:
+        return cast(dict[str, Any], self.__dict__["_values"])
+
+
+class Config(Attributes):
     """The params of a run; what is set is recorded at once.
 
     A key that has a value takes another one only where that is allowed (`update(…, allow_val_change=True)`). The run
@@ -21,8 +61,7 @@ class Config(MutableMapping[str, Any]):
     """
 
     def __init__(self, record: Change) -> None:
-        self.__dict__["_record"] = record
-        self.__dict__["_values"] = {}
+        super().__init__("config", record)
 
     def update(self, *given: Any, allow_val_change: bool | None = None, **named: Any) -> None:
         """Set several at once: a mapping, or the namespace of an argument parser.
@@ -43,37 +82,11 @@ class Config(MutableMapping[str, Any]):
         """A copy."""
         return dict(self._known())
 
-    def __getitem__(self, key: str) -> Any:
-        return self._known()[key]
-
     def __setitem__(self, key: str, value: Any) -> None:
         self._set({key: value}, allow=False)
 
     def __delitem__(self, key: str) -> None:
         raise Conflict(f"the param {key!r} is recorded and cannot be taken back", code="wandb.config_kept")
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        try:
-            return self._known()[name]
-        except KeyError:
-            raise AttributeError(f"config has no {name!r}") from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known())
-
-    def __len__(self) -> int:
-        return len(self._known())
-
-    def __repr__(self) -> str:
-        return repr(self._known())
-
-    def _known(self) -> dict[str, Any]:
-        return cast(dict[str, Any], self.__dict__["_values"])
 
     def _set(self, values: Mapping[str, Any], *, allow: bool) -> None:
         known = self._known()
@@ -90,7 +103,7 @@ class Config(MutableMapping[str, Any]):
             known.update(changed)
 
 
-class Summary(MutableMapping[str, Any]):
+class Summary(Attributes):
     """What a run came to: the last value of every metric, and what the script sets itself.
 
     Args:
@@ -98,8 +111,7 @@ class Summary(MutableMapping[str, Any]):
     """
 
     def __init__(self, record: Change) -> None:
-        self.__dict__["_record"] = record
-        self.__dict__["_values"] = {}
+        super().__init__("summary", record)
 
     def note(self, values: Mapping[str, Any]) -> None:
         """What was logged: the last value of each key; nothing is recorded again."""
@@ -115,37 +127,11 @@ class Summary(MutableMapping[str, Any]):
             self.__dict__["_record"](values)
             self._known().update(values)
 
-    def __getitem__(self, key: str) -> Any:
-        return self._known()[key]
-
     def __setitem__(self, key: str, value: Any) -> None:
         self.update({key: value})
 
     def __delitem__(self, key: str) -> None:
         del self._known()[key]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        try:
-            return self._known()[name]
-        except KeyError:
-            raise AttributeError(f"summary has no {name!r}") from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known())
-
-    def __len__(self) -> int:
-        return len(self._known())
-
-    def __repr__(self) -> str:
-        return repr(self._known())
-
-    def _known(self) -> dict[str, Any]:
-        return cast(dict[str, Any], self.__dict__["_values"])
 
 
 def _plain(given: Any) -> dict[str, Any]:
