@@ -11,10 +11,10 @@ from typing import Any, cast
 import catboost
 import numpy as np
 
-from charkh.core.errors import Invalid, Unavailable
+from charkh.core.errors import Invalid
 from charkh.ports.runtimes import Safety, Signature, Tensors
 from charkh.runtimes.columns import PREDICT, PREDICT_PROBA, Array, chosen_outputs, matrix_of, numeric_inputs
-from charkh.runtimes.refusal import denied, foreign_reasons, verdict
+from charkh.runtimes.refusal import denied, foreign_reasons, input_refused, not_rebuilt, verdict
 
 FILE = "model.cbm"
 _MAGIC = b"CBM1"
@@ -79,11 +79,7 @@ class CatboostRuntime:
         try:
             model.load_model(blob=next(iter(files.values())))
         except _Error as error:
-            raise Unavailable(
-                f"CatBoost {version('catboost')} cannot read this model: {error}",
-                code="model.not_rebuilt",
-                hint="Install the version that is recorded with the model version, or train it again.",
-            ) from error
+            raise not_rebuilt(f"CatBoost {version('catboost')} cannot read this model: {error}") from error
         return CatboostPredictor(model, signature)
 
 
@@ -105,11 +101,7 @@ class CatboostPredictor:
         try:
             answer: Array = np.asarray(self._model.predict(matrix, prediction_type=kind, thread_count=1))
         except _Error as error:
-            raise Invalid(
-                f"the model refuses these rows: {error}",
-                code="model.input_refused",
-                hint="Compare them with the model's signature and input example.",
-            ) from error
+            raise input_refused(str(error)) from error
         if not len(self._labels):
             return {PREDICT: answer}
         answers = {PREDICT_PROBA: answer, PREDICT: self._labels[answer.argmax(axis=1)]}

@@ -9,10 +9,10 @@ import lightgbm
 import msgspec
 import numpy as np
 
-from charkh.core.errors import Invalid, Unavailable
+from charkh.core.errors import Invalid
 from charkh.ports.runtimes import Safety, Signature, Tensors
 from charkh.runtimes.columns import PREDICT, PREDICT_PROBA, Array, chosen_outputs, matrix_of, numeric_inputs
-from charkh.runtimes.refusal import denied, foreign_reasons, verdict
+from charkh.runtimes.refusal import denied, foreign_reasons, input_refused, not_rebuilt, verdict
 
 FILE = "model.lightgbm.txt"
 LABELS = "labels.json"
@@ -85,11 +85,7 @@ class LightgbmRuntime:
         try:
             booster: Any = _Booster(model_str=text)
         except lightgbm.basic.LightGBMError as error:
-            raise Unavailable(
-                f"LightGBM {version('lightgbm')} cannot read this model: {error}",
-                code="model.not_rebuilt",
-                hint="Install the version that is recorded with the model version, or train it again.",
-            ) from error
+            raise not_rebuilt(f"LightGBM {version('lightgbm')} cannot read this model: {error}") from error
         return LightgbmPredictor(booster, labels, signature)
 
 
@@ -111,11 +107,7 @@ class LightgbmPredictor:
         try:
             answer: Array = np.asarray(self._booster.predict(matrix, num_threads=1))
         except (lightgbm.basic.LightGBMError, ValueError) as error:
-            raise Invalid(
-                f"the model refuses these rows: {error}",
-                code="model.input_refused",
-                hint="Compare them with the model's signature and input example.",
-            ) from error
+            raise input_refused(str(error)) from error
         if self._labels is None:
             return {PREDICT: answer}
         probability = np.column_stack([1 - answer, answer]) if answer.ndim == 1 else answer

@@ -17,7 +17,7 @@ from charkh.core.errors import Invalid, Unavailable
 from charkh.ports.runtimes import Safety, Signature, Tensors
 from charkh.runtimes.columns import Array, chosen_outputs, columns_of, stack
 from charkh.runtimes.onnx_file import onnx_reasons
-from charkh.runtimes.refusal import denied, verdict
+from charkh.runtimes.refusal import denied, input_refused, verdict
 
 FILE = "model.onnx"
 _NUMPY = {
@@ -123,11 +123,7 @@ class OnnxPredictor:
         try:
             answers = self._session.run(self._outputs, self._feed(columns))
         except (_native.Fail, _native.InvalidArgument, _native.RuntimeException, ValueError, TypeError) as error:
-            raise Invalid(
-                f"the model refuses these rows: {str(error).splitlines()[0]}",
-                code="model.input_refused",
-                hint="Compare them with the model's signature and input example.",
-            ) from error
+            raise input_refused(str(error).splitlines()[0]) from error
         return {name: _tensor(name, answer) for name, answer in zip(self._outputs, answers, strict=True)}
 
     def _feed(self, columns: list[Array]) -> dict[str, Array]:

@@ -24,6 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 from charkh.core.errors import Invalid, Unavailable
 from charkh.ports.runtimes import Signature, Tensors, TensorSpec
 from charkh.runtimes.columns import PREDICT, PREDICT_PROBA, columns_of, stack
+from charkh.runtimes.refusal import input_refused
 from charkh.runtimes.sklearn_trees import parts_of
 
 Array = npt.NDArray[Any]
@@ -71,11 +72,7 @@ class SklearnPredictor:
         try:
             return self._ask(self._shape(self._order, columns))
         except (ValueError, TypeError, KeyError, pl.exceptions.PolarsError) as error:
-            raise Invalid(
-                f"the model refuses these rows: {error}",
-                code="model.input_refused",
-                hint="Compare them with the model's signature and input example.",
-            ) from error
+            raise input_refused(str(error)) from error
         except ImportError as error:
             raise Unavailable(
                 f"the model needs a library that is not installed: {error}",

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 import xgboost
 
-from charkh.core.errors import Invalid, Unavailable
+from charkh.core.errors import Invalid
 from charkh.ports.runtimes import Safety, Signature, Tensors
 from charkh.runtimes.columns import PREDICT, PREDICT_PROBA, Array, chosen_outputs, matrix_of, numeric_inputs
-from charkh.runtimes.refusal import denied, foreign_reasons, verdict
+from charkh.runtimes.refusal import denied, foreign_reasons, input_refused, not_rebuilt, verdict
 
 FILE = "model.xgboost.json"
 _KIND = "charkh_kind"
@@ -81,11 +81,7 @@ class XgboostRuntime:
             booster.load_model(bytearray(next(iter(files.values()))))
             booster.set_param({"nthread": 1})
         except xgboost.core.XGBoostError as error:
-            raise Unavailable(
-                f"XGBoost {_version()} cannot read this model: {str(error).splitlines()[0]}",
-                code="model.not_rebuilt",
-                hint="Install the version that is recorded with the model version, or train it again.",
-            ) from error
+            raise not_rebuilt(f"XGBoost {_version()} cannot read this model: {str(error).splitlines()[0]}") from error
         return XgboostPredictor(booster, signature)
 
 
@@ -108,11 +104,7 @@ class XgboostPredictor:
                 self._booster.inplace_predict(matrix, iteration_range=self._rounds, validate_features=False)
             )
         except (xgboost.core.XGBoostError, ValueError) as error:
-            raise Invalid(
-                f"the model refuses these rows: {str(error).splitlines()[0]}",
-                code="model.input_refused",
-                hint="Compare them with the model's signature and input example.",
-            ) from error
+            raise input_refused(str(error).splitlines()[0]) from error
         if not self._classifies:
             return {PREDICT: answer}
         probability = np.column_stack([1 - answer, answer]) if answer.ndim == 1 else answer

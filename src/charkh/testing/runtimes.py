@@ -1,5 +1,6 @@
 """The suite that every model runtime passes: inherit `RuntimeSuite` and say what its models and hostile files are."""
 
+import gzip
 import io
 import pickle
 import threading
@@ -156,6 +157,21 @@ class RuntimeSuite(ABC):
         assert all(reason in str(refusal.value) for reason in verdict.reasons)
         assert refusal.value.hint
         assert not marker.exists()
+
+
+def disguises(files: Mapping[str, bytes], marker: Path) -> dict[str, Mapping[str, bytes]]:
+    """Hostile forms of a one-file model that no format reads: pickles in disguise, and files beside it."""
+    (name, data), *_ = files.items()
+    pickled = pickle.dumps(Touch(marker))
+    return {
+        "pickle": {name: pickled},
+        "pickle in gzip": {name: gzip.compress(pickled)},
+        "archive": {name: zip_of({"data.pkl": pickled})},
+        "joined": {name: data + pickled},
+        "two models": {name: data, f"copy of {name}": data},
+        "script beside it": {name: data, "setup.py": b"open('x', 'w')"},
+        "nothing": {name: b""},
+    }
 
 
 def zip_of(members: Mapping[str, bytes]) -> bytes:

@@ -1,7 +1,5 @@
 """The CatBoost runtime: the suite of the port, and what only this framework can do wrong."""
 
-import gzip
-import pickle
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 from charkh.core.errors import Invalid
 from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.runtimes.catboost import CatboostRuntime
-from charkh.testing.runtimes import RuntimeSuite, Sample, Touch, zip_of
+from charkh.testing.runtimes import RuntimeSuite, Sample, disguises
 
 RANDOM = np.random.default_rng(3)
 ROWS = RANDOM.normal(size=(80, 3)).astype(np.float32)
@@ -39,15 +37,8 @@ class TestCatboostRuntime(RuntimeSuite):
 
     def hostile(self, files: Mapping[str, bytes], marker: Path) -> Mapping[str, Mapping[str, bytes]]:
         (name, data), *_ = files.items()
-        pickled = pickle.dumps(Touch(marker))
         return {
-            "pickle": {name: pickled},
-            "pickle in gzip": {name: gzip.compress(pickled)},
-            "archive": {name: zip_of({"data.pkl": pickled})},
-            "joined": {name: data + pickled},
-            "two models": {name: data, f"copy of {name}": data},
-            "script beside it": {name: data, "setup.py": b"open('x', 'w')"},
-            "nothing": {name: b""},
+            **disguises(files, marker),
             "another length": {name: data[:4] + bytes([data[4] ^ 1]) + data[5:]},
         }
 

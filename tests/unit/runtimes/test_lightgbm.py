@@ -1,6 +1,5 @@
 """The LightGBM runtime: the suite of the port, and what only this framework can do wrong."""
 
-import gzip
 import pickle
 from collections.abc import Mapping
 from functools import cache
@@ -13,7 +12,7 @@ import pytest
 from charkh.core.errors import Invalid
 from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.runtimes.lightgbm import LABELS, LightgbmRuntime
-from charkh.testing.runtimes import RuntimeSuite, Sample, Touch, zip_of
+from charkh.testing.runtimes import RuntimeSuite, Sample, Touch, disguises
 
 RANDOM = np.random.default_rng(3)
 ROWS = RANDOM.normal(size=(120, 3))
@@ -42,13 +41,7 @@ class TestLightgbmRuntime(RuntimeSuite):
         (name, data), *_ = files.items()
         pickled = pickle.dumps(Touch(marker))
         return {
-            "pickle": {name: pickled},
-            "pickle in gzip": {name: gzip.compress(pickled)},
-            "archive": {name: zip_of({"data.pkl": pickled})},
-            "joined": {name: data + pickled},
-            "two models": {name: data, f"copy of {name}": data},
-            "script beside it": {name: data, "setup.py": b"open('x', 'w')"},
-            "nothing": {name: b""},
+            **disguises(files, marker),
             "odd child": {name: data.replace(b"left_child=", b"left_child=99999 ", 1)},
             "labels that are code": {name: data, LABELS: pickled},
         }

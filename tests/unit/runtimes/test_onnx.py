@@ -1,7 +1,5 @@
 """The ONNX runtime: the suite of the port, and what only this format can do wrong."""
 
-import gzip
-import pickle
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -19,7 +17,7 @@ from charkh.core.errors import Denied, Invalid
 from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.runtimes.onnx import OnnxRuntime
 from charkh.runtimes.onnx_file import onnx_reasons
-from charkh.testing.runtimes import RuntimeSuite, Sample, Touch, zip_of
+from charkh.testing.runtimes import RuntimeSuite, Sample, disguises
 
 RANDOM = np.random.default_rng(3)
 ROWS = RANDOM.normal(size=(80, 3)).astype(np.float32)
@@ -49,16 +47,9 @@ class TestOnnxRuntime(RuntimeSuite):
         return Sample(graph(), signature, COLUMNS, {"label": label})
 
     def hostile(self, files: Mapping[str, bytes], marker: Path) -> Mapping[str, Mapping[str, bytes]]:
-        (name, data), *_ = files.items()
-        pickled = pickle.dumps(Touch(marker))
+        name = next(iter(files))
         return {
-            "pickle": {name: pickled},
-            "pickle in gzip": {name: gzip.compress(pickled)},
-            "archive": {name: zip_of({"data.pkl": pickled})},
-            "joined": {name: data + pickled},
-            "two models": {name: data, f"copy of {name}": data},
-            "script beside it": {name: data, "setup.py": b"open('x', 'w')"},
-            "nothing": {name: b""},
+            **disguises(files, marker),
             "operator of a library": {name: _with(domain="com.evil").SerializeToString()},
             "weights outside": {name: _with(outside="/etc/passwd").SerializeToString()},
         }

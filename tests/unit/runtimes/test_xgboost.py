@@ -1,8 +1,6 @@
 """The XGBoost runtime: the suite of the port, and what only this framework can do wrong."""
 
-import gzip
 import json
-import pickle
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,7 +12,7 @@ import xgboost
 from charkh.core.errors import Denied, Invalid
 from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.runtimes.xgboost import XgboostRuntime
-from charkh.testing.runtimes import RuntimeSuite, Sample, Touch, zip_of
+from charkh.testing.runtimes import RuntimeSuite, Sample, disguises
 
 RANDOM = np.random.default_rng(3)
 ROWS = RANDOM.normal(size=(60, 3)).astype(np.float32)
@@ -39,15 +37,8 @@ class TestXgboostRuntime(RuntimeSuite):
 
     def hostile(self, files: Mapping[str, bytes], marker: Path) -> Mapping[str, Mapping[str, bytes]]:
         (name, data), *_ = files.items()
-        pickled = pickle.dumps(Touch(marker))
         return {
-            "pickle": {name: pickled},
-            "pickle in gzip": {name: gzip.compress(pickled)},
-            "archive": {name: zip_of({"data.pkl": pickled})},
-            "joined": {name: data + pickled},
-            "two models": {name: data, f"copy of {name}": data},
-            "script beside it": {name: data, "setup.py": b"open('x', 'w')"},
-            "nothing": {name: b""},
+            **disguises(files, marker),
             "odd child": {name: _with_child(data, 10**6)},
         }
 
