@@ -11,7 +11,7 @@ from charkh.bridges.mlflow.call import Call, Route, as_fields, as_items, bad, mi
 from charkh.bridges.mlflow.clauses import Clause, check_operator, matches, parse_clauses, parse_order
 from charkh.bridges.mlflow.envelope import MISSING, MlflowError, invalid
 from charkh.bridges.mlflow.experiments import known_experiment, results
-from charkh.bridges.mlflow.pages import page
+from charkh.bridges.mlflow.pages import more, page
 from charkh.bridges.mlflow.run_shape import milliseconds
 from charkh.core.errors import NotFound
 from charkh.runs.evaluation_dataset import EvaluationDataset, EvaluationDatasets
@@ -72,7 +72,7 @@ def search(call: Call) -> dict[str, Any]:
     for key, rising in reversed(keys):
         found.sort(key=lambda each, key=key: _value(each, key) or "", reverse=not rising)
     part, token = page(found, call.text("page_token", ""), results(call, DEFAULT_RESULTS))
-    return {"datasets": [_shape(each) for each in part], **({"next_page_token": token} if token else {})}
+    return {"datasets": [_shape(each) for each in part], **more(token)}
 
 
 def set_tags(call: Call) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def get_records(call: Call) -> dict[str, Any]:
     """The records of an evaluation dataset, page by page."""
     found = read_records(call.store, _known(call).id)
     part, token = page(found, call.text("page_token", ""), results(call, DEFAULT_RESULTS))
-    return {"records": json.dumps(part), **({"next_page_token": token} if token else {})}
+    return {"records": json.dumps(part), **more(token)}
 
 
 def delete_records(call: Call) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from charkh.bridges.mlflow.call import Call, Route
 from charkh.bridges.mlflow.clauses import Clause, check_operator, matches, parse_clauses, parse_order
 from charkh.bridges.mlflow.envelope import EXISTS, INVALID_STATE, MISSING, MlflowError, invalid
-from charkh.bridges.mlflow.pages import page
+from charkh.bridges.mlflow.pages import more, page
 from charkh.bridges.mlflow.run_shape import artifact_root, milliseconds
 from charkh.bridges.mlflow.validation import MAX_EXPERIMENT_TAG, MAX_KEY, check_key, too_long
 from charkh.core.errors import Conflict
@@ -140,10 +140,7 @@ def search(call: Call) -> dict[str, Any]:
     for key, rising in reversed(keys):
         found.sort(key=lambda each, key=key: _attribute(each, key), reverse=not rising)
     part, token = page(found, call.text("page_token", ""), size)
-    answer: dict[str, Any] = {"experiments": [experiment_shape(each) for each in part]}
-    if token:
-        answer["next_page_token"] = token
-    return answer
+    return {"experiments": [experiment_shape(each) for each in part], **more(token)}
 
 
 def experiment_shape(project: Project) -> dict[str, Any]:

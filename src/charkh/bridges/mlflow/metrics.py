@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from charkh.bridges.mlflow.call import Call, Route
 from charkh.bridges.mlflow.envelope import invalid, number
-from charkh.bridges.mlflow.pages import start_of, token_of
+from charkh.bridges.mlflow.pages import more, start_of, token_of
 from charkh.bridges.mlflow.runs import run_id
 from charkh.bridges.mlflow.service import no_run
 from charkh.ports.store import Store
@@ -35,12 +35,9 @@ def history(call: Call) -> dict[str, Any]:
     if size < 0 or size > MAX_PAGE:
         raise invalid(f"Invalid value {size} for parameter 'max_results' supplied: It must be between 1 and {MAX_PAGE}")
     end = start + size if size else len(points)
-    answer: dict[str, Any] = {"metrics": _shapes(key, points[start:end])}
     if not points[start:end]:
         return {}
-    if end < len(points):
-        answer["next_page_token"] = token_of(end)
-    return answer
+    return {"metrics": _shapes(key, points[start:end]), **more(token_of(end) if end < len(points) else "")}
 
 
 def bulk(call: Call) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from charkh.bridges.mlflow.clauses import Clause, check_operator, matches, parse
 from charkh.bridges.mlflow.envelope import INVALID_STATE, MlflowError, invalid
 from charkh.bridges.mlflow.locations import Stored
 from charkh.bridges.mlflow.mlmodel import EMPTY, libraries_of, safety_of, signature_of
-from charkh.bridges.mlflow.pages import page
+from charkh.bridges.mlflow.pages import more, page
 from charkh.bridges.mlflow.registered_models import check_entity, wants_prompts
 from charkh.bridges.mlflow.registrations import MODEL_VERSIONS_TAG, registrations, registrations_text
 from charkh.bridges.mlflow.registry_shapes import (
@@ -175,12 +175,9 @@ def search(call: Call) -> Fields:
     ]
     _sort(found, call.texts("order_by"))
     shown, token = page(found, call.text("page_token", ""), size)
-    answer: Fields = {}
-    if shown:
-        answer["model_versions"] = [version_fields(call.store, version) for version in shown]
-    if token:
-        answer["next_page_token"] = token
-    return answer
+    if not shown:
+        return {}
+    return {"model_versions": [version_fields(call.store, version) for version in shown], **more(token)}
 
 
 def get_download_uri(call: Call) -> Fields:

@@ -56,3 +56,8 @@ def page(items: Sequence[Item], token: str, size: int) -> tuple[Sequence[Item], 
     start = start_of(token)
     end = start + size
     return items[start:end], token_of(end) if end < len(items) else ""
+
+
+def more(token: str) -> dict[str, str]:
+    """What an answer says of the next page; nothing after the last."""
+    return {"next_page_token": token} if token else {}

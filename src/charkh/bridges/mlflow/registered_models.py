@@ -6,7 +6,7 @@ from typing import Any
 from charkh.bridges.mlflow.call import Call, Route
 from charkh.bridges.mlflow.clauses import Clause, check_operator, matches, parse_clauses, parse_order
 from charkh.bridges.mlflow.envelope import EXISTS, INVALID, MISSING, MlflowError, invalid
-from charkh.bridges.mlflow.pages import page
+from charkh.bridges.mlflow.pages import more, page
 from charkh.bridges.mlflow.registry_shapes import (
     PROMPT_TAG,
     Fields,
@@ -97,12 +97,9 @@ def search(call: Call) -> Fields:
     ]
     _sort(found, call.texts("order_by"))
     shown, token = page(found, call.text("page_token", ""), size)
-    answer: Fields = {}
-    if shown:
-        answer["registered_models"] = [model_fields(call.store, model) for model in shown]
-    if token:
-        answer["next_page_token"] = token
-    return answer
+    if not shown:
+        return {}
+    return {"registered_models": [model_fields(call.store, model) for model in shown], **more(token)}
 
 
 def latest_versions(call: Call) -> Fields:

@@ -9,7 +9,7 @@ import msgspec
 from charkh.bridges.mlflow.call import Call, Route, bad
 from charkh.bridges.mlflow.envelope import invalid
 from charkh.bridges.mlflow.experiments import known_experiment, require_active, results, view_of, visible_experiments
-from charkh.bridges.mlflow.pages import start_of, token_of
+from charkh.bridges.mlflow.pages import more, start_of, token_of
 from charkh.bridges.mlflow.run_filters import run_condition, run_order
 from charkh.bridges.mlflow.run_names import random_name
 from charkh.bridges.mlflow.run_shape import PARENT, RUN_NAME, STATUSES, fresh_shape, info_shape, run_shapes
@@ -169,10 +169,8 @@ def search(call: Call) -> dict[str, Any]:
         deleted=view_of(call, "run_view_type"),
         projects=wanted,
     )
-    answer: dict[str, Any] = {"runs": run_shapes(call.store, call.service, found[:size], segments)}
-    if len(found) > size:
-        answer["next_page_token"] = token_of(start + size)
-    return answer
+    shown = run_shapes(call.store, call.service, found[:size], segments)
+    return {"runs": shown, **more(token_of(start + size) if len(found) > size else "")}
 
 
 def run_id(call: Call) -> str:

@@ -8,7 +8,7 @@ from charkh.bridges.mlflow.call import Call, Route, as_fields, missing
 from charkh.bridges.mlflow.clauses import parse_order
 from charkh.bridges.mlflow.envelope import invalid, number
 from charkh.bridges.mlflow.experiments import results, visible_experiments
-from charkh.bridges.mlflow.pages import fields_of, page, start_of, token_of
+from charkh.bridges.mlflow.pages import fields_of, more, page, start_of, token_of
 from charkh.bridges.mlflow.trace_filters import ATTRIBUTES, ENTITIES, TraceFilter, meeting, parse_filter
 from charkh.bridges.mlflow.trace_shape import STATES, info_shapes
 from charkh.runs.trace import Trace
@@ -33,7 +33,7 @@ def search(call: Call) -> dict[str, Any]:
         if isinstance(place.get("experiment_id"), str):
             ids.append(str(place["experiment_id"]))
     found, token = search_page(call, ids)
-    return {"traces": info_shapes(call, found), **({"next_page_token": token} if token else {})}
+    return {"traces": info_shapes(call, found), **more(token)}
 
 
 def search_page(call: Call, experiments: Sequence[str]) -> tuple[Sequence[Trace], str]:

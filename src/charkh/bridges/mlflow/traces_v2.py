@@ -5,6 +5,7 @@ from typing import Any
 
 from charkh.bridges.mlflow.call import Call, Route
 from charkh.bridges.mlflow.experiments import active_experiment
+from charkh.bridges.mlflow.pages import more
 from charkh.bridges.mlflow.run_shape import milliseconds
 from charkh.bridges.mlflow.trace_search import search_page
 from charkh.bridges.mlflow.trace_shape import (
@@ -80,7 +81,7 @@ def search(call: Call) -> dict[str, Any]:
     found, token = search_page(call, call.texts("experiment_ids"))
     return {
         "traces": [_shape(call, each) for each in found],
-        **({"next_page_token": token} if token else {}),
+        **more(token),
     }
 
 
