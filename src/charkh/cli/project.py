@@ -6,7 +6,7 @@ import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_note, write_pairs, write_table
-from charkh.core.errors import Invalid
+from charkh.cli.tags import GivenTags, given_tags
 from charkh.ports.store import Store
 from charkh.runs.project import Project
 from charkh.runs.projects import (
@@ -57,16 +57,11 @@ def rename(project: Ref, name: Annotated[str, typer.Argument(help="The new name.
 @app.command()
 def tag(
     project: Ref,
-    tags: Annotated[list[str], typer.Argument(metavar="NAME=VALUE…", help="NAME= removes a tag.")],
+    tags: GivenTags,
     json: AsJson = False,
 ) -> None:
     """Set or remove tags."""
-    wanted: dict[str, str | None] = {}
-    for each in tags:
-        name, sign, value = each.partition("=")
-        if not sign:
-            raise Invalid(f"{each!r} sets no tag", code="run.bad_tag", hint="Write NAME=VALUE, or NAME= to remove it.")
-        wanted[name] = value or None
+    wanted = given_tags(tags)
     with open_workspace() as workspace:
         _write(tag_project(workspace.store, project, wanted), json=json)
 

@@ -32,8 +32,9 @@ from charkh.cli.run_replay import replay
 from charkh.cli.run_search import list_runs, search_runs
 from charkh.cli.run_traces import traces
 from charkh.cli.run_trash import delete, purge, restore
+from charkh.cli.tags import GivenTags, given_tags
 from charkh.cli.titles import titles_of
-from charkh.core.errors import Invalid, NotFound
+from charkh.core.errors import NotFound
 from charkh.core.files import FileRef
 from charkh.ports.store import Store
 from charkh.runs.find import find
@@ -140,16 +141,11 @@ def log(
 @app.command()
 def tag(
     run: Ref,
-    tags: Annotated[list[str], typer.Argument(metavar="NAME=VALUE…", help="NAME= removes a tag.")],
+    tags: GivenTags,
     json: AsJson = False,
 ) -> None:
     """Set or remove tags."""
-    wanted: dict[str, str | None] = {}
-    for each in tags:
-        name, sign, value = each.partition("=")
-        if not sign:
-            raise Invalid(f"{each!r} sets no tag", code="run.bad_tag", hint="Write NAME=VALUE, or NAME= to remove it.")
-        wanted[name] = value or None
+    wanted = given_tags(tags)
     with open_workspace() as workspace:
         found = tag_run(workspace.store, run, wanted)
     if json:
