@@ -274,7 +274,7 @@ _syncer = _Syncer()
 
 
 def is_live(path: Path) -> bool:
-    """Whether the writer of a segment file still holds it."""
+    """Whether a process holds a file, as the writer of a segment does its own."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

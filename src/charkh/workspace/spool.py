@@ -30,6 +30,7 @@ from charkh.stores.http_address import refuse_plain
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.journal_spooled import SpooledJournal
 from charkh.stores.remote_http import RemoteStore
+from charkh.stores.segment_file import is_live
 from charkh.workspace.shipped import LOCK, NUDGE, USERS, Shipped, read_packs, read_shipped, waiting_facts, waiting_packs
 from charkh.workspace.wire_names import wire_name
 from charkh.workspace.workspace import Workspace
@@ -244,18 +245,7 @@ class SpooledWorkspace(Workspace):
 
 def is_shipping(spool: Path) -> bool:
     """Whether a process ships what is in a spool."""
-    try:
-        descriptor = os.open(spool / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
+    return is_live(spool / LOCK)
 
 
 def start_shipping(spool: Path) -> None:
