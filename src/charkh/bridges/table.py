@@ -27,7 +27,7 @@ class Bridge(NamedTuple):
 BRIDGES: tuple[Bridge, ...] = (
     Bridge(
         "autolog",
-        "What training libraries do, recorded by their own callbacks: scikit-learn, XGBoost, Lightning and others.",
+        "What training libraries do, recorded where they train: scikit-learn, XGBoost, Lightning and others.",
         (),
     ),
     Bridge(
