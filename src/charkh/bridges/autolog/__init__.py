@@ -1,1 +1,1 @@
-"""Training libraries that record themselves: each by its own callbacks where it has any, switched on by `charkh.autolog`."""
+"""Training libraries that record themselves, by callbacks where they have any: `charkh.autolog` switches them on."""
