@@ -9,7 +9,7 @@ demo: setup
 	@.venv/bin/python -m charkh.demo
 
 test: setup
-	@scripts/install-test-components postgresql strace chromium subversion mercurial git-lfs openssh-server skopeo || true
+	@scripts/install-test-components postgresql strace chromium subversion mercurial git-lfs openssh-server skopeo prometheus prometheus-alertmanager || true
 	@.venv/bin/python -m tests.peers || true
 	@scripts/test
 
@@ -17,7 +17,7 @@ check: setup
 	@scripts/check
 
 bench: setup
-	@scripts/install-test-components postgresql restic || true
+	@scripts/install-test-components postgresql restic wrk || true
 	@scripts/bench
 
 docs: setup

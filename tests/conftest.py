@@ -49,6 +49,8 @@ COMPONENTS: dict[str, Callable[[], object]] = {
     "mercurial": _first_program("hg"),
     "git-lfs": _first_program("git-lfs"),
     "skopeo": _first_program("skopeo"),
+    "prometheus": _first_program("prometheus"),
+    "prometheus-alertmanager": _first_program("prometheus-alertmanager", "alertmanager"),
     "openssh-server": lambda: shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin"),
     **{f"peer:{name}": partial(peer_installed, name) for name in PEERS},
     "moto": lambda: (Path(sys.executable).parent / "moto_server").exists(),

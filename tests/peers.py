@@ -39,6 +39,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "openlineage": ("openlineage-python>=1.30,<2",),
     "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),
     "dvc": ("dvc[s3]>=3.67,<4",),
+    "kserve": ("kserve==0.21.0",),
     "mlflow": ("mlflow==3.17.2",),
     "mlflow-models": (
         "mlflow==3.17.2",
@@ -51,7 +52,11 @@ PEERS: dict[str, tuple[str, ...]] = {
     "mlflow2": ("mlflow==2.22.2",),
     "great-expectations": ("great-expectations>=1.3,<2", "pyarrow"),
     "pandera": ("pandera[io,pandas]>=0.24,<1", "pyarrow"),
+    "mlserver": ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop<0.22"),
+    "schemathesis": ("schemathesis>=4,<5",),
     "tensorboard": ("tensorboard==2.21.0", "setuptools<81", "tensorboardX==2.6.5", "pillow>=10", "soundfile>=0.12"),
+    "torch": (*CORE, "onnx>=1.16", "onnxruntime>=1.20", "safetensors>=0.4.5", "torch==2.13.0"),
+    "triton": ("tritonclient[all]==2.73.0",),
     "webhooks": ("standardwebhooks>=1.0,<2", "cloudevents>=1.11,<2"),
     "uv": ("uv>=0.9",),
 }
