@@ -25,9 +25,11 @@ from charkh.cards.make import make_card
 from charkh.checks.document import parse_suite
 from charkh.checks.record import record as record_check
 from charkh.checks.run import run as run_check
-from charkh.core.config import EndpointSettings, GateSettings, LoopSettings
+from charkh.core.config import GateSettings
 from charkh.core.dimensions import search
+from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.events import Draft, Edge, Event, decode_event
+from charkh.core.loop_settings import LoopSettings
 from charkh.core.params import Params
 from charkh.datasets.add import add_files, add_table
 from charkh.datasets.dataset import DatasetVersion

@@ -153,8 +153,9 @@ def _train(folder: Path) -> None:
 def _library(workspace: Workspace) -> None:
     """What has no command of its own: an erasure, an aborted loop, a monitor over late truth."""
     from charkh.assets.erase import erase
-    from charkh.core.config import GateSettings, LoopSettings
+    from charkh.core.config import GateSettings
     from charkh.core.errors import Invalid
+    from charkh.core.loop_settings import LoopSettings
     from charkh.loops.loop import Trigger
     from charkh.loops.turn import turn
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from charkh.core.config import EndpointSettings
+from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import Denied, Unavailable
 from charkh.models.alias import move_alias
 from charkh.models.load import load

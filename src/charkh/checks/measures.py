@@ -9,7 +9,7 @@ import polars as pl
 
 from charkh.checks.masks import Schema, applies, dtype_fits, listed, missing, unfit
 from charkh.checks.table_rules import ColumnExists, Columns, Fresh, Includes, Measured, RowCount
-from charkh.core.config import parse_duration
+from charkh.core.quantities import parse_duration
 from charkh.datasets.expression_functions import DATE, INTEGER, NUMBER, TIME
 from charkh.datasets.expressions import kind_of
 

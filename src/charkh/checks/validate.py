@@ -19,9 +19,9 @@ from charkh.checks.row_rules import (
 from charkh.checks.rule import MAX_RULE_ID
 from charkh.checks.suite import TABLE_RULES, Rule
 from charkh.checks.table_rules import ColumnExists, Columns, Drift, Fresh, History, Includes, Measured, RowCount
-from charkh.core.config import parse_duration
 from charkh.core.errors import Invalid
 from charkh.core.expressions import parse_expression
+from charkh.core.quantities import parse_duration
 
 METRIC = re.compile(r"rows|columns|[a-z_]+\(.+\)", re.DOTALL)
 

@@ -7,7 +7,7 @@ import typer
 
 from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_table
-from charkh.core.config import parse_duration
+from charkh.core.quantities import parse_duration
 from charkh.workspace.audit_log import read_log
 
 

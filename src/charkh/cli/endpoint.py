@@ -11,8 +11,9 @@ import typer
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import titles_of
-from charkh.core.config import EndpointSettings, parse_duration
+from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import Invalid, NotFound
+from charkh.core.quantities import parse_duration
 from charkh.endpoints.deploy import deploy as deploy_model
 from charkh.endpoints.deploy import stop as stop_endpoint
 from charkh.endpoints.deployment import Deployment

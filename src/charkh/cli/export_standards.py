@@ -11,8 +11,8 @@ import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, write_json, write_line, write_note
-from charkh.core.config import parse_duration
 from charkh.core.errors import Conflict
+from charkh.core.quantities import parse_duration
 from charkh.datasets.checkout import checkout
 from charkh.datasets.find import find
 from charkh.workspace.workspace import Workspace

@@ -8,8 +8,8 @@ import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, progress, shown_count, write_json, write_line, write_note, write_table
-from charkh.core.config import parse_duration
 from charkh.core.errors import Incomplete
+from charkh.core.quantities import parse_duration
 
 if TYPE_CHECKING:
     from charkh.bridges.tensorboard.folder import FolderReport

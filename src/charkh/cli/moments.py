@@ -4,8 +4,8 @@ import contextlib
 import time
 from datetime import datetime
 
-from charkh.core.config import parse_duration
 from charkh.core.errors import Invalid
+from charkh.core.quantities import parse_duration
 
 
 def moment_of(text: str) -> float:

@@ -19,9 +19,9 @@ from charkh.cli.output import (
     write_pairs,
     write_table,
 )
-from charkh.core.config import parse_duration
 from charkh.core.errors import CharkhError, Incomplete, NotFound
 from charkh.core.params import Params, fields_of, override, space_of, values_of
+from charkh.core.quantities import parse_duration
 from charkh.pipelines.execution import Execution, StepReport, flat_params
 from charkh.pipelines.forget import forget as forget_outputs
 from charkh.pipelines.index import ExecutionByRun, Executions, FailuresOfRun, StepsOfRun

@@ -7,8 +7,8 @@ import typer
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_count, write_json, write_note
 from charkh.cli.run_refs import Refs
-from charkh.core.config import parse_duration
 from charkh.core.errors import Invalid
+from charkh.core.quantities import parse_duration
 from charkh.runs.delete import delete_run
 from charkh.runs.purge import purge_runs
 from charkh.runs.restore import restore_run

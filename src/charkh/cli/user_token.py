@@ -7,7 +7,7 @@ import typer
 
 from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_table
-from charkh.core.config import parse_duration
+from charkh.core.quantities import parse_duration
 from charkh.users.find import find_user
 from charkh.users.token import make_token, parse_limit, revoke_token
 from charkh.users.user import Token

@@ -120,7 +120,7 @@ def up(
     The loops turn beside them, until it is interrupted.
     """
     # The server is imported by the command that needs it: every other one starts without Litestar.
-    from charkh.core.config import parse_duration
+    from charkh.core.quantities import parse_duration
     from charkh.server.up import Ready
     from charkh.server.up import up as serve_all
 

@@ -11,8 +11,12 @@ from typing import Any, Literal, TypeVar, Union, cast
 
 import msgspec
 
+from charkh.core.endpoint_settings import EndpointSettings, check_endpoint
 from charkh.core.errors import Invalid
 from charkh.core.gates import parse_condition
+from charkh.core.loop_settings import LoopSettings, check_loop
+from charkh.core.monitor_settings import MonitorSettings, check_monitor
+from charkh.core.quantities import parse_duration, parse_size
 from charkh.core.source_settings import AnySource, check_source
 
 Settings_ = TypeVar("Settings_")
@@ -107,60 +111,6 @@ class RegistrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trusters: tuple[str, ...] = ()
     roles: dict[str, tuple[str, ...]] = {}
     alias: dict[str, AliasSettings] = {}
-
-
-class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[endpoint.NAME]`: which model is served, and what share of requests is logged.
-
-    Attributes:
-        model: the model, such as `delay@champion`.
-        recipes: recipes that prepare a request, in order.
-        example: a dataset whose rows look like a request; needed with recipes, else the model's signature says it.
-        capture: share of the requests whose inputs and outputs are logged, from 0 to 1.
-    """
-
-    model: str
-    recipes: tuple[str, ...] = ()
-    example: str = ""
-    capture: float = 1.0
-
-
-class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[monitor.NAME]`: the truth to join and the alerts to raise.
-
-    Attributes:
-        endpoint: whose requests are watched; the one of the monitor's own name by default.
-        truth: `DATASET on KEY within 45d`, or empty.
-        target: the column of the truth that the model predicts.
-        block: a column whose equal values share what made them, such as the day, for the intervals.
-        every: shortest time between two collections by `charkh up`, such as 1d; empty to collect by hand.
-        alert: conditions that raise an alert when met.
-    """
-
-    endpoint: str = ""
-    truth: str = ""
-    target: str = ""
-    block: str = ""
-    every: str = ""
-    alert: tuple[str, ...] = ()
-
-
-class LoopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[loop.NAME]`: what triggers retraining, what runs, which gate decides, and the brakes.
-
-    Attributes:
-        on: `monitor:NAME`, `dataset:NAME` or `every:7d`.
-        run: name of the pipeline that makes a candidate.
-        gate: name of the `[gate.NAME]` that decides on promotion.
-        cooldown: shortest time between two retrainings, such as `7d`.
-        looks: how many candidates a gate may judge on one and the same truth; 0 for no bound.
-    """
-
-    on: str
-    run: str
-    gate: str = "champion"
-    cooldown: str = "0s"
-    looks: int = 0
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -331,46 +281,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pipelines: str = ""
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in `45d`, `7d`, `12h`, `30s`.
-
-    Raises:
-        Invalid: not a number with a unit.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise Invalid(
-            f"{text!r} is not a duration",
-            code="config.invalid",
-            hint="Write a number and a unit: 500ms, 30s, 5m, 12h, 7d or 2w.",
-        )
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|[kKMGT]i?B)")
-_POWERS = {"k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
-
-
-def parse_size(text: str) -> int:
-    """Bytes in `10GB`, `512MiB`, `4kB`; `MB` counts in thousands, `MiB` in 1024s.
-
-    Raises:
-        Invalid: not a number with a unit.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise Invalid(
-            f"{text!r} is not a size",
-            code="config.invalid",
-            hint="Write a number and a unit: 512MB, 10GB, 4GiB.",
-        )
-    return int(float(match[1]) * (1024 if "i" in match[2] else 1000) ** _POWERS.get(match[2][0], 0))
-
-
 def parse_settings(document: Mapping[str, object], source: str) -> Settings:
     """The settings in a parsed TOML document.
 
@@ -392,13 +302,12 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
                 code="config.invalid",
                 hint=f"Write [gate.{guarded.gate}] with a list require; known: {', '.join(settings.gate) or 'none'}.",
             )
+    for name, endpoint in settings.endpoint.items():
+        check_endpoint(name, endpoint, source)
     for monitor in settings.monitor.values():
-        if monitor.every:
-            parse_duration(monitor.every)
-        for text in monitor.alert:
-            parse_condition(text)
+        check_monitor(monitor)
     for loop in settings.loop.values():
-        parse_duration(loop.cooldown)
+        check_loop(loop)
     parse_duration(settings.tensorboard.every)
     for length in (settings.gc.grace, settings.gc.young, settings.gc.silent, settings.run.system):
         parse_duration(length)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from charkh.core.config import LoopSettings, parse_duration
+from charkh.core.loop_settings import LoopSettings
+from charkh.core.quantities import parse_duration
 from charkh.loops.loop import Decision
 
 RETRAINED = frozenset({"promoted", "refused", "failed"})

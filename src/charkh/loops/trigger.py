@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from charkh.core.config import LoopSettings, parse_duration
 from charkh.core.errors import Invalid
+from charkh.core.loop_settings import LoopSettings
+from charkh.core.quantities import parse_duration
 from charkh.datasets.index import DatasetVersions
 from charkh.loops.brakes import RETRAINED
 from charkh.loops.loop import Decision, Trigger

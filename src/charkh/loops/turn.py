@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from charkh.core.config import GateSettings, LoopSettings
+from charkh.core.config import GateSettings
 from charkh.core.errors import CharkhError
 from charkh.core.ids import new_id
+from charkh.core.loop_settings import LoopSettings
 from charkh.loops.brakes import braked_before, cooling, looked_enough
 from charkh.loops.decide import bounded, carry_out, write_down
 from charkh.loops.guard import Governed, guard, nothing_governed, told

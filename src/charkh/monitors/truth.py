@@ -4,8 +4,8 @@ import re
 
 import msgspec
 
-from charkh.core.config import parse_duration
 from charkh.core.errors import Invalid
+from charkh.core.quantities import parse_duration
 
 _TRUTH = re.compile(r"(?P<dataset>\S.*?)\s+on\s+(?P<keys>[^,\s]+(?:\s*,\s*[^,\s]+)*)(?:\s+within\s+(?P<within>\S+))?")
 

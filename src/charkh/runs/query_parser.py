@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from charkh.core.config import parse_duration
 from charkh.core.errors import Invalid
+from charkh.core.quantities import parse_duration
 from charkh.runs.query import (
     ASPECTS,
     NEWEST_FIRST,

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charkh.core.config import parse_duration
 from charkh.core.errors import CharkhError
+from charkh.core.quantities import parse_duration
 from charkh.workspace.leading import leadership_of
 from charkh.workspace.workspace import Workspace
 

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import msgspec
 
-from charkh.core.config import parse_duration, parse_size
 from charkh.core.errors import Corrupt, Invalid
+from charkh.core.quantities import parse_duration, parse_size
 from charkh.core.redact import redact
 from charkh.core.source_settings import HttpSource
 from charkh.ports.vault import Progress

@@ -10,8 +10,8 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
-from charkh.core.config import parse_size
 from charkh.core.errors import Denied, Invalid, NotFound, Unavailable
+from charkh.core.quantities import parse_size
 from charkh.core.redact import redact
 from charkh.core.source_settings import ObjectsSource
 from charkh.ports.vault import Progress

@@ -8,8 +8,8 @@ from typing import Any
 
 from blake3 import blake3
 
-from charkh.core.config import parse_duration
 from charkh.core.errors import Invalid
+from charkh.core.quantities import parse_duration
 from charkh.sources.source import MARK, CursorValue, State, cursor_of, rows_seen, with_cursor
 
 

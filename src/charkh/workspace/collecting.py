@@ -8,7 +8,7 @@ import msgspec
 from charkh.assets.collect import CollectReport, collect
 from charkh.assets.lease import medium_now, only_collector
 from charkh.assets.trash import undo
-from charkh.core.config import parse_duration
+from charkh.core.quantities import parse_duration
 from charkh.datasets.index import DatasetById
 from charkh.lineage.index import EveryHold, HeldDigests
 from charkh.workspace.damage import Affected, Damage

@@ -7,9 +7,9 @@ from typing import Literal
 import msgspec
 
 from charkh.checks.check import Check
-from charkh.core.config import parse_duration
 from charkh.core.errors import NotFound, Unavailable
 from charkh.core.ids import new_id
+from charkh.core.quantities import parse_duration
 from charkh.core.refs import parse_name
 from charkh.core.source_settings import (
     AnySource,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from charkh.core.canon import Json
-from charkh.core.config import parse_duration
 from charkh.core.errors import Conflict, Denied, Invalid, NotFound
+from charkh.core.quantities import parse_duration
 from charkh.ports.store import Store
 from charkh.runs.active import current
 from charkh.runs.deferred import TROUBLES

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from charkh.core.config import EndpointSettings
+from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import Denied, Invalid, NotFound
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table

@@ -14,9 +14,9 @@ import msgspec
 import zstandard
 
 from charkh.assets.collect import Others
-from charkh.core.config import parse_duration
 from charkh.core.errors import Corrupt, NotFound
 from charkh.core.ids import new_id
+from charkh.core.quantities import parse_duration
 from charkh.lineage.index import HeldDigests
 from charkh.ports.blobs import BlobInfo, Blobs
 from charkh.workspace.workspace import Workspace

@@ -20,8 +20,9 @@ from blake3 import blake3
 from charkh.assets.chunk_index import ChunkIndex
 from charkh.assets.shelf import Shelf
 from charkh.assets.vault import PackVault
-from charkh.core.config import Settings, StoreSettings, parse_duration, refuse_credentials
+from charkh.core.config import Settings, StoreSettings, refuse_credentials
 from charkh.core.errors import CharkhError, Unavailable
+from charkh.core.quantities import parse_duration
 from charkh.ports.blobs import Blobs
 from charkh.ports.store import Store
 from charkh.stores.blobs_tiered import TieredBlobs

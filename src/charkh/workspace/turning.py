@@ -1,7 +1,8 @@
 """Turn a loop of the settings: its pipeline makes the candidate, its gate decides."""
 
-from charkh.core.config import GateSettings, LoopSettings
+from charkh.core.config import GateSettings
 from charkh.core.errors import Invalid, NotFound
+from charkh.core.loop_settings import LoopSettings
 from charkh.loops.loop import Candidate, Decision, Trigger
 from charkh.loops.turn import turn
 from charkh.models.model import CHAMPION

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from charkh.core.config import MonitorSettings, parse_duration
 from charkh.core.errors import Invalid, NotFound
+from charkh.core.monitor_settings import MonitorSettings
+from charkh.core.quantities import parse_duration
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.diff import diff_files
 from charkh.datasets.find import find as find_dataset

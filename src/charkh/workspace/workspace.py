@@ -26,11 +26,12 @@ from charkh.assets.foreign import ForeignFiles
 from charkh.assets.index import ErasedContents, Erasures
 from charkh.assets.vault import PackVault
 from charkh.core.clock import Clock
-from charkh.core.config import Settings, parse_size
+from charkh.core.config import Settings
 from charkh.core.digests import digest_of
 from charkh.core.errors import Corrupt, Invalid, Unavailable
 from charkh.core.files import FileRef
 from charkh.core.ids import new_id
+from charkh.core.quantities import parse_size
 from charkh.datasets.file_cache import FileCache
 from charkh.datasets.stat_cache import StatCache
 from charkh.ports.blobs import Blobs

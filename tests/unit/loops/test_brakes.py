@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from charkh.core.config import LoopSettings
+from charkh.core.loop_settings import LoopSettings
 from charkh.loops.brakes import cooling, looked_enough
 from charkh.loops.loop import Decided, Decision, Outcome
 

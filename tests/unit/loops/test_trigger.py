@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from charkh.core.config import LoopSettings
 from charkh.core.errors import Invalid
+from charkh.core.loop_settings import LoopSettings
 from charkh.loops.loop import Decided, Decision, Outcome
 from charkh.loops.trigger import triggered
 from charkh.monitors.collect import collect

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from charkh.core.config import GateSettings, LoopSettings
+from charkh.core.config import GateSettings
 from charkh.core.errors import Invalid, Unavailable
 from charkh.core.events import Edge
+from charkh.core.loop_settings import LoopSettings
 from charkh.lineage.index import EdgesFrom, FactsAbout
 from charkh.loops import decide as deciding
 from charkh.loops import turn as turning

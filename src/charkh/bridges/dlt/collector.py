@@ -13,8 +13,8 @@ import msgspec
 import polars as pl
 
 from charkh.bridges.dlt import driver
-from charkh.core.config import parse_duration
 from charkh.core.errors import Invalid, NotFound, Unavailable
+from charkh.core.quantities import parse_duration
 from charkh.core.redact import redact
 from charkh.core.source_settings import AnySource, DltSource
 from charkh.ports.vault import Progress

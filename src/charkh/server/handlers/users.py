@@ -7,7 +7,7 @@ from litestar import get, post
 from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody
 
-from charkh.core.config import parse_duration
+from charkh.core.quantities import parse_duration
 from charkh.server.asking import who_asks
 from charkh.server.handlers.opened import doorkeeper_of, workspace_of
 from charkh.server.policy import Policy
