@@ -18,6 +18,7 @@ from charkh.core.loop_settings import LoopSettings, check_loop
 from charkh.core.monitor_settings import MonitorSettings, check_monitor
 from charkh.core.quantities import parse_duration, parse_size
 from charkh.core.source_settings import AnySource, check_source
+from charkh.core.stability_settings import StabilitySettings, check_stability
 
 Settings_ = TypeVar("Settings_")
 
@@ -270,6 +271,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     registry: RegistrySettings = RegistrySettings()
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
+    stability: dict[str, StabilitySettings] = {}
     loop: dict[str, LoopSettings] = {}
     remote: dict[str, RemoteSettings] = {}
     source: dict[str, AnySource] = {}
@@ -306,6 +308,8 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
         check_endpoint(name, endpoint, source)
     for monitor in settings.monitor.values():
         check_monitor(monitor)
+    for name, stability in settings.stability.items():
+        check_stability(name, stability)
     for loop in settings.loop.values():
         check_loop(loop)
     parse_duration(settings.tensorboard.every)

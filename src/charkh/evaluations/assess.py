@@ -13,7 +13,7 @@ from charkh.evaluations.evaluation import MAX_NOTE, MAX_NOTES, Comparison, Detai
 from charkh.evaluations.measure import USUAL, Drawing, are_probabilities, check_probabilities, score_all, task_of
 from charkh.evaluations.sample import Column, Sample, make_sample
 from charkh.evaluations.slices import MIN_ROWS, score_slices, slice_fact
-from charkh.evaluations.stability import by_block
+from charkh.evaluations.spread import by_block
 from charkh.evaluations.threshold import curves, operating_point
 
 USUAL_DRAWING = Drawing()

@@ -17,7 +17,7 @@ from charkh.evaluations.assess import Assessment, assess
 from charkh.evaluations.calibration import calibration_of, wilson
 from charkh.evaluations.evaluation import MAX_SLICE_VALUES, Score, SliceScores
 from charkh.evaluations.measure import Drawing
-from charkh.evaluations.stability import by_block
+from charkh.evaluations.spread import by_block
 from charkh.evaluations.threshold import curves, operating_point
 
 FAST = Drawing(rounds=200)

@@ -23,7 +23,7 @@ from charkh.evaluations.index import (
     LooksAt,
 )
 from charkh.evaluations.score import Rival, evaluate
-from charkh.evaluations.stability import spread
+from charkh.evaluations.spread import spread
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesFrom, FactsAbout, HeldDigests
 from charkh.ports.projections import Describe
