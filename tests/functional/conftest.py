@@ -16,6 +16,10 @@ from typing import Any
 
 import pytest
 
+from functional.warm import WarmProcess
+
+WARM = WarmProcess()
+
 
 class Charkh:
     """Runs `charkh` in `folder`.
@@ -29,10 +33,7 @@ class Charkh:
 
     def run(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """The finished process, whatever it came to."""
-        command = [sys.executable, "-m", "charkh", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300
-        )
+        return WARM.run([*map(str, arguments)], cwd=self.folder, environment={**os.environ, **environment}, timeout=300)
 
     def __call__(self, *arguments: str | Path, **environment: str) -> str:
         """What it printed to stdout; it must have succeeded."""
