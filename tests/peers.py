@@ -40,6 +40,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),
     "dvc": ("dvc[s3]>=3.67,<4",),
     "kserve": ("kserve==0.21.0",),
+    "kubernetes": ("kubernetes-validate==1.37.0",),
     "mlflow": ("mlflow==3.17.2",),
     "mlflow-models": (
         "mlflow==3.17.2",

@@ -62,6 +62,12 @@ BRIDGES: tuple[Bridge, ...] = (
         "Event files as runs, once or as they grow, and runs as event files; the writer that training scripts use.",
         ("import tensorboard", "export tensorboard"),
     ),
+    Bridge(
+        "kubernetes",
+        "An endpoint as plain objects of a cluster: pods that read a team's store, probes, scaling, network policy.",
+        ("endpoint export",),
+        "manifests",
+    ),
     Bridge("wandb", "Scripts written for Weights & Biases, recorded here with one import changed.", ()),
     Bridge("trackio", "Scripts written for trackio, recorded here with one import changed.", ()),
     Bridge(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from charkh.cli.endpoint_export import export
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import titles_of
@@ -215,3 +216,6 @@ def _write_file(table: "pl.DataFrame", path: Path) -> None:
 
 def _as_json(cell: "pl.Series") -> str:
     return msgspec.json.encode(cell.to_list()).decode()
+
+
+app.command("export")(export)
