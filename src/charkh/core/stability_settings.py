@@ -4,12 +4,15 @@ A test is data: a kind, what it does to the rows, and how many of them may answe
 those of CheckList (Ribeiro et al. 2020): invariance and direction.
 """
 
+import re
 from typing import Literal
 
 import msgspec
 
 from charkh.core.errors import Invalid
 from charkh.core.quantities import parse_duration
+
+_LABEL = re.compile(r"[A-Za-z_][\w\-]*", re.ASCII)
 
 
 class TestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -340,6 +343,8 @@ def check_stability(name: str, settings: StabilitySettings) -> None:
     if settings.size < 1:
         raise _invalid(name, "size", "be at least 1")
     for label, test in settings.test.items():
+        if not _LABEL.fullmatch(label):
+            raise _invalid(name, f"test {label!r}", "be named by letters, digits, - and _, as gates read it")
         _check_test(f"{name}.test.{label}", test)
 
 

@@ -1,6 +1,7 @@
-"""What a gate reads about a candidate and the champion: scores of one dataset version, and what lineage knows."""
+"""What a gate reads about a candidate and the champion: scores, certificates that count, and what lineage knows."""
 
 import re
+import time
 from functools import cache
 
 from charkh.core.events import Fact
@@ -8,6 +9,7 @@ from charkh.core.gates import Evidence
 from charkh.core.refs import parse_subject
 from charkh.evaluations.evaluation import Evaluation
 from charkh.evaluations.index import LatestOn
+from charkh.evaluations.stability.standing import PREFIX, standing
 from charkh.lineage.index import FactsBehind
 from charkh.ports.store import Store
 
@@ -26,30 +28,35 @@ def _score_pattern() -> re.Pattern[str]:
     return re.compile(rf"(?:slice\(.*\)\.)?(?:{scores})(?:\.(?:low|high|win_probability))?", re.DOTALL)
 
 
-def evidence(store: Store, candidate: str, champion: str | None, on: str) -> Evidence:
+def evidence(
+    store: Store, candidate: str, champion: str | None, on: str, *, moment: float | None = None
+) -> Evidence:
     """The facts for a gate that decides between a candidate and a champion on one dataset version.
 
     Scores come from the candidate's latest evaluation on `on`, preferably one against this champion; the champion's
     are those of that same comparison, and otherwise of its own latest evaluation on `on`. Scores from other data are
-    left out, so that a condition on them is not met. Other facts come from lineage.
+    left out, so that a condition on them is not met. What certificates of stability say counts for the version that
+    they are about, and until they expire. Other facts come from lineage.
 
     Args:
         store: where the evaluations are.
         candidate: `model:id`.
         champion: `model:id`, or None (or empty) where there is none yet.
         on: the dataset version, `dataset:id`; empty where there is no evaluation, and then no score is known.
+        moment: seconds since the epoch at which the gate decides; now by default.
 
     Raises:
         Invalid: a text is no subject.
     """
     for subject in filter(None, (candidate, on, champion)):
         parse_subject(subject)
+    now = time.time() if moment is None else moment
     mine = _latest(store, candidate, on, champion or "") if on else None
-    known = _unscored(store, candidate) | (mine.facts if mine is not None else {})
+    known = _unscored(store, candidate, now) | (mine.facts if mine is not None else {})
     if not champion:
         return Evidence(candidate=known)
     theirs = _latest(store, champion, on, "") if on else None
-    rival = _unscored(store, champion) | (theirs.facts if theirs is not None else {})
+    rival = _unscored(store, champion, now) | (theirs.facts if theirs is not None else {})
     wins: dict[str, float] = {}
     if mine is not None and mine.made.champion == champion:
         for comparison in mine.made.comparisons:
@@ -65,7 +72,8 @@ def _latest(store: Store, subject: str, on: str, against: str) -> Evaluation | N
     return compared or store.queries.ask(LatestOn(subject=subject, on=on))
 
 
-def _unscored(store: Store, subject: str) -> dict[str, Fact]:
-    """What is known about a subject and behind it, but for scores."""
+def _unscored(store: Store, subject: str, moment: float) -> dict[str, Fact]:
+    """What is known about a subject and behind it, but for scores; of certificates, those that count."""
     behind = store.queries.ask(FactsBehind(subject=subject))
-    return {fact.name: fact.value for fact in behind if not is_score(fact.name)}
+    known = {fact.name: fact.value for fact in behind if not is_score(fact.name) and not fact.name.startswith(PREFIX)}
+    return known | standing(store, subject, moment)

@@ -18,6 +18,7 @@ from charkh.datasets.profile.profiled import PROFILED_KIND, DatasetProfiled
 from charkh.endpoints import deployment
 from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
 from charkh.evaluations.evaluation import EvaluationMade
+from charkh.evaluations.stability.certificate import CERTIFIED_KIND, Certified
 from charkh.loops.loop import DECIDED_KIND, SUPERSEDED_KIND, Decided, Superseded
 from charkh.models import governance, logged, model, registered
 from charkh.monitors import monitor
@@ -84,6 +85,7 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     study.TRIAL_KIND: study.TrialDone,
     study.ENDED_KIND: study.StudyEnded,
     EVALUATION_KIND: EvaluationMade,
+    CERTIFIED_KIND: Certified,
     model.VERSION_KIND: model.VersionMade,
     model.ALIAS_KIND: model.AliasMoved,
     model.DELETED_KIND: model.VersionDeleted,

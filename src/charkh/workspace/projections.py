@@ -8,6 +8,7 @@ from charkh.datasets.index import PROJECTION as DATASETS
 from charkh.datasets.profile.index import PROJECTION as PROFILES
 from charkh.endpoints.index import PROJECTION as ENDPOINTS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
+from charkh.evaluations.stability.index import PROJECTION as STABILITY
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
 from charkh.models.governance_index import PROJECTION as GOVERNANCE
@@ -46,6 +47,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     PIPELINES,
     STUDIES,
     EVALUATIONS,
+    STABILITY,
     MODELS,
     LOGGED_MODELS,
     GOVERNANCE,

@@ -24,6 +24,7 @@ from charkh.evaluations.index import (
 )
 from charkh.evaluations.score import Rival, evaluate
 from charkh.evaluations.spread import spread
+from charkh.evaluations.stability.index import PROJECTION as STABILITY
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import EdgesFrom, FactsAbout, HeldDigests
 from charkh.ports.projections import Describe
@@ -48,7 +49,7 @@ def guess(skill: float, seed: int = 1) -> Any:
 
 @pytest.fixture
 def store() -> Store:
-    return memory_store(PROJECTION, LINEAGE)
+    return memory_store(PROJECTION, STABILITY, LINEAGE)
 
 
 def score(store: Store, about: str, skill: float, *, on: str = "dataset:june", **more: Any) -> Evaluation:

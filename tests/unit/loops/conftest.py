@@ -12,6 +12,7 @@ from charkh.core.ids import new_id
 from charkh.datasets.add import add_table
 from charkh.datasets.index import PROJECTION as DATASETS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
+from charkh.evaluations.stability.index import PROJECTION as STABILITY
 from charkh.evaluations.score import Rival, evaluate
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
@@ -27,7 +28,7 @@ from charkh.ports.store import Store
 from charkh.runtimes.sklearn import SklearnRuntime
 from charkh.testing.stores import memory_store
 
-PROJECTIONS: tuple[Projection, ...] = (LINEAGE, DATASETS, MODELS, GOVERNANCE, EVALUATIONS, MONITORS, LOOPS)
+PROJECTIONS: tuple[Projection, ...] = (LINEAGE, DATASETS, MODELS, GOVERNANCE, EVALUATIONS, STABILITY, MONITORS, LOOPS)
 ROWS = 200
 TRUTH = (np.arange(ROWS) % 3 == 0).astype(int)
 
