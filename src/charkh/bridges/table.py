@@ -68,6 +68,18 @@ BRIDGES: tuple[Bridge, ...] = (
         ("endpoint export",),
         "manifests",
     ),
+    Bridge(
+        "kserve",
+        "InferenceService and InferenceGraph manifests, run here and written; KServe's first protocol.",
+        ("serve",),
+        "manifests",
+    ),
+    Bridge(
+        "seldon",
+        "SeldonDeployment, Model, Pipeline and Experiment manifests, run here and written; Seldon's first protocol.",
+        ("serve",),
+        "manifests",
+    ),
     Bridge("wandb", "Scripts written for Weights & Biases, recorded here with one import changed.", ()),
     Bridge("trackio", "Scripts written for trackio, recorded here with one import changed.", ()),
     Bridge(

@@ -1,0 +1,1 @@
+"""What KServe runs and speaks: its manifests, and its first protocol."""
