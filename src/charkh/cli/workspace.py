@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from charkh.cli.conformance import conformance
 from charkh.cli.fsck import fsck
 from charkh.cli.gc import gc
 from charkh.cli.mcp import mcp
@@ -36,7 +37,7 @@ OpenInference = Annotated[
 def install(app: typer.Typer) -> None:
     """Put the verbs on the command line."""
     app.callback()(_choose_workspace)
-    for verb in (init, up, serve, doctor, sync, fsck, gc, trace, mcp, sql):
+    for verb in (init, up, serve, doctor, sync, fsck, gc, trace, mcp, sql, conformance):
         app.command(verb.__name__)(verb)
 
 
