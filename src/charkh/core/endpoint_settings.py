@@ -3,30 +3,45 @@
 import msgspec
 
 from charkh.core.errors import Invalid
+from charkh.core.graph_settings import Graph, check_graph
+from charkh.core.rollout_settings import RolloutSettings, check_rollout
 
 
 class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[endpoint.NAME]`: which model is served, and what share of requests is logged.
 
     Attributes:
-        model: the model, such as `delay@champion`.
+        model: the model, such as `delay@champion`; empty where a graph names several.
         recipes: recipes that prepare a request, in order.
         example: a dataset whose rows look like a request; needed with recipes, else the model's signature says it.
         capture: share of the requests whose inputs and outputs are logged, from 0 to 1.
+        graph: several models behind the endpoint, and how they answer together.
+        rollout: how a candidate is let in beside the model.
     """
 
-    model: str
+    model: str = ""
     recipes: tuple[str, ...] = ()
     example: str = ""
     capture: float = 1.0
+    graph: Graph = Graph()
+    rollout: RolloutSettings = RolloutSettings()
 
 
 def check_endpoint(name: str, settings: EndpointSettings, source: str) -> None:
     """Refuse what the types do not.
 
     Raises:
-        Invalid: the share is none.
+        Invalid: the share is none, there is nothing to serve, or the graph or the rollout cannot be run.
     """
+    where = f"{source}: [endpoint.{name}"
+    if bool(settings.model) == bool(settings.graph):
+        raise Invalid(
+            f"{where}] has {'a model and a graph' if settings.model else 'no model'}",
+            code="config.invalid",
+            hint='Write model = "NAME@ALIAS", or a graph with a root.',
+        )
+    check_graph(settings.graph, f"{where}.graph]")
+    check_rollout(settings.rollout, f"{where}.rollout]")
     if not 0.0 <= settings.capture <= 1.0:
         raise Invalid(
             f"{source}: [endpoint.{name}] capture is {settings.capture}",
