@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charkh.cli.evaluation_stability import certificate, certificates, stability
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown, shown_count, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import titles_of
@@ -209,3 +210,8 @@ def _fairness(found: "SideBySide") -> str:
     if found.same_data:
         return "not fair: one dataset version, but not the same rows"
     return "not fair: they are on different dataset versions"
+
+
+app.command("stability")(stability)
+app.command("certificates")(certificates)
+app.command("certificate")(certificate)

@@ -28,9 +28,7 @@ def _score_pattern() -> re.Pattern[str]:
     return re.compile(rf"(?:slice\(.*\)\.)?(?:{scores})(?:\.(?:low|high|win_probability))?", re.DOTALL)
 
 
-def evidence(
-    store: Store, candidate: str, champion: str | None, on: str, *, moment: float | None = None
-) -> Evidence:
+def evidence(store: Store, candidate: str, champion: str | None, on: str, *, moment: float | None = None) -> Evidence:
     """The facts for a gate that decides between a candidate and a champion on one dataset version.
 
     Scores come from the candidate's latest evaluation on `on`, preferably one against this champion; the champion's

@@ -1,4 +1,4 @@
-"""The scheduler: fetches sources, collects monitors, turns loops and seals what is closed, one after another."""
+"""The scheduler: fetches sources, collects monitors, tries models, turns loops and seals what is closed, in turn."""
 
 import logging
 import threading
@@ -6,6 +6,7 @@ import time
 
 from charkh.bridges.dlt.collector import dlt_collector
 from charkh.core.errors import CharkhError
+from charkh.workspace.certifying import certify_model, due_suites, suites_of
 from charkh.workspace.fetching import due_sources, fetch
 from charkh.workspace.leading import leadership_of
 from charkh.workspace.sealing import seal_all
@@ -31,6 +32,7 @@ class Scheduler:
         self._every = every
         self._leadership = leadership_of(workspace, "loops")
         self._looked: dict[str, float] = {}
+        self._untried: dict[str, float] = {}
         self._stop = threading.Event()
         # A retraining may take hours; a server that is told to stop does not wait for it, and the next one
         # resumes it from the steps that are done.
@@ -52,7 +54,7 @@ class Scheduler:
         return ended
 
     def round(self) -> None:
-        """One round: the sources and monitors that are due, every loop once, then seal what is closed."""
+        """One round: the sources, monitors and stability tests that are due, every loop once, then seal what is closed."""
         for name in due_sources(self._workspace, time.time(), self._looked):
             if self._stop.is_set():
                 return
@@ -61,6 +63,8 @@ class Scheduler:
             if self._stop.is_set():
                 return
             self._collect(name)
+        # Before the loops, whose gates may ask for what the tests certify.
+        self._certify()
         for name in sorted(self._workspace.settings.loop):
             if self._stop.is_set():
                 return
@@ -97,6 +101,29 @@ class Scheduler:
             return
         for alert in report.alerts:
             _log.warning("monitor %s: %s: %s", name, alert.condition, alert.reason)
+
+    def _certify(self) -> None:
+        try:
+            suites = suites_of(self._workspace)
+            waiting = due_suites(self._workspace, suites, time.time(), self._untried)
+        except CharkhError as error:
+            _log.error("stability: %s", error.message)
+            return
+        for name in waiting:
+            if self._stop.is_set():
+                return
+            try:
+                made = certify_model(self._workspace, name, suites[name]).made
+            except CharkhError as error:
+                self._untried[name] = time.time()
+                _log.error("stability %s: %s", name, error.message)
+                continue
+            self._untried.pop(name, None)
+            if made.ok:
+                _log.info("stability %s: passed", name)
+            else:
+                failed = ", ".join(result.test for result in made.results if result.bad)
+                _log.warning("stability %s: failed: %s", name, failed or "no test could be made")
 
     def _run(self) -> None:
         while not self._stop.wait(self._every):

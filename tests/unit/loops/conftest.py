@@ -12,8 +12,8 @@ from charkh.core.ids import new_id
 from charkh.datasets.add import add_table
 from charkh.datasets.index import PROJECTION as DATASETS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
-from charkh.evaluations.stability.index import PROJECTION as STABILITY
 from charkh.evaluations.score import Rival, evaluate
+from charkh.evaluations.stability.index import PROJECTION as STABILITY
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
 from charkh.loops.loop import Candidate, Trigger

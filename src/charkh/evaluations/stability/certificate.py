@@ -66,6 +66,7 @@ class Certified(msgspec.Struct, frozen=True, kw_only=True):
         issued: seconds since the epoch.
         expires: seconds since the epoch from which it counts no more.
         rows: that were drawn.
+        seen: they are from what the model was trained on, where calibration and errors look better than they are.
         seed: of the draws.
         results: of the tests, in the suite's order.
         details: the results with the rows that answered worst, as JSON.
@@ -81,6 +82,7 @@ class Certified(msgspec.Struct, frozen=True, kw_only=True):
     issued: float
     expires: float
     rows: int
+    seen: bool = False
     seed: int
     results: tuple[Result, ...]
     details: FileRef

@@ -33,6 +33,7 @@ def certify(
     about: str,
     model: str,
     on: str = "",
+    seen: bool = False,
     moment: float | None = None,
 ) -> Certificate:
     """Make every test of a suite and record the certificate, whatever it says.
@@ -45,6 +46,7 @@ def certify(
         about: what is tried, `model:id`.
         model: its name.
         on: the dataset version that the rows are from, `dataset:id`; empty for the version's own example.
+        seen: the model was trained on them.
         moment: seconds since the epoch at which it is issued, for a replay of the past; now by default.
 
     Raises:
@@ -78,6 +80,7 @@ def certify(
         issued=issued,
         expires=issued + parse_duration(settings.expires),
         rows=tried.rows.height,
+        seen=seen,
         seed=settings.seed,
         results=tuple(each.result for each in found),
         details=details,

@@ -80,7 +80,9 @@ def share(changed: npt.NDArray[np.bool_]) -> Share:
     if not len(changed):
         return Share(0.0, 0.0, 1.0)
     value = float(np.mean(changed))
-    return Share(value, *wilson(value, len(changed)))
+    low, high = wilson(value, len(changed))
+    # None and all of the rows are ends of their intervals, but for the rounding of the formula.
+    return Share(value, min(low, value) if value else 0.0, max(high, value) if value < 1 else 1.0)
 
 
 def verdict(value: float, bound: float) -> Outcome:

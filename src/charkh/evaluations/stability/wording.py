@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from charkh.evaluations.stability.certificate import Certified, Result
 
 
+SEEN = ", which it was trained on"
+
+
 def portrait_lines(made: Certified) -> tuple[tuple[str, str], ...]:
     """The certificate as lines of name and text; the tests under their own names."""
     asked = [each for each in made.results if each.outcome != "skipped"]
@@ -14,7 +17,7 @@ def portrait_lines(made: Certified) -> tuple[tuple[str, str], ...]:
         ("tests", summary(made)),
         ("issued", day(made.issued)),
         ("counts until", day(made.expires)),
-        ("rows", str(made.rows)),
+        ("rows", f"{made.rows}{SEEN}" if made.seen else str(made.rows)),
         *((f"test {each.test}", told(each)) for each in asked),
     ]
     if skipped:
