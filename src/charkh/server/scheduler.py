@@ -54,7 +54,7 @@ class Scheduler:
         return ended
 
     def round(self) -> None:
-        """One round: the sources, monitors and stability tests that are due, every loop once, then seal what is closed."""
+        """One round: sources, monitors and stability tests that are due, every loop once, then seal what is closed."""
         for name in due_sources(self._workspace, time.time(), self._looked):
             if self._stop.is_set():
                 return

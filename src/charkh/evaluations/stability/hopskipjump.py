@@ -8,7 +8,7 @@ import numpy as np
 from charkh.core.errors import Unavailable
 from charkh.core.metrics import Floats
 from charkh.core.stability_settings import AttackTest
-from charkh.evaluations.stability.attack import Field
+from charkh.evaluations.stability.field import Field
 
 ROUNDS = 10
 

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from charkh.evaluations.stability.certificate import Certified, Result
 
-
 SEEN = ", which it was trained on"
 
 
