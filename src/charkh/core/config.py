@@ -15,6 +15,7 @@ from charkh.core.endpoint_settings import EndpointSettings, check_endpoint
 from charkh.core.errors import Invalid
 from charkh.core.gates import parse_condition
 from charkh.core.loop_settings import LoopSettings, check_loop
+from charkh.core.metrics_settings import MetricsSettings, check_metrics
 from charkh.core.monitor_settings import MonitorSettings, check_monitor
 from charkh.core.quantities import parse_duration, parse_size
 from charkh.core.source_settings import AnySource, check_source
@@ -271,6 +272,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     registry: RegistrySettings = RegistrySettings()
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
+    metrics: MetricsSettings = MetricsSettings()
     stability: dict[str, StabilitySettings] = {}
     loop: dict[str, LoopSettings] = {}
     remote: dict[str, RemoteSettings] = {}
@@ -306,6 +308,7 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
             )
     for name, endpoint in settings.endpoint.items():
         check_endpoint(name, endpoint, source)
+    check_metrics(settings.metrics, source)
     for monitor in settings.monitor.values():
         check_monitor(monitor)
     for name, stability in settings.stability.items():

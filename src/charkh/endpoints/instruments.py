@@ -4,18 +4,19 @@ A request costs one call of `Instrument.answered`: its counters are bound before
 bisection. Labels are the model's and never the caller's: whatever a client could make up makes no series.
 """
 
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from charkh.core.metrics_settings import LATENCY_BOUNDS
 from charkh.ports.meters import Counter, Histogram, Meters
 
-SECONDS = (
-    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-)  # fmt: skip
-"""Bounds from what a linear model takes to what a client waits for; a service level of its own belongs on one."""
 ROWS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+
+REASONS = ("busy", "draining", "deadline", "loading", "denied", "not_found", "too_large")
+"""Why requests are turned away; each is told of from the start, so that its rate has a beginning."""
 
 REQUESTS = "charkh_inference_requests"
 DURATION = "charkh_inference_duration_seconds"
@@ -39,10 +40,10 @@ class Instrument:
         self._requests: dict[tuple[int, str, str], Counter] = {}
         self._invalid: dict[str, Counter] = {}
         self._duration: Histogram = meters.histogram(
-            DURATION, "Time from a request's last byte to its answer.", self._labels, buckets=SECONDS
+            DURATION, "Time from a request's last byte to its answer.", self._labels, buckets=LATENCY_BOUNDS
         )
         self._compute: Histogram = meters.histogram(
-            COMPUTE, "Time that the model itself took for a request.", self._labels, buckets=SECONDS
+            COMPUTE, "Time that the model itself took for a request.", self._labels, buckets=LATENCY_BOUNDS
         )
         self._rows = meters.counter("charkh_inference_rows", "Rows that were predicted.", self._labels)
         self._batch = meters.histogram(
@@ -117,12 +118,17 @@ class Instrument:
         self._told(info, 1.0)
         self._info = (dict(info), True)
 
-    def gone(self) -> None:
-        """Say that the model is not held any more; its counts stay."""
+    def unloaded(self) -> None:
+        """Say that the model is not held for now, and is loaded again when it is asked for."""
         self._loaded.set(0.0)
         self._bytes.set(0.0)
+
+    def gone(self) -> None:
+        """Say that the model is served no more: it is told of no longer, and its counts stay."""
+        for gauge in (self._loaded, self._bytes, self._load):
+            gauge.set(math.nan)
         if self._info[1]:
-            self._told(self._info[0], float("nan"))
+            self._told(self._info[0], math.nan)
             self._info = ({}, False)
 
     def _request(self, code: int, route: str, protocol: str) -> Counter:
@@ -152,7 +158,7 @@ class Instruments:
         self.inflight = meters.gauge("charkh_inflight_requests", "Requests that are being answered.")
         self.queued = meters.gauge("charkh_queue_rows", "Rows that wait for their model.")
         self._ready = meters.gauge("charkh_workers_ready", "Workers that take requests.")
-        self._refused: dict[str, Counter] = {}
+        self._refused: dict[str, Counter] = {reason: self._refusals(reason) for reason in REASONS}
         self._cpu = meters.counter("charkh_process_cpu_seconds", "Processor time of all workers.")
         self._memory = meters.gauge("charkh_process_resident_memory_bytes", "Memory of all workers.")
         self._started = meters.gauge(
@@ -174,14 +180,17 @@ class Instruments:
         """Count a request that was turned away before a model was asked.
 
         Args:
-            reason: one of a few words: `busy`, `draining`, `deadline`, `loading`, `denied`, `not_found`.
+            reason: one of a few words, such as those of `REASONS`; nothing that a client could make up.
         """
         counter = self._refused.get(reason)
         if counter is None:
-            counter = self._refused[reason] = self.meters.counter(
-                "charkh_requests_refused", "Requests turned away before a model was asked.", {"reason": reason}
-            )
+            counter = self._refused[reason] = self._refusals(reason)
         counter.add()
+
+    def _refusals(self, reason: str) -> Counter:
+        return self.meters.counter(
+            "charkh_requests_refused", "Requests turned away before a model was asked.", {"reason": reason}
+        )
 
     def tick(self, *, ready: bool = True) -> None:
         """Note what this process uses; called about once a second, from one thread."""
