@@ -16,6 +16,7 @@ PLACEHOLDER = "**To be written:**"
 OTHERS_PLACEHOLDERS = ("[More Information Needed]",)
 """What other tools' templates have in such a place."""
 
+NO_CERTIFICATE = "No certificate of stability is recorded."
 NO_EVALUATION = "No evaluation is recorded."
 NO_DATASET = "No dataset is recorded."
 NO_RUN = "No run is recorded."

@@ -154,6 +154,9 @@ def _tests(dossier: Dossier) -> Iterable[str]:
             yield pairs_table(said)
         if scores.slices:
             yield slice_table(scores.slices)
+    if dossier.known.outcomes.certificates:
+        yield "It was tried for stability: asked again, otherwise, and with inputs that are a little off."
+        yield _nodes(dossier.known.outcomes.certificates)
 
 
 def _security(dossier: Dossier) -> Iterable[str]:

@@ -20,7 +20,8 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
         deployments: that served it.
         watched: what monitors collected about it, newest first.
         alerts: raised by those, newest first.
-        facts: about it that no evaluation stated, such as `signed` or `promoted`.
+        certificates: of its stability, the newest of each suite.
+        facts: about it that no evaluation or certificate stated, such as `signed` or `promoted`.
     """
 
     decisions: tuple[Node, ...] = ()
@@ -28,6 +29,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
     deployments: tuple[Node, ...] = ()
     watched: tuple[Node, ...] = ()
     alerts: tuple[Node, ...] = ()
+    certificates: tuple[Node, ...] = ()
     facts: tuple[KnownFact, ...] = ()
 
 
@@ -49,10 +51,11 @@ def outcomes_of(store: Store, subject: str) -> Outcomes:
         deployments=_newest(store, found.get(("deployment", "serves"), [])),
         watched=watched,
         alerts=_newest(store, raised),
+        certificates=_newest_of_title(store, found.get(("stability", "certifies"), [])),
         facts=tuple(
             fact
             for fact in store.queries.ask(FactsAbout(subject=subject))
-            if not fact.subject.startswith(("evaluation:", "card:"))
+            if not fact.subject.startswith(("evaluation:", "card:", "stability:"))
         ),
     )
 
@@ -60,3 +63,11 @@ def outcomes_of(store: Store, subject: str) -> Outcomes:
 def _newest(store: Store, subjects: list[str]) -> tuple[Node, ...]:
     ordered = sorted(subjects, key=lambda each: each.partition(":")[2], reverse=True)[:MAX_NEWEST]
     return tuple(describe_node(store, Node(subject=each)) for each in ordered)
+
+
+def _newest_of_title(store: Store, subjects: list[str]) -> tuple[Node, ...]:
+    """The newest of each title, which for a certificate names its suite; in the order of titles."""
+    newest: dict[str, Node] = {}
+    for node in _newest(store, subjects):
+        newest.setdefault(node.title, node)
+    return tuple(newest[title] for title in sorted(newest))

@@ -1,8 +1,8 @@
-"""The generated parts of a model's card: training, compute, registry, deployment, monitoring. Markdown, pure."""
+"""The generated parts of a model's card: training, compute, stability, registry, monitoring. Markdown, pure."""
 
 from collections.abc import Iterable, Sequence
 
-from charkh.cards.card import NO_CHECK, NO_DATASET, NO_EVALUATION, NO_RUN
+from charkh.cards.card import NO_CERTIFICATE, NO_CHECK, NO_DATASET, NO_EVALUATION, NO_RUN
 from charkh.cards.executed import Execution
 from charkh.cards.known import Known
 from charkh.cards.tables import cell, listed, pairs_table, score_table, slice_table
@@ -89,6 +89,12 @@ def registry(known: Known, wording: Wording) -> str:
             parts.append(listed(("later decision against it", "id", "outcome"), lines))
     parts += [_described(node) for node in found.deployments]
     return "\n\n".join(parts if len(parts) > 1 else [*parts, "Nothing was decided about it yet."])
+
+
+def stability(known: Known) -> str:
+    """How it answered when it was tried: every certificate, until when it counts, and what each test came to."""
+    found = known.outcomes.certificates
+    return "\n\n".join(["## Stability", *([_described(node) for node in found] or [NO_CERTIFICATE])])
 
 
 def monitoring(known: Known) -> str:

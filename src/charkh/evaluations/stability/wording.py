@@ -31,12 +31,11 @@ def summary(made: Certified) -> str:
 
 
 def told(result: Result) -> str:
-    """What a test came to, such as `passed: 0.012 <= 0.1 (rows whose label changes)`."""
+    """What a test came to, such as `passed: 0.012 (0.01 to 0.015), at most 0.1: rows whose label changes`."""
     if result.value is None or result.bound is None:
         return f"{result.outcome}: {result.note}" if result.note else result.outcome
-    sign = "<=" if result.value <= result.bound else ">"
     interval = "" if result.low is None or result.high is None else f" ({result.low:.3g} to {result.high:.3g})"
-    return f"{result.outcome}: {result.value:.4g}{interval} {sign} {result.bound:.4g}, {result.measure}"
+    return f"{result.outcome}: {result.value:.4g}{interval}, at most {result.bound:.4g}: {result.measure}"
 
 
 def day(moment: float) -> str:
