@@ -32,7 +32,7 @@ def _block(value: object, depth: int) -> list[str]:
             first, *rest = _block(item, depth + 1)
             lines += [f"{indent}- {first.lstrip(' ')}", *rest]
         return lines
-    return [f"{indent}{_scalar(value)}"]
+    return [f"{indent}{_scalar(cast(object, value))}"]
 
 
 def _is_nested(value: object) -> bool:
