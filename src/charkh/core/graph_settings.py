@@ -44,15 +44,18 @@ class ModelNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ChainNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="chain", tag_field="kind"):
-    """One node after another; the answer is the last one's.
+    """One node after another.
 
     Attributes:
         steps: names of nodes, in order.
-        takes: by step, what it is given; `all` by default, in which a later answer hides an earlier tensor of its name.
+        takes: by step, what it is given; `all` by default, in which a later answer hides an earlier tensor of its
+            name, and every tensor is known as STEP.NAME and request.NAME too.
+        answers: the steps that answer, each output by its name (STEP_NAME where several have it); the last by default.
     """
 
     steps: tuple[str, ...]
     takes: dict[str, Takes] = {}
+    answers: tuple[str, ...] = ()
 
 
 class CombinerNode(
@@ -246,6 +249,7 @@ def _check_node(name: str, node: Node, where: str) -> None:
             if not node.steps:
                 raise _wrong(place, "has no steps", 'Write steps = ["NODE", …].')
             _require(node.takes, node.steps, place, "takes")
+            _require(node.answers, node.steps, place, "answers")
         case CombinerNode():
             if not node.of:
                 raise _wrong(place, "combines nothing", 'Write of = ["NODE", …].')
