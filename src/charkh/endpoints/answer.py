@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from charkh.core.errors import Bug
-from charkh.endpoints.binary import split_body
-from charkh.endpoints.inputs import read_inputs
+from charkh.endpoints.outputs import Told, encode_outputs
 from charkh.endpoints.prediction import PredictionId, row_ids
+from charkh.endpoints.reader import reader_of
 from charkh.endpoints.records import read_records
 from charkh.endpoints.servable import Servable
-from charkh.endpoints.wire import cells, choose_outputs, datatype_of, decode_request, encode_answer
+from charkh.endpoints.wire import InferOutput, cells, datatype_of
 from charkh.ports.runtimes import Tensors, row_count
 
 _encode = msgspec.json.Encoder().encode
@@ -37,12 +37,12 @@ def infer(servable: Servable, body: bytes, length: str = "") -> bytes:
     Raises:
         Invalid: the request is malformed or does not fit the signature, or the model refuses its rows.
     """
-    text, tail = split_body(body, length)
-    request = decode_request(text)
-    asked = _ask(servable, read_inputs(request, servable.signature, tail), request.id[:MAX_ID])
+    request, inputs = reader_of(servable.signature).read(body, length)
+    asked = _ask(servable, inputs, request.id[:MAX_ID])
     parameters = {"prediction_id": asked.ids[0], "prediction_ids": asked.ids} if asked.ids else {}
-    outputs = choose_outputs(request, asked.outputs)
-    return encode_answer(servable.name, servable.version, outputs, request=request.id, parameters=parameters)
+    told = Told(servable.name, servable.version, request.id, parameters)
+    plain = [InferOutput(name=each.name) for each in request.outputs]
+    return encode_outputs(told, asked.outputs, plain, declared=servable.signature.outputs).body
 
 
 def predict_records(servable: Servable, body: bytes, _length: str = "") -> bytes:

@@ -1,7 +1,7 @@
 """Binary tensors of the Open Inference Protocol: bytes behind the JSON, as tritonclient sends them by default.
 
 The header `Inference-Header-Content-Length` says where the JSON ends. Numbers are little-endian, row after row; a text
-is its length (unsigned, 32 bits, little-endian) and its bytes. Answers are JSON. No I/O.
+is its length (unsigned, 32 bits, little-endian) and its bytes. No I/O.
 """
 
 from typing import Any
@@ -65,15 +65,32 @@ def read_binary(came: InferInput, raw: bytes, count: int) -> npt.NDArray[Any]:
     dtype = DATATYPES[came.datatype]
     if dtype.kind == "O":
         return _texts(came, raw, count)
-    if len(raw) != count * dtype.itemsize:
+    size = count * (2 if came.datatype == "BF16" else dtype.itemsize)
+    if len(raw) != size:
         raise bad_request(
-            f"input {came.name!r}: expected {count * dtype.itemsize} bytes for {came.datatype} of shape "
+            f"input {came.name!r}: expected {size} bytes for {came.datatype} of shape "
             f"{list(came.shape)}, got {len(raw)}",
             tensor=came.name,
         )
     if dtype.kind == "b" and raw.translate(None, b"\x00\x01"):
         raise bad_request(f"input {came.name!r}: a BOOL is 0 or 1", tensor=came.name)
+    if came.datatype == "BF16":
+        return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
     return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype, copy=False)
+
+
+def write_binary(tensor: npt.NDArray[Any], datatype: str) -> bytes:
+    """A tensor's bytes, row after row, in the datatype that the answer names; BF16 is cut, not rounded."""
+    if datatype == "BYTES":
+        cells = [_bytes(cell) for cell in tensor.ravel().tolist()]
+        return b"".join(len(cell).to_bytes(4, "little") + cell for cell in cells)
+    if datatype == "BF16":
+        return (tensor.astype(np.float32, copy=False).view(np.uint32) >> 16).astype("<u2").tobytes()
+    return tensor.astype(DATATYPES[datatype].newbyteorder("<"), copy=False).tobytes()
+
+
+def _bytes(cell: object) -> bytes:
+    return cell if isinstance(cell, bytes) else b"" if cell is None else str(cell).encode(errors="replace")
 
 
 def _texts(came: InferInput, raw: bytes, count: int) -> npt.NDArray[Any]:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from charkh.core.errors import Invalid
-from charkh.ports.runtimes import Tensors
 
 Array = npt.NDArray[Any]
 
@@ -23,11 +22,12 @@ DATATYPES: Mapping[str, np.dtype[Any]] = {
     "INT32": np.dtype(np.int32),
     "INT64": np.dtype(np.int64),
     "FP16": np.dtype(np.float16),
+    "BF16": np.dtype(np.float32),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
     "BYTES": np.dtype(object),
 }
-"""NumPy's element type of each datatype."""
+"""NumPy's element type of each datatype; BF16, which NumPy has not, is the upper half of an FP32."""
 
 NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 
@@ -80,7 +80,6 @@ class InferAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 _decode_request = msgspec.json.Decoder(InferRequest).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def decode_request(body: bytes) -> InferRequest:
@@ -92,42 +91,57 @@ def decode_request(body: bytes) -> InferRequest:
     try:
         return _decode_request(body)
     except msgspec.ValidationError as error:
+        request = _with_nulls(body)
+        if request is not None:
+            return request
         raise bad_request(f"the body is no inference request: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request(f"the body is not JSON: {error}", "Note that NaN is not JSON: write null.") from error
 
 
-def choose_outputs(request: InferRequest, outputs: Tensors) -> dict[str, Array]:
-    """The outputs that the request asks for; all of them when it names none.
-
-    Raises:
-        Invalid: it asks for one that the model does not give.
-    """
-    arrays = {name: np.asarray(tensor) for name, tensor in outputs.items()}
-    if not request.outputs:
-        return arrays
-    for wanted in request.outputs:
-        if wanted.name not in arrays:
-            given = ", ".join(sorted(arrays))
-            raise bad_request(f"unknown output {wanted.name!r}", f"The model gives: {given}.", tensor=wanted.name)
-    return {wanted.name: arrays[wanted.name] for wanted in request.outputs}
+class _NullInput(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    shape: tuple[int, ...]
+    datatype: str
+    data: msgspec.Raw = msgspec.Raw()
+    parameters: Parameters | None = None
 
 
-def encode_answer(
-    name: str, version: str, outputs: Mapping[str, Array], *, request: str = "", parameters: Parameters | None = None
-) -> bytes:
-    """The body of an answer."""
-    return _encode(
-        InferAnswer(
-            model_name=name,
-            model_version=version,
-            id=request,
-            parameters=parameters or {},
-            outputs=[
-                AnswerTensor(name=output, datatype=datatype_of(tensor), shape=tensor.shape, data=cells(tensor.ravel()))
-                for output, tensor in outputs.items()
-            ],
-        )
+class _NullOutput(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    parameters: Parameters | None = None
+
+
+class _NullRequest(msgspec.Struct, frozen=True, kw_only=True):
+    inputs: tuple[_NullInput, ...]
+    id: str | None = None
+    parameters: Parameters | None = None
+    outputs: tuple[_NullOutput, ...] | None = None
+
+
+_decode_nulls = msgspec.json.Decoder(_NullRequest).decode
+
+
+def _with_nulls(body: bytes) -> InferRequest | None:
+    """The request, where all that is odd are members that are null: MLServer's client writes those that it lacks."""
+    try:
+        came = _decode_nulls(body)
+    except msgspec.ValidationError:
+        return None
+    return InferRequest(
+        inputs=tuple(
+            InferInput(
+                name=each.name,
+                shape=each.shape,
+                datatype=each.datatype,
+                data=each.data,
+                parameters=each.parameters or {},
+            )
+            for each in came.inputs
+        ),
+        id=came.id or "",
+        parameters=came.parameters or {},
+        outputs=tuple(InferOutput(name=each.name, parameters=each.parameters or {}) for each in came.outputs or ()),
     )
 
 

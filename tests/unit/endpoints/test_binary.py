@@ -22,6 +22,8 @@ def signed(datatype: str, *, optional: bool = False) -> Signature:
 def packed(values: list[Any], datatype: str) -> bytes:
     if datatype == "BYTES":
         return b"".join(len(each).to_bytes(4, "little") + each for each in (value.encode() for value in values))
+    if datatype == "BF16":
+        return (np.array(values, "<f4").view("<u4") >> 16).astype("<u2").tobytes()
     return np.array(values, DATATYPES[datatype].newbyteorder("<")).tobytes()
 
 
@@ -39,6 +41,8 @@ def values_of(datatype: str) -> st.SearchStrategy[Any]:
     dtype = DATATYPES[datatype]
     if dtype.kind in "iu":
         return st.integers(int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    if datatype == "BF16":
+        return st.integers(-256, 256).map(float)
     if dtype.kind == "f":
         return st.floats(allow_nan=False, width=dtype.itemsize * 8)  # type: ignore[arg-type]
     return st.booleans() if dtype.kind == "b" else st.text(max_size=5)

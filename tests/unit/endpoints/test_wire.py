@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from charkh.core.errors import Invalid
 from charkh.endpoints.inputs import read_inputs
+from charkh.endpoints.outputs import Told, encode_outputs
 from charkh.endpoints.records import read_records
-from charkh.endpoints.wire import DATATYPES, choose_outputs, datatype_of, decode_request, encode_answer
+from charkh.endpoints.wire import DATATYPES, datatype_of, decode_request
 from charkh.ports.runtimes import Signature, TensorSpec
 
 
@@ -32,6 +33,8 @@ def values_of(datatype: str) -> st.SearchStrategy[Any]:
     dtype = DATATYPES[datatype]
     if dtype.kind in "iu":
         return st.integers(int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    if datatype == "BF16":
+        return st.integers(-256, 256).map(float)
     if dtype.kind == "f":
         return st.floats(allow_nan=False, allow_infinity=False, width=dtype.itemsize * 8)  # type: ignore[arg-type]
     return st.booleans() if dtype.kind == "b" else st.text(max_size=5)
@@ -49,7 +52,8 @@ def test_every_datatype_comes_through_flat_and_nested_and_back(datatype: str, da
     for array in seen:
         assert array.dtype == DATATYPES[datatype]
         assert array.tolist() == rows
-    answer = msgspec.json.decode(encode_answer("m", "1", {"y": seen[0]}, request="r"))
+    told, declared = Told("m", "1", "r"), [TensorSpec(name="y", datatype=datatype)]
+    answer = msgspec.json.decode(encode_outputs(told, {"y": seen[0]}, declared=declared).body)
     assert answer["outputs"] == [{"name": "y", "datatype": datatype, "shape": shape, "data": flat}]
     assert (answer["model_name"], answer["model_version"], answer["id"]) == ("m", "1", "r")
 
@@ -232,18 +236,22 @@ def test_records_become_columns() -> None:
             read_records(body, signature)
 
 
-def test_outputs_are_chosen_by_name() -> None:
-    outputs = {"a": np.zeros(1), "b": np.ones(1)}
-    assert list(choose_outputs(decode_request(b'{"inputs":[]}'), outputs)) == ["a", "b"]
-    assert list(choose_outputs(decode_request(b'{"inputs":[],"outputs":[{"name":"b"}]}'), outputs)) == ["b"]
-    with pytest.raises(Invalid, match="unknown output 'c'"):
-        choose_outputs(decode_request(b'{"inputs":[],"outputs":[{"name":"c"}]}'), outputs)
-
-
 def test_an_answer_says_null_for_nan_and_text_for_bytes() -> None:
-    body = encode_answer("m", "1", {"y": np.array([np.nan, 1.0]), "t": np.array([b"a", "b"], object)})
-    answer = msgspec.json.decode(body)
+    outputs = {"y": np.array([np.nan, 1.0]), "t": np.array([b"a", "b"], object)}
+    answer = msgspec.json.decode(encode_outputs(Told("m", "1"), outputs).body)
     assert [output["data"] for output in answer["outputs"]] == [[None, 1.0], ["a", "b"]]
     assert "id" not in answer
     assert datatype_of(np.array(["x"])) == "BYTES"
     assert datatype_of(np.array([1], ">i4")) == "INT32"
+
+
+def test_members_that_are_null_are_as_if_they_were_not_there() -> None:
+    body = (
+        b'{"id":null,"parameters":null,"outputs":null,'
+        b'"inputs":[{"name":"x","shape":[1],"datatype":"FP64","data":[1],"parameters":null}]}'
+    )
+    request = decode_request(body)
+    assert (request.id, request.parameters, request.outputs) == ("", {}, ())
+    assert read_inputs(request, signed("FP64"))["x"].tolist() == [1.0]
+    with pytest.raises(Invalid, match="no inference request"):
+        decode_request(b'{"inputs":null}')
