@@ -80,6 +80,16 @@ BRIDGES: tuple[Bridge, ...] = (
         ("serve",),
         "manifests",
     ),
+    Bridge(
+        "prometheus",
+        "Rules over what endpoints count and monitors find, a configuration that scrapes it, and where servers are.",
+        ("export prometheus",),
+    ),
+    Bridge(
+        "grafana",
+        "Dashboards over what Prometheus has scraped, with links that stay, and the files that provision them.",
+        ("export grafana",),
+    ),
     Bridge("wandb", "Scripts written for Weights & Biases, recorded here with one import changed.", ()),
     Bridge("trackio", "Scripts written for trackio, recorded here with one import changed.", ()),
     Bridge(

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from charkh.cli.export_grafana import export_grafana
 from charkh.cli.export_mlflow import export_mlflow
 from charkh.cli.export_model import export_model
+from charkh.cli.export_prometheus import export_prometheus
 from charkh.cli.export_standards import export_croissant, export_openlineage
 from charkh.cli.export_tensorboard import export_tensorboard
 from charkh.cli.opening import open_workspace
@@ -57,3 +59,5 @@ app.command("croissant")(export_croissant)
 app.command("mlflow")(export_mlflow)
 app.command("openlineage")(export_openlineage)
 app.command("tensorboard")(export_tensorboard)
+app.command("prometheus")(export_prometheus)
+app.command("grafana")(export_grafana)

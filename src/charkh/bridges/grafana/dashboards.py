@@ -164,7 +164,8 @@ def model(settings: MetricsSettings) -> list[Panel]:
             ),
         ),
         Panel(
-            "bargauge", "Time to load", (Question(f"charkh_model_load_duration_seconds{{{_ONE}}}", "{{version}}"),), "s",
+            "bargauge", "Time to load",
+            (Question(f"charkh_model_load_duration_seconds{{{_ONE}}}", "{{version}}"),), "s",
         ),
     ]  # fmt: skip
 

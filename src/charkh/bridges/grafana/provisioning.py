@@ -14,7 +14,8 @@ def datasources(prometheus: str, charkh: str = "", traces: str = "") -> dict[str
     """
     destinations: list[dict[str, object]] = []
     if charkh:
-        url = f"{charkh.rstrip('/')}/api/trace/${{__value.raw}}"
+        # Two dollars: Grafana puts variables of the environment into these files.
+        url = f"{charkh.rstrip('/')}/api/trace?what=$${{__value.raw}}"
         destinations.append({"name": "prediction_id", "url": url, "urlDisplayLabel": "Where it came from"})
     if traces:
         destinations.append({"name": "trace_id", "datasourceUid": traces})
