@@ -39,7 +39,7 @@ def export_prometheus(
     folder = require_workspace(starting_folder().resolve())
     settings = read_settings(folder)
     addresses = target or [f"{settings.server.host}:{settings.server.port}", *settings.metrics.targets]
-    token = "" if settings.metrics.open else str(token_file or _own_token(folder))
+    token = "" if settings.metrics.open else str(token_file or _own_token())
     written = {
         output / "prometheus.yml": yaml_text(scrape_configuration(token_file=token, interval=interval, secure=secure)),
         output / "rules" / "charkh.yml": yaml_text(rule_groups(settings.metrics)),
@@ -58,11 +58,11 @@ def export_prometheus(
     write_note(f"next: prometheus --config.file {output / 'prometheus.yml'} --enable-feature=exemplar-storage")
 
 
-def _own_token(folder: Path) -> Path:
+def _own_token() -> Path:
     """The file of the store's own token; Prometheus refuses a configuration that names a file which is not there."""
     # What opens a store is imported by the command that needs it.
     from charkh.workspace.token import token_of
 
-    with open_workspace(folder) as workspace:
+    with open_workspace() as workspace:
         token_of(workspace.store_folder)
         return workspace.store_folder / "token"
