@@ -227,11 +227,17 @@ def _fits(sent: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
     return "b" not in (sent.kind, wanted.kind) and "O" not in (sent.kind, wanted.kind) and np.can_cast(sent, wanted)
 
 
+def datatypes_that_fit(spec: TensorSpec) -> list[str]:
+    """The datatypes in which an input may come: its own, and those whose every value it can say."""
+    wanted = dtype_of(spec)
+    return [name for name, sent in DATATYPES.items() if _fits(sent, wanted)]
+
+
 def dtype_of(spec: TensorSpec) -> np.dtype[Any]:
     """NumPy's element type of what the signature declares."""
     dtype = DATATYPES.get(spec.datatype)
     if dtype is None:
-        raise bad_request(f"input {spec.name!r}: datatype {spec.datatype} has no JSON form", tensor=spec.name)
+        raise bad_request(f"input {spec.name!r}: {spec.datatype} is no datatype of the protocol", tensor=spec.name)
     return dtype
 
 

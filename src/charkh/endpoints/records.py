@@ -39,10 +39,15 @@ def read_records(body: bytes, signature: Signature) -> dict[str, Array]:
                 f"The model takes: {', '.join(sorted(known))}.",
                 tensor=unknown,
             )
-    return {spec.name: _column(spec, [record.get(spec.name) for record in records]) for spec in signature.inputs}
+    return {spec.name: column_of(spec, [record.get(spec.name) for record in records]) for spec in signature.inputs}
 
 
-def _column(spec: TensorSpec, values: list[Any]) -> Array:
+def column_of(spec: TensorSpec, values: list[Any]) -> Array:
+    """The values of one input, one a row, as the array that the signature declares.
+
+    Raises:
+        Invalid: one is of another type, or missing where it is required.
+    """
     dtype = dtype_of(spec)
     shape: tuple[int, ...] = (len(values),)
     if len(spec.shape) > 1:
