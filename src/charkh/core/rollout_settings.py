@@ -56,7 +56,7 @@ class RolloutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         measure: what candidates are compared by; a reward is better when greater, the others when less.
         confidence: of the sequential test, whenever it is looked at.
         margin: by how much a candidate may be worse and still count as good enough for `promote`.
-        rollback: conditions on a candidate's facts that end the rollout at once.
+        rollback: conditions on a candidate's facts that take it out at once; `worse` is what the sequential test says.
         promote: `by_hand`, or `when_better` or `when_no_worse` by the sequential test (a canary after its last step).
         within: how long a rollout may stay undecided before it is rolled back; empty for ever.
     """
@@ -73,7 +73,7 @@ class RolloutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     measure: Measure = "reward"
     confidence: float = 0.95
     margin: float = 0.0
-    rollback: tuple[str, ...] = ()
+    rollback: tuple[str, ...] = ("worse",)
     promote: Literal["by_hand", "when_better", "when_no_worse"] = "by_hand"
     within: str = ""
 
