@@ -55,6 +55,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "pandera": ("pandera[io,pandas]>=0.24,<1", "pyarrow"),
     "mlserver": ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop<0.22"),
     "schemathesis": ("schemathesis>=4,<5",),
+    "smtp": ("aiosmtpd==1.4.6",),
     "tensorboard": ("tensorboard==2.21.0", "setuptools<81", "tensorboardX==2.6.5", "pillow>=10", "soundfile>=0.12"),
     "torch": (*CORE, "onnx>=1.16", "onnxruntime>=1.20", "safetensors>=0.4.5", "torch==2.13.0"),
     "triton": ("tritonclient[all]==2.73.0",),

@@ -20,7 +20,8 @@ from charkh.core.events import Draft
 from charkh.ports.egress import Answer, Call
 from charkh.ports.outbox import Outbox
 from charkh.runs.run import ENDED_KIND, RunEnded
-from charkh.stores.egress_http import Allowed, HttpEgress
+from charkh.stores.egress_http import HttpEgress
+from charkh.stores.egress_rules import Allowed
 from charkh.webhooks.add import add
 from charkh.webhooks.find import find
 from charkh.webhooks.letter import CloudEvents, Slack

@@ -26,6 +26,11 @@ class Bridge(NamedTuple):
 
 BRIDGES: tuple[Bridge, ...] = (
     Bridge(
+        "alertmanager",
+        "Alerts of monitors pushed to Prometheus' Alertmanager, and its notifications read.",
+        ("webhook add", "up"),
+    ),
+    Bridge(
         "autolog",
         "What training libraries do, recorded where they train: scikit-learn, XGBoost, Lightning and others.",
         (),

@@ -21,7 +21,12 @@ On = Annotated[
 ]
 Tag = Annotated[list[str] | None, typer.Option(help="NAME=PATTERN that a tag must match; repeatable.")]
 SecretFile = Annotated[
-    Path | None, typer.Option(help="File with the secret that signs; - for stdin.", allow_dash=True, dir_okay=False)
+    Path | None,
+    typer.Option(
+        help="File with the secret that signs, or the mail server's password; - for stdin.",
+        allow_dash=True,
+        dir_okay=False,
+    ),
 ]
 
 
@@ -33,7 +38,7 @@ def add(
     subject: Annotated[str, typer.Option(help="Only facts about such subjects, such as model:*.")] = "",
     of: Annotated[str, typer.Option(help="Only facts about things of such a name, such as delay*.")] = "",
     tag: Tag = None,
-    form: Annotated[str, typer.Option("--format", help="cloudevents or slack.")] = CLOUDEVENTS,
+    form: Annotated[str, typer.Option("--format", help="cloudevents, slack, email or alertmanager.")] = CLOUDEVENTS,
     secret_file: SecretFile = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="Do not sign what is sent.")] = False,
     description: Annotated[str, typer.Option("--description", "-m", help="What it is for.")] = "",
@@ -48,7 +53,7 @@ def add(
     from charkh.server.delivering import forms_of
     from charkh.webhooks import add as adding
     from charkh.webhooks.secrets import new_secret
-    from charkh.webhooks.webhook import SLACK
+    from charkh.webhooks.webhook import EMAIL, SLACK
     from charkh.workspace.outgoing import sender_of
 
     terms = Terms(
@@ -62,7 +67,7 @@ def add(
     with open_own_workspace("webhooks are sent", "/api/webhooks") as workspace:
         told = workspace.settings.webhook.get(name)
         given = _secret(secret_file)
-        made = "" if given or unsigned or form == SLACK or (told and told.secret_env) else new_secret()
+        made = "" if given or unsigned or form in (SLACK, EMAIL) or (told and told.secret_env) else new_secret()
         sender = sender_of(workspace, tuple(forms_of(workspace)))
         webhook = adding.add(workspace.store, sender, terms, secret=given or made)
     if json:

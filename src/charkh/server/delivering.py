@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
+from charkh.bridges.alertmanager import FORMAT as ALERTMANAGER
+from charkh.bridges.alertmanager import AlertmanagerForm
 from charkh.bridges.mlflow.webhook_letters import FORMAT as MLFLOW
 from charkh.bridges.mlflow.webhook_letters import MlflowForm
 from charkh.bridges.openlineage.sending import FORMAT as OPENLINEAGE
 from charkh.bridges.openlineage.sending import OpenLineageForm, target
 from charkh.core.config import WebhookSettings
 from charkh.ports.outbox import Outbox
+from charkh.webhooks.email_form import Email
 from charkh.webhooks.letter import CloudEvents, Form, Slack
-from charkh.webhooks.webhook import CLOUDEVENTS, SLACK, Webhook
+from charkh.webhooks.webhook import CLOUDEVENTS, EMAIL, SLACK, Webhook
 from charkh.workspace.notifying import Deliverer, DeliveryThread
 from charkh.workspace.outgoing import home_of, outbox_of, sender_of
 from charkh.workspace.workspace import Workspace
@@ -20,6 +23,8 @@ def forms_of(workspace: Workspace) -> Mapping[str, Form]:
     return {
         CLOUDEVENTS: CloudEvents(f"charkh://{home_of(workspace)}"),
         SLACK: Slack(),
+        EMAIL: Email(f"charkh://{home_of(workspace)}"),
+        ALERTMANAGER: AlertmanagerForm(f"charkh://{home_of(workspace)}"),
         MLFLOW: MlflowForm(workspace.store),
         OPENLINEAGE: OpenLineageForm(workspace.store, namespace_of(workspace)),
     }

@@ -9,7 +9,7 @@ from charkh.webhooks.find import find
 from charkh.webhooks.index import AddWebhook, new_webhook_id
 from charkh.webhooks.secrets import Kept, checked_secret
 from charkh.webhooks.sender import Sender
-from charkh.webhooks.webhook import Terms, Webhook, checked_terms, shown_url
+from charkh.webhooks.webhook import EMAIL, Terms, Webhook, checked_address, checked_terms, shown_url
 
 
 def add(store: Store, sender: Sender, terms: Terms, *, secret: str = "") -> Webhook:
@@ -27,8 +27,9 @@ def add(store: Store, sender: Sender, terms: Terms, *, secret: str = "") -> Webh
         Conflict: there is a webhook of this name.
     """
     checked = checked_terms(terms, sender.formats)
+    checked_address(terms.url, terms.format)
     sender.egress.check(terms.url)
-    if secret:
+    if secret and terms.format != EMAIL:  # that of a mail server is a password, and not ours to judge
         checked_secret(secret)
     shown = shown_url(terms.url, terms.format)
     told = sender.settings.get(terms.name, WebhookSettings())

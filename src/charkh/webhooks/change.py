@@ -7,7 +7,7 @@ from charkh.webhooks.find import find
 from charkh.webhooks.index import ChangeWebhook
 from charkh.webhooks.secrets import checked_secret
 from charkh.webhooks.sender import Sender
-from charkh.webhooks.webhook import Terms, Webhook, checked_terms, shown_url
+from charkh.webhooks.webhook import EMAIL, Terms, Webhook, checked_address, checked_terms, shown_url
 
 
 def change(
@@ -38,9 +38,10 @@ def change(
     wanted = checked_terms(terms or current.terms, sender.formats)
     shown = current.terms.url
     if url:
+        checked_address(url, wanted.format)
         sender.egress.check(url)
         shown = shown_url(url, wanted.format)
-    if secret:
+    if secret and wanted.format != EMAIL:
         checked_secret(secret)
     wanted = msgspec.structs.replace(wanted, url=shown, signed=bool(secret) or current.terms.signed)
     with store.journal.exclusive():

@@ -20,8 +20,8 @@ DELETED_KIND = "webhook.deleted/1"
 ACTIVE, DISABLED = "active", "disabled"
 STATUSES = (ACTIVE, DISABLED)
 
-CLOUDEVENTS, SLACK = "cloudevents", "slack"
-FORMATS = (CLOUDEVENTS, SLACK)
+CLOUDEVENTS, SLACK, EMAIL = "cloudevents", "slack", "email"
+FORMATS = (CLOUDEVENTS, SLACK, EMAIL)
 """The forms that this room writes; a bridge may bring more."""
 
 HIDDEN = "…"
@@ -61,7 +61,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         url: where it is sent; only its origin where the whole address is a secret.
         events: kinds of facts, such as `model.alias_moved` or `run.*`.
         filter: what the facts must be about.
-        format: how it is written: `cloudevents`, `slack`, or the word of a bridge.
+        format: how it is written: `cloudevents`, `slack`, `email`, or the word of a bridge.
         status: `active` or `disabled`.
         description: what it is for.
         signed: what is sent is signed; without its secret nothing is sent.
@@ -216,3 +216,15 @@ def shown_url(url: str, form: str) -> str:
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc}"
     return f"{origin}/{HIDDEN}" if form == SLACK or parts.query or redact(url) != url else url
+
+
+def checked_address(url: str, form: str) -> None:
+    """Refuse an address that the form is not sent to.
+
+    Raises:
+        Invalid: a mailbox for what is no e-mail, or the other way round.
+    """
+    if url.partition(":")[0].lower().startswith("smtp") == (form == EMAIL):
+        return
+    hint = "Write smtps://host/?from=charkh@example.com&to=you@example.com." if form == EMAIL else "Use --format email."
+    raise Invalid(f"that is no address for the form {form}", code="webhook.address", hint=hint)

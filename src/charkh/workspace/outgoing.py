@@ -8,7 +8,10 @@ from urllib.parse import urlsplit
 from charkh.core.errors import Conflict
 from charkh.ports.egress import Egress
 from charkh.ports.outbox import Outbox
-from charkh.stores.egress_http import Allowed, HttpEgress
+from charkh.stores.egress_http import HttpEgress
+from charkh.stores.egress_rules import Allowed
+from charkh.stores.egress_schemes import EgressByScheme
+from charkh.stores.egress_smtp import SmtpEgress
 from charkh.webhooks.secrets import SecretFile
 from charkh.webhooks.sender import Sender
 from charkh.webhooks.webhook import FORMATS
@@ -18,7 +21,9 @@ from charkh.workspace.workspace import Workspace
 def egress_of(workspace: Workspace) -> Egress:
     """The one door through which the server calls addresses that somebody named to it."""
     settings = workspace.settings.egress
-    return HttpEgress(Allowed(hosts=settings.hosts, private=settings.private))
+    allowed = Allowed(hosts=settings.hosts, private=settings.private)
+    web, mail = HttpEgress(allowed), SmtpEgress(allowed)
+    return EgressByScheme({"https": web, "http": web, "smtps": mail, "smtp": mail})
 
 
 def egress_to(url: str) -> Egress:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from charkh.core.errors import Invalid
-from charkh.stores.egress_http import Allowed, HttpEgress
+from charkh.stores.egress_http import HttpEgress
+from charkh.stores.egress_rules import Allowed
 from charkh.users.oidc import Provider
 from charkh.users.vouched import Vouching
 from charkh.workspace.workspace import Workspace

@@ -13,7 +13,8 @@ from tests.receivers import Said, receiving
 
 from charkh.core.errors import CharkhError, Denied, Invalid, Unavailable
 from charkh.ports.egress import Call
-from charkh.stores.egress_http import Allowed, HttpEgress
+from charkh.stores.egress_http import HttpEgress
+from charkh.stores.egress_rules import Allowed
 
 LOCAL = Allowed(private=("127.0.0.1", "localhost", "inner.test"))
 

@@ -18,7 +18,8 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from charkh.core.config import OidcSettings
 from charkh.core.errors import Invalid, Unauthenticated, Unavailable
 from charkh.ports.store import Store
-from charkh.stores.egress_http import Allowed, HttpEgress
+from charkh.stores.egress_http import HttpEgress
+from charkh.stores.egress_rules import Allowed
 from charkh.users import oidc
 from charkh.users.find import list_users
 from charkh.users.gatekeeper import Gatekeeper

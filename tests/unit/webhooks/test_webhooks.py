@@ -11,7 +11,8 @@ from charkh.core.errors import Conflict, Denied, Invalid, NotFound
 from charkh.core.events import Draft
 from charkh.ports.projections import Describe
 from charkh.ports.store import Store
-from charkh.stores.egress_http import Allowed, HttpEgress
+from charkh.stores.egress_http import HttpEgress
+from charkh.stores.egress_rules import Allowed
 from charkh.stores.outbox_sql import folder_outbox
 from charkh.testing.projections import assert_order_free, payloads_of
 from charkh.testing.stores import memory_store
