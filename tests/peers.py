@@ -36,6 +36,8 @@ PEERS: dict[str, tuple[str, ...]] = {
     "huggingface": ("huggingface_hub==2.4.0",),
     "modelsigning": ("model-signing==1.1.1", "pyopenssl==25.3.0"),
     "oidc": ("oidc-provider-mock==0.3.4",),
+    "grafana": ("grafana-foundation-sdk==1769699998!10.1.0",),
+    "otlp": ("opentelemetry-proto==1.30.0",),
     "openlineage": ("openlineage-python>=1.30,<2",),
     "dlt": ("dlt[filesystem,parquet]>=1.5,<2",),
     "dvc": ("dvc[s3]>=3.67,<4",),

@@ -95,6 +95,7 @@ BRIDGES: tuple[Bridge, ...] = (
         "Dashboards over what Prometheus has scraped, with links that stay, and the files that provision them.",
         ("export grafana",),
     ),
+    Bridge("otlp", "Spans of inference requests, by OpenTelemetry's protocol over HTTP.", ("up", "serve")),
     Bridge("wandb", "Scripts written for Weights & Biases, recorded here with one import changed.", ()),
     Bridge("trackio", "Scripts written for trackio, recorded here with one import changed.", ()),
     Bridge(

@@ -20,6 +20,7 @@ from charkh.core.monitor_settings import MonitorSettings, check_monitor
 from charkh.core.quantities import parse_duration, parse_size
 from charkh.core.source_settings import AnySource, check_source
 from charkh.core.stability_settings import StabilitySettings, check_stability
+from charkh.core.tracing_settings import TracingSettings, check_tracing
 
 Settings_ = TypeVar("Settings_")
 
@@ -273,6 +274,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: dict[str, EndpointSettings] = {}
     monitor: dict[str, MonitorSettings] = {}
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     stability: dict[str, StabilitySettings] = {}
     loop: dict[str, LoopSettings] = {}
     remote: dict[str, RemoteSettings] = {}
@@ -309,6 +311,7 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
     for name, endpoint in settings.endpoint.items():
         check_endpoint(name, endpoint, source)
     check_metrics(settings.metrics, source)
+    check_tracing(settings.tracing, source)
     for monitor in settings.monitor.values():
         check_monitor(monitor)
     for name, stability in settings.stability.items():
@@ -323,6 +326,7 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
     for name, remote in settings.remote.items():
         refuse_credentials(remote.url, f"{source}: [remote.{name}] url")
     refuse_credentials(settings.openlineage.url, f"{source}: [openlineage] url")
+    refuse_credentials(settings.tracing.url, f"{source}: [tracing] url")
     for name, each in settings.source.items():
         check_source(name, each)
         if each.every:
