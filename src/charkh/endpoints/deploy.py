@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from charkh.core.errors import Bug, Invalid
 from charkh.core.refs import parse_name, parse_subject
-from charkh.endpoints.deployment import Deployed, Deployment, checked_reason
+from charkh.endpoints.deployment import MAX_GRAPH, Deployed, Deployment, checked_reason
 from charkh.endpoints.index import CurrentDeployment, Deploy, StopEndpoint
 from charkh.ports.runtimes import Signature
 from charkh.ports.store import Store
@@ -20,6 +20,10 @@ def deploy(
     capture: float = 1.0,
     reason: str = "",
     decided_by: str = "",
+    models: Sequence[str] = (),
+    graph: str = "",
+    rollout: str = "",
+    route: str = "",
 ) -> Deployment:
     """Let a model version answer at the endpoint `name`; the deployment that is there where it says the same.
 
@@ -32,12 +36,23 @@ def deploy(
         capture: share of the requests that are logged, from 0 to 1.
         reason: why, in a sentence.
         decided_by: id of the decision of a loop, or empty for a person.
+        models: `model:ID` of every model of a graph.
+        graph: the graph as canonical JSON.
+        rollout: id of the rollout that this is a route of; what answers otherwise stays.
+        route: name of that route.
 
     Raises:
-        Invalid: a name, a subject or the share is none.
+        Invalid: a name, a subject or the share is none, or the graph is longer than `MAX_GRAPH`.
     """
-    if parse_subject(model_subject).noun != "model":
-        raise Invalid(f"{model_subject!r} is no model", code="endpoint.invalid", hint="Give model:ID.")
+    for subject in (model_subject, *models):
+        if parse_subject(subject).noun != "model":
+            raise Invalid(f"{subject!r} is no model", code="endpoint.invalid", hint="Give model:ID.")
+    if len(graph) > MAX_GRAPH:
+        raise Invalid(
+            f"the graph at {name!r} has {len(graph)} characters, more than {MAX_GRAPH}",
+            code="endpoint.graph_too_long",
+            hint="Serve it as several endpoints.",
+        )
     for subject in recipe_subjects:
         if parse_subject(subject).noun != "recipe":
             raise Invalid(f"{subject!r} is no recipe", code="endpoint.invalid", hint="Give recipe:ID.")
@@ -52,9 +67,13 @@ def deploy(
         capture=capture,
         reason=checked_reason(reason),
         decided_by=decided_by,
+        models=tuple(models),
+        graph=graph,
+        rollout=rollout,
+        route=route,
     )
     store.commands.decide(Deploy(made=made))
-    deployment = store.queries.ask(CurrentDeployment(endpoint=made.endpoint))
+    deployment = store.queries.ask(CurrentDeployment(endpoint=made.endpoint, rollout=rollout, route=route))
     if deployment is None:
         raise Bug(f"the deployment of {name!r} that was just made cannot be found")
     return deployment

@@ -14,6 +14,7 @@ SEALED_KIND = "endpoint.sealed/1"
 SERVES = "serves"
 PREPARES_WITH = "prepares_with"
 MAX_REASON = 500
+MAX_GRAPH = 32_000
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,10 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
         replaces: ids of the events that this decision saw and supersedes.
         reason: why, in a sentence, without credentials.
         decided_by: id of the decision of a loop, or empty for a person.
+        models: every model of a graph, of which `model` is the first; empty where there is no graph.
+        graph: the graph as canonical JSON, or empty.
+        rollout: id of the rollout that it is a route of; such a deployment does not replace what answers otherwise.
+        route: name of that route, or empty.
     """
 
     endpoint: str
@@ -40,6 +45,10 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     replaces: tuple[str, ...] = ()
     reason: str = ""
     decided_by: str = ""
+    models: tuple[str, ...] = ()
+    graph: str = ""
+    rollout: str = ""
+    route: str = ""
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):

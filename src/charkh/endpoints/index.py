@@ -75,9 +75,11 @@ class Endpoints(Query[tuple[EndpointSummary, ...]], frozen=True, kw_only=True):
 
 
 class CurrentDeployment(Query[Deployment | None], frozen=True, kw_only=True):
-    """What answers at an endpoint now; None when it is stopped or unknown."""
+    """What answers at an endpoint now, or on a route of a rollout; None when it is stopped or unknown."""
 
     endpoint: str
+    rollout: str = ""
+    route: str = ""
 
 
 class DeploymentById(Query[Deployment | None], frozen=True, kw_only=True):
@@ -141,20 +143,24 @@ def _sealed_row(event: Event) -> dict[str, object]:
 
 
 def decide_deploy(connection: Connection, command: Deploy) -> Sequence[Draft]:
-    heads = _heads(_moves_of(connection, command.made.endpoint))
+    heads = _heads(_moves_of(connection, command.made.endpoint, (command.made.rollout, command.made.route)))
     if len(heads) == 1 and heads[0].kind == DEPLOYED_KIND and _says_the_same(_decode_deployed(heads[0].body), command):
         return ()
     made = msgspec.structs.replace(command.made, deployment=new_id(), replaces=tuple(sorted(head.id for head in heads)))
     subject = f"deployment:{made.deployment}"
-    edges = [Edge(subject, SERVES, made.model), *(Edge(subject, PREPARES_WITH, recipe) for recipe in made.recipes)]
+    served = dict.fromkeys((made.model, *made.models))
+    edges = [Edge(subject, SERVES, model) for model in served]
+    edges += [Edge(subject, PREPARES_WITH, recipe) for recipe in made.recipes]
     edges.append(Edge(f"endpoint:{made.endpoint}", "answered_by", subject))
     return [Draft(kind=DEPLOYED_KIND, subject=subject, body=made, edges=tuple(edges))]
 
 
 def _says_the_same(made: Deployed, command: Deploy) -> bool:
     wanted = command.made
-    return (made.model, made.recipes, made.signature, made.capture) == (
+    return (made.model, made.models, made.graph, made.recipes, made.signature, made.capture) == (
         wanted.model,
+        wanted.models,
+        wanted.graph,
         wanted.recipes,
         wanted.signature,
         wanted.capture,
@@ -202,7 +208,7 @@ def _summary(connection: Connection, name: str, sealed: int) -> EndpointSummary:
 
 
 def current_deployment(connection: Connection, query: CurrentDeployment) -> Deployment | None:
-    head = next(iter(_heads(_moves_of(connection, query.endpoint))), None)
+    head = next(iter(_heads(_moves_of(connection, query.endpoint, (query.rollout, query.route)))), None)
     return _deployment(head, current=True) if head is not None and head.kind == DEPLOYED_KIND else None
 
 
@@ -217,8 +223,8 @@ def deployment_by_id(connection: Connection, query: DeploymentById) -> Deploymen
 
 
 def deployments(connection: Connection, query: Deployments) -> tuple[Deployment, ...]:
-    rows = _moves_of(connection, query.endpoint)
-    now = {row.id for row in _heads(rows)[:1]}
+    rows = _moves_of(connection, query.endpoint, None)
+    now = {row.id for row in _heads([row for row in rows if _line(row) == ("", "")])[:1]}
     return tuple(_deployment(row, current=row.id in now) for row in rows if row.kind == DEPLOYED_KIND)
 
 
@@ -275,10 +281,18 @@ def portray_predictions(connection: Connection, segment: str) -> Description | N
     return Description(title=f"{found.rows} predictions of {found.endpoint}", lines=lines)
 
 
-def _moves_of(connection: Connection, endpoint: str) -> list[Any]:
-    """Deployments and stops of an endpoint, the latest stamp first."""
+def _moves_of(connection: Connection, endpoint: str, line: tuple[str, str] | None = ("", "")) -> list[Any]:
+    """Deployments and stops of an endpoint, the latest stamp first; of one line (`_line`), or of all for None."""
     statement = select(_moves).where(_moves.c.endpoint == endpoint).order_by(_moves.c.stamp.desc())
-    return list(connection.execute(statement))
+    return [row for row in connection.execute(statement) if line is None or _line(row) == line]
+
+
+def _line(row: Any) -> tuple[str, str]:
+    """The rollout and route that a move is about; deployments of one line replace each other."""
+    if row.kind == STOPPED_KIND:
+        return ("", "")
+    made = _decode_deployed(row.body)
+    return (made.rollout, made.route)
 
 
 def _heads(rows: Sequence[Any]) -> list[Any]:

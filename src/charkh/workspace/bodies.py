@@ -16,6 +16,7 @@ from charkh.checks.searched import SEARCHED_KIND, Searched
 from charkh.datasets import dataset, forgotten
 from charkh.datasets.profile.profiled import PROFILED_KIND, DatasetProfiled
 from charkh.endpoints import deployment
+from charkh.endpoints.rollouts import rollout
 from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
 from charkh.evaluations.evaluation import EvaluationMade
 from charkh.evaluations.stability.certificate import CERTIFIED_KIND, Certified
@@ -109,6 +110,11 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     deployment.DEPLOYED_KIND: deployment.Deployed,
     deployment.STOPPED_KIND: deployment.Stopped,
     deployment.SEALED_KIND: deployment.Sealed,
+    rollout.BEGUN_KIND: rollout.Begun,
+    rollout.MOVED_KIND: rollout.Moved,
+    rollout.ENDED_KIND: rollout.Ended,
+    rollout.COUNTED_KIND: rollout.Counted,
+    rollout.FEEDBACK_KIND: rollout.Feedback,
     monitor.COLLECTED_KIND: monitor.Collected,
     monitor.RAISED_KIND: monitor.Raised,
     DECIDED_KIND: Decided,
