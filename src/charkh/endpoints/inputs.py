@@ -3,6 +3,7 @@
 Every refusal is one `Invalid` that names the tensor, what was expected and what came. No I/O.
 """
 
+from base64 import b64decode
 from collections.abc import Sequence
 from math import prod
 from typing import Any, cast
@@ -19,6 +20,10 @@ Array = npt.NDArray[Any]
 
 WANTED = {"b": "true or false", "u": "whole numbers", "i": "whole numbers", "f": "numbers", "O": "texts"}
 """What a person is told to send, by the kind of NumPy's element type."""
+
+CONTENT_TYPE = "content_type"
+"""Parameter of MLServer's codecs; but for base64 they say how Python reads a tensor, which the signature says here."""
+BASE64 = "base64"
 
 _NOTHING = type(None)
 _TYPES: dict[str, frozenset[type]] = {
@@ -65,7 +70,11 @@ def read_inputs(request: InferRequest, signature: Signature, tail: bytes = b"") 
             raise bad_request(f"unknown input {name!r}", takes, tensor=name)
     rows = _common_rows(request.inputs)
     parts = split_tail(request, tail)
-    return {spec.name: _tensor(spec, by_name.get(spec.name), rows, parts.get(spec.name)) for spec in signature.inputs}
+    default = request.parameters.get(CONTENT_TYPE)
+    return {
+        spec.name: _tensor(spec, by_name.get(spec.name), rows, parts.get(spec.name), default)
+        for spec in signature.inputs
+    }
 
 
 def _common_rows(inputs: Sequence[InferInput]) -> int:
@@ -84,7 +93,7 @@ def _common_rows(inputs: Sequence[InferInput]) -> int:
     return first.shape[0]
 
 
-def _tensor(spec: TensorSpec, came: InferInput | None, rows: int, raw: bytes | None) -> Array:
+def _tensor(spec: TensorSpec, came: InferInput | None, rows: int, raw: bytes | None, default: object) -> Array:
     if came is None:
         if spec.optional:
             return _missing(spec, rows)
@@ -99,6 +108,8 @@ def _tensor(spec: TensorSpec, came: InferInput | None, rows: int, raw: bytes | N
     if raw is not None:
         return _fitted(spec, read_binary(came, raw, prod(shape))).reshape(shape)
     values = _values(spec.name, came, sent.kind, prod(shape))
+    if came.datatype == "BYTES" and came.parameters.get(CONTENT_TYPE, default) == BASE64:
+        values = [_decoded(spec.name, value) for value in values]
     return to_array(spec, values, sent).reshape(shape)
 
 
@@ -132,6 +143,16 @@ def _values(name: str, came: InferInput, kind: str, count: int) -> list[Any]:
             f"input {name!r}: expected {count} values for shape {list(came.shape)}, got {len(values)}", tensor=name
         )
     return values
+
+
+def _decoded(name: str, value: str | None) -> str | None:
+    """The text that was sent as base64."""
+    if value is None:
+        return None
+    try:
+        return b64decode(value, validate=True).decode()
+    except ValueError as error:
+        raise bad_request(f"input {name!r}: {value[:40]!r} is no text in base64", tensor=name) from error
 
 
 def _flattened(name: str, came: InferInput, kind: str, error: msgspec.ValidationError) -> list[Any]:

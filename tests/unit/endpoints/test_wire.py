@@ -255,3 +255,18 @@ def test_members_that_are_null_are_as_if_they_were_not_there() -> None:
     assert read_inputs(request, signed("FP64"))["x"].tolist() == [1.0]
     with pytest.raises(Invalid, match="no inference request"):
         decode_request(b'{"inputs":null}')
+
+
+def test_texts_may_come_as_base64() -> None:
+    given = tensor(["cw==", "xZlla2E="], "BYTES", [2])
+    for request in (
+        {"inputs": [{**given, "parameters": {"content_type": "base64"}}]},
+        {"inputs": [given], "parameters": {"content_type": "base64"}},
+    ):
+        decoded = read_inputs(decode_request(msgspec.json.encode(request)), signed("BYTES"))
+        assert decoded["x"].tolist() == ["s", "řeka"]
+    kept = {**given, "parameters": {"content_type": "str"}}
+    assert read(signed("BYTES"), kept)["x"].tolist() == ["cw==", "xZlla2E="]
+    for wrong in ("c", "c w==", "/w=="):
+        with pytest.raises(Invalid, match="no text in base64"):
+            read(signed("BYTES"), {**tensor([wrong], "BYTES", [1]), "parameters": {"content_type": "base64"}})
