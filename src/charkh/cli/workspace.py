@@ -196,12 +196,15 @@ def serve(
     names: Annotated[list[str] | None, typer.Argument(help="Endpoints of charkh.toml; all by default.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port.", min=1, max=65535)] = 7462,
+    grpc_port: Annotated[
+        int | None, typer.Option(help="TCP port for gRPC; what charkh.toml says by default.", min=0, max=65535)
+    ] = None,
     open_inference: OpenInference = False,
     json: AsJson = False,
 ) -> None:
     """Serve the endpoints alone.
 
-    They speak the Open Inference Protocol, until it is interrupted.
+    They speak the Open Inference Protocol over REST, and over gRPC with a port for it, until it is interrupted.
     """
     # What loads models is imported by the command that needs it.
     from charkh.endpoints.serve import serve as serve_models
@@ -220,19 +223,31 @@ def serve(
             )
         token = token_of(workspace.store_folder)
         address = f"http://{host}:{port}"
+        grpc = workspace.settings.serving.grpc_port if grpc_port is None else grpc_port
 
         def ready() -> None:
             served = [{"name": each.name, "version": each.version, "model": each.subject} for each in servables]
             if json:
-                write_json({"address": address, "endpoints": served})
+                write_json({"address": address, "grpc": f"{host}:{grpc}" if grpc else "", "endpoints": served})
                 return
             write_line(f"serving {', '.join(each.name for each in servables)} on {address}")
+            if grpc:
+                write_line(f"and over gRPC on {host}:{grpc}")
             if not open_inference:
                 write_note(f"  export CHARKH_TOKEN={token}")
             for each in servables:
                 write_note(f"  {each.name}: {_call(address, each.name, open_inference=open_inference)}")
 
-        serve_models(servables, host, port, token=token, open_inference=open_inference, reload=serving, ready=ready)
+        serve_models(
+            servables,
+            host,
+            port,
+            token=token,
+            open_inference=open_inference,
+            reload=serving,
+            grpc_port=grpc,
+            ready=ready,
+        )
 
 
 def doctor(json: AsJson = False) -> None:

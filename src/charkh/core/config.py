@@ -18,6 +18,7 @@ from charkh.core.loop_settings import LoopSettings, check_loop
 from charkh.core.metrics_settings import MetricsSettings, check_metrics
 from charkh.core.monitor_settings import MonitorSettings, check_monitor
 from charkh.core.quantities import parse_duration, parse_size
+from charkh.core.serving_settings import ServingSettings, check_serving
 from charkh.core.source_settings import AnySource, check_source
 from charkh.core.stability_settings import StabilitySettings, check_stability
 from charkh.core.tracing_settings import TracingSettings, check_tracing
@@ -272,6 +273,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gate: dict[str, GateSettings] = {}
     registry: RegistrySettings = RegistrySettings()
     endpoint: dict[str, EndpointSettings] = {}
+    serving: ServingSettings = ServingSettings()
     monitor: dict[str, MonitorSettings] = {}
     metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()
@@ -310,6 +312,7 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
             )
     for name, endpoint in settings.endpoint.items():
         check_endpoint(name, endpoint, source)
+    check_serving(settings.serving, source)
     check_metrics(settings.metrics, source)
     check_tracing(settings.tracing, source)
     for monitor in settings.monitor.values():

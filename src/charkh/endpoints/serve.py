@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from charkh.core.errors import Unavailable
@@ -30,6 +31,7 @@ def serve(
     concurrency: int = CONCURRENCY,
     threads: int = THREADS,
     grace: float = 10.0,
+    grpc_port: int = 0,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way and close the prediction logs.
@@ -48,6 +50,7 @@ def serve(
         concurrency: requests answered at once.
         threads: slow predictions that run at once.
         grace: seconds that requests under way have to finish.
+        grpc_port: TCP port for the same protocol over gRPC; none by default.
         ready: called when the server listens.
 
     Raises:
@@ -58,7 +61,8 @@ def serve(
     application = Application(
         servables, door, reload=reload, max_body=max_body, concurrency=concurrency, threads=threads
     )
-    asyncio.run(_serve(application, host, port, reload_every if reload else 0.0, grace, ready))
+    beside = grpc_beside(application, host, grpc_port, max_message=max_body, grace=grace)
+    asyncio.run(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, ready))
 
 
 async def run(application: Application, host: str, port: int, *, stop: asyncio.Event, grace: float = 10.0) -> None:
@@ -86,7 +90,13 @@ async def run(application: Application, host: str, port: int, *, stop: asyncio.E
 
 
 async def _serve(
-    application: Application, host: str, port: int, every: float, grace: float, ready: Callable[[], None] | None
+    application: Application,
+    host: str,
+    port: int,
+    beside: contextlib.AbstractAsyncContextManager[None],
+    every: float,
+    grace: float,
+    ready: Callable[[], None] | None,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -96,11 +106,61 @@ async def _serve(
     watching = asyncio.create_task(application.watch(every)) if every else None
     announcing = asyncio.create_task(announce(host, port, ready)) if ready else None
     try:
-        await run(application, host, port, stop=stop, grace=grace)
+        async with beside:
+            await run(application, host, port, stop=stop, grace=grace)
     finally:
         for task in (watching, announcing):
             if task is not None:
                 task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def grpc_beside(
+    application: Application,
+    host: str,
+    port: int,
+    *,
+    max_message: int = MAX_BODY,
+    grace: float = 10.0,
+    shared: bool = False,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> AsyncGenerator[None]:
+    """Answer over gRPC what `application` answers, while the block runs.
+
+    Args:
+        application: whose answers they are.
+        host: address to listen on.
+        port: TCP port; 0 for no gRPC.
+        max_message: bytes of the longest request.
+        grace: seconds that calls under way have at the end.
+        shared: other processes of the same server listen there, too.
+        certificate: file of the TLS certificate chain; none by default.
+        key: file of its private key.
+
+    Raises:
+        Unavailable: the extra is not installed, or the address cannot be listened on.
+    """
+    if not port:
+        yield
+        return
+    # gRPC is an extra.
+    from charkh.endpoints.grpc.listen import listening
+
+    address = numeric_address(host, port)
+    if not shared:
+        refuse_a_taken_port(address, port)
+    async with listening(
+        application.respond,
+        address,
+        port,
+        max_message=max_message,
+        grace=grace,
+        shared=shared,
+        certificate=certificate,
+        key=key,
+    ):
+        yield
 
 
 def numeric_address(host: str, port: int) -> str:

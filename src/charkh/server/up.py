@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from charkh.bridges.mlflow.application import MlflowApplication
 from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
-from charkh.endpoints.serve import announce, numeric_address, refuse_a_taken_port
+from charkh.endpoints.serve import announce, grpc_beside, numeric_address, refuse_a_taken_port
 from charkh.server.assistants import Assistants
 from charkh.server.beside import Beside
 from charkh.server.doors import Doors, open_doors
@@ -89,8 +89,17 @@ def up(
     )
     listening = None if ready is None else lambda: ready(told)
     beside = Beside(workspace, every, tensorboard)
+    grpc = grpc_beside(
+        inference,
+        address,
+        workspace.settings.serving.grpc_port,
+        grace=GRACE,
+        shared=shared,
+        certificate=doors.certificate,
+        key=doors.key,
+    )
     try:
-        asyncio.run(_serve(front, inference, listened, number, listening, doors, (later, beside)))
+        asyncio.run(_with(grpc, _serve(front, inference, listened, number, listening, doors, (later, beside))))
     finally:
         mlflow.close()
         doors.traffic.close()
@@ -102,6 +111,14 @@ def _api(workspace: Workspace, doors: Doors) -> Asgi:
     from charkh.server.application import api
 
     return api(workspace, doors.doorkeeper)
+
+
+async def _with(beside: contextlib.AbstractAsyncContextManager[None], serving: Coroutine[Any, Any, None]) -> None:
+    try:
+        async with beside:
+            await serving
+    finally:
+        serving.close()
 
 
 async def _serve(

@@ -1,0 +1,30 @@
+"""What `charkh.toml` says about how every endpoint is served. Pure data, no I/O."""
+
+import msgspec
+
+from charkh.core.errors import Invalid
+
+
+class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[serving]`: what holds for all endpoints of one server.
+
+    Attributes:
+        grpc_port: TCP port on which `charkh serve` and `charkh up` answer the Open Inference Protocol over gRPC, beside
+            REST; 0 for none. It needs `charkh[grpc]`.
+    """
+
+    grpc_port: int = 0
+
+
+def check_serving(settings: ServingSettings, source: str) -> None:
+    """Refuse what the types do not.
+
+    Raises:
+        Invalid: the port is none.
+    """
+    if not 0 <= settings.grpc_port <= 65535:
+        raise Invalid(
+            f"{source}: [serving] grpc_port is {settings.grpc_port}",
+            code="config.invalid",
+            hint="It is a port from 1 to 65535, or 0 for no gRPC.",
+        )
