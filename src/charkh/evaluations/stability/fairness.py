@@ -157,13 +157,13 @@ def _group(label: str, mask: npt.NDArray[np.bool_], counted: Counted, z: float, 
     others = float(theirs.mean()) if len(theirs) else None
     if value is None or others is None:
         return Group(group=label, rows=len(mine), value=value, others=others, gap=None, judged=False)
-    low, high = _newcombe(value, len(mine), others, len(theirs), z) if counted.share else _normal(mine, theirs, z)
+    low, high = newcombe(value, len(mine), others, len(theirs), z) if counted.share else _normal(mine, theirs, z)
     return Group(
         group=label, rows=len(mine), value=value, others=others, gap=value - others, low=low, high=high, judged=judged
     )
 
 
-def _newcombe(one: float, rows: int, other: float, other_rows: int, z: float) -> tuple[float, float]:
+def newcombe(one: float, rows: int, other: float, other_rows: int, z: float) -> tuple[float, float]:
     """Newcombe's hybrid score interval (method 10) of the difference of two shares."""
     low, high = wilson(one, rows, z)
     other_low, other_high = wilson(other, other_rows, z)

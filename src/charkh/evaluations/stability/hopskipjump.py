@@ -1,7 +1,9 @@
 """HopSkipJump (Chen, Jordan and Wainwright 2020) by adversarial-robustness-toolbox, of labels alone."""
 
 import warnings
-from typing import Any, cast
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,10 @@ from charkh.core.stability_settings import AttackTest
 from charkh.evaluations.stability.field import Field
 
 ROUNDS = 10
+
+
+class Spent(Exception):
+    """A row has been asked as often as it may be: the toolbox itself has loops without an end."""
 
 
 def hop_skip_jump(field: Field, test: AttackTest) -> Floats:
@@ -30,44 +36,73 @@ def hop_skip_jump(field: Field, test: AttackTest) -> Floats:
             code="stability.no_toolbox",
             hint="Install it: pip install 'charkh[adversarial]'; or use the attack `search`.",
         ) from error
-    labels = field.trial.before.labels
-    assert labels is not None  # attacks are of classes
-    classes, codes = np.unique(labels.astype(str), return_inverse=True)
-    rows = np.flatnonzero(~np.isnan(field.start).any(axis=1))
-    ended = field.start.copy()
-    if len(classes) < 2 or not len(rows):
-        return ended
+    labels = np.asarray(field.trial.before.labels).astype(str)
+    known = ~np.isnan(field.start).any(axis=1)
     unit = field.start / field.scale
-    for row in rows.tolist():
-
-        def told(values: Any, row: int = row) -> Floats:
-            moved = np.asarray(values, dtype=np.float64) * field.scale
-            said = field.ask(np.full(len(moved), row), moved)
-            found = np.searchsorted(classes, np.asarray(said.labels).astype(str))
-            return np.eye(len(classes))[np.minimum(found, len(classes) - 1)]
-
-        classifier: Any = BlackBoxClassifier(told, (unit.shape[1],), len(classes))
-        each = max(1, test.queries // (2 * ROUNDS))
-        runner: Any = HopSkipJump(
-            classifier, norm="inf", max_iter=ROUNDS, max_eval=each, init_eval=each, init_size=each, verbose=False
+    ended = field.start.copy()
+    each = max(1, test.queries // (2 * ROUNDS))
+    for row in np.flatnonzero(known).tolist():
+        others = np.flatnonzero(known & (labels != labels[row]))
+        if not len(others):
+            continue
+        victim = Victim(field, row, test.queries)
+        classifier: Any = BlackBoxClassifier(victim.told, (unit.shape[1],), 2)
+        attack: Any = HopSkipJump(
+            classifier, norm="inf", max_iter=ROUNDS, max_eval=each, init_eval=each, init_size=1, verbose=False
         )
-        # The direction in which a row of the other class lies is where the attack begins.
-        other = int(np.flatnonzero(codes != codes[row])[0]) if (codes != codes[row]).any() else row
-        found = cast(
-            Floats,
-            _seeded(
-                field, lambda r=runner, row=row, o=other: r.generate(x=unit[row : row + 1], x_adv_init=unit[o : o + 1])
-            ),
-        )
-        ended[row] = np.asarray(found[0], dtype=np.float64) * field.scale
+        # The nearest row with another label is where the attack begins.
+        start = others[np.argmin(np.abs(unit[others] - unit[row]).max(axis=1))]
+        # What was found until its queries are spent counts.
+        with _seeded(field), suppress(Spent):
+            attack.generate(x=unit[row : row + 1], x_adv_init=unit[start : start + 1])
+        ended[row] = victim.nearest
     return ended
 
 
-def _seeded(field: Field, generate: Any) -> Any:
+class Victim:
+    """One row under attack: tells labels until it has been asked too often, and keeps the nearest that turned.
+
+    Args:
+        field: the room of the attack.
+        row: its place.
+        queries: how often it may be asked.
+    """
+
+    def __init__(self, field: Field, row: int, queries: int) -> None:
+        self._field = field
+        self._row = row
+        self._left = queries
+        self._away = np.inf
+        self.nearest = field.start[row].copy()
+
+    def told(self, values: Any) -> Floats:
+        """Of moved rows, one-hot: the label is the row's own, or another one.
+
+        Raises:
+            Spent: it has been asked as often as it may be.
+        """
+        moved = np.asarray(values, dtype=np.float64)[: self._left] * self._field.scale
+        if not len(moved):
+            raise Spent
+        self._left -= len(moved)
+        rows = np.full(len(moved), self._row)
+        said = self._field.ask(rows, moved)
+        turned = self._field.turned(rows, said)
+        away = np.where(turned, self._field.distance(rows, moved), np.inf)
+        best = int(np.argmin(away))
+        if away[best] < self._away:
+            self._away, self.nearest = float(away[best]), moved[best]
+        if len(moved) < len(values):
+            raise Spent
+        return np.eye(2)[turned.astype(np.intp)]
+
+
+@contextmanager
+def _seeded(field: Field) -> Generator[None]:
     """The toolbox draws from NumPy's own global generator: it is given our seed, and its state put back."""
     state = np.random.get_state()
     np.random.seed(int(field.trial.random.integers(2**31)))
     try:
-        return generate()
+        yield
     finally:
         np.random.set_state(state)
