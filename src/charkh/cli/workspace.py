@@ -208,6 +208,7 @@ def serve(
     """
     # What loads models is imported by the command that needs it.
     from charkh.endpoints.serve import serve as serve_models
+    from charkh.server.looking import looking, open_paths
     from charkh.workspace.serving import Serving
     from charkh.workspace.token import token_of
 
@@ -238,16 +239,19 @@ def serve(
             for each in servables:
                 write_note(f"  {each.name}: {_call(address, each.name, open_inference=open_inference)}")
 
-        serve_models(
-            servables,
-            host,
-            port,
-            token=token,
-            open_inference=open_inference,
-            reload=serving,
-            grpc_port=grpc,
-            ready=ready,
-        )
+        with looking(workspace, instance=f"{host}:{port}") as watch:
+            serve_models(
+                servables,
+                host,
+                port,
+                token=token,
+                open_inference=open_inference,
+                reload=serving,
+                grpc_port=grpc,
+                without_token=open_paths(workspace),
+                watch=watch,
+                ready=ready,
+            )
 
 
 def doctor(json: AsJson = False) -> None:

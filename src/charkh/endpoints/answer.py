@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charkh.core.errors import Bug
+from charkh.endpoints.instruments import note
 from charkh.endpoints.outputs import Told, encode_outputs
 from charkh.endpoints.prediction import PredictionId, row_ids
 from charkh.endpoints.reader import reader_of
@@ -88,6 +89,9 @@ def _ask(servable: Servable, inputs: Tensors, request: str) -> _Asked:
             raise Bug(f"{servable.name} gave an output {name!r} of shape {tensor.shape} for {rows} rows")
         datatype_of(tensor)
     if servable.log is None:
+        note("", rows, latency)
         return _Asked(outputs, [])
     first: PredictionId = servable.log.record(inputs, outputs, rows, request=request, latency=latency)
-    return _Asked(outputs, row_ids(first, rows))
+    ids = row_ids(first, rows)
+    note(ids[0] if ids else "", rows, latency)
+    return _Asked(outputs, ids)

@@ -17,8 +17,11 @@ import msgspec
 from charkh.core.errors import CharkhError, Denied, Invalid, Locked, NotFound, Unavailable
 from charkh.core.ids import new_id
 from charkh.endpoints.door import Door, Headers
+from charkh.endpoints.instruments import NOTHING, Noted, noted
+from charkh.endpoints.metrics_page import PATH as METRICS
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.shells import AsgiReceive, AsgiScope, AsgiSend, RsgiProtocol, RsgiScope, asgi, rsgi
+from charkh.endpoints.watch import Watch
 
 LENGTH_HEADER = "inference-header-content-length"
 """Bytes of a request's JSON, where binary tensors follow it."""
@@ -88,6 +91,7 @@ class Application:
         max_body: bytes of the longest request body.
         concurrency: requests answered at once; one more gets 503 and Retry-After.
         threads: how many slow predictions run at once.
+        watch: what looks on; without, nothing is counted and there is no `/metrics`.
 
     Attributes:
         draining: set by `drain`; not ready any more, and new inferences get 503.
@@ -102,8 +106,10 @@ class Application:
         max_body: int = MAX_BODY,
         concurrency: int = CONCURRENCY,
         threads: int = THREADS,
+        watch: Watch | None = None,
     ) -> None:
         self.draining = False
+        self._looks = watch
         self._door = door
         self._reload = reload
         self._max_body = max_body
@@ -132,10 +138,15 @@ class Application:
         """
         refusal = self._door.refuses(path, host, headers)
         if refusal is not None:
+            self._count("denied")
             challenge = (("www-authenticate", "Bearer"),) if refusal.status == 401 else ()
             return Reply(refusal.status, _error(refusal.error), challenge)
         route = self._routes.get(path)
         if route is None:
+            if path == METRICS and self._looks is not None and method == "GET":
+                page = await asyncio.get_running_loop().run_in_executor(None, self._looks.page, headers)
+                return Reply(200, page.body, page.headers)
+            self._count("not_found")
             return Reply(404, _error(self._not_found(path)))
         if method != route.method:
             return Reply(405, _error(f"{path} takes {route.method}, not {method}"), (("allow", route.method),))
@@ -150,8 +161,22 @@ class Application:
             except zlib.error:
                 return Reply(415, _error("Content-Encoding may be gzip or deflate"))
         if body is None:
+            self._count("too_large")
             return Reply(413, _error(f"the body is longer than {self._max_body} bytes"))
-        return await self._answer(route.served, route.work, body, headers.get(LENGTH_HEADER, ""))
+        length = headers.get(LENGTH_HEADER, "")
+        if self._looks is None:
+            return (await self._answer(route.served, route.work, body, length))[0]
+        look = self._looks.begin(route.served.servable, headers)
+        reply, did, wrong = Reply(500, b""), NOTHING, ""
+        try:
+            reply, did, wrong = await self._answer(route.served, route.work, body, length)
+        finally:
+            self._looks.end(look, route.served.servable, reply.status, did, error=wrong)
+        return reply
+
+    def _count(self, reason: str) -> None:
+        if self._looks is not None:
+            self._looks.instruments.refused(reason)
 
     async def refresh(self) -> None:
         """Serve what `reload` says now; requests under way finish with the model they began with."""
@@ -165,6 +190,8 @@ class Application:
         failure = ""
         while not self.draining:
             await asyncio.sleep(every)
+            if self._looks is not None:
+                self._looks.instruments.tick(ready=not self.draining)
             try:
                 await self.refresh()
                 failure = ""
@@ -188,26 +215,29 @@ class Application:
             if served.servable.log is not None:
                 served.servable.log.close()
 
-    async def _answer(self, served: _Served, work: Work, body: bytes, length: str) -> Reply:
+    async def _answer(self, served: _Served, work: Work, body: bytes, length: str) -> tuple[Reply, Noted, str]:
         if self.draining or self._inflight >= self._concurrency:
+            self._count("draining" if self.draining else "busy")
             why = "the server is shutting down" if self.draining else "the server is busy"
-            return Reply(503, _error(why), (("retry-after", "1"),))
+            return Reply(503, _error(why), (("retry-after", "1"),)), NOTHING, ""
         self._inflight += 1
         served.inflight += 1
         try:
             if served.is_quick(len(body)):
-                answer, seconds = _timed(work, served.servable, body, length)
+                answer, seconds, did = _timed(work, served.servable, body, length)
             else:
                 loop = asyncio.get_running_loop()
-                answer, seconds = await loop.run_in_executor(self._pool, _timed, work, served.servable, body, length)
+                answer, seconds, did = await loop.run_in_executor(
+                    self._pool, _timed, work, served.servable, body, length
+                )
             served.took(seconds, len(body))
-            return Reply(200, answer)
+            return Reply(200, answer), did, ""
         except CharkhError as error:
-            return _failure(error)
+            return _failure(error), NOTHING, error.code
         except Exception:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
             short = new_id()[-8:]
             _log.exception("inference of %s failed [%s]", served.servable.name, short)
-            return Reply(500, _error(f"the model failed; the server's log has it under [{short}]"))
+            return Reply(500, _error(f"the model failed; the server's log has it under [{short}]")), NOTHING, ""
         finally:
             self._inflight -= 1
             served.inflight -= 1
@@ -228,6 +258,8 @@ class Application:
         known = {id(served.servable): served for served in self._served}
         now = [known.pop(id(servable), None) or _Served(servable) for servable in servables]
         self._served, self._routes = now, _routes_of(now)
+        if self._looks is not None:
+            self._looks.serves(servables)
         for served in known.values():
             served.retired = True
             if not served.inflight:
@@ -245,9 +277,10 @@ def unpacked(body: bytes, limit: int) -> bytes | None:
     return whole if len(whole) <= limit else None
 
 
-def _timed(work: Work, servable: Servable, body: bytes, length: str) -> tuple[bytes, float]:
+def _timed(work: Work, servable: Servable, body: bytes, length: str) -> tuple[bytes, float, Noted]:
     started = time.perf_counter()
-    return work(servable, body, length), time.perf_counter() - started
+    answer = work(servable, body, length)
+    return answer, time.perf_counter() - started, noted()
 
 
 def _routes_of(served: Sequence[_Served]) -> dict[str, _Route]:

@@ -37,6 +37,7 @@ class Door:
         token: bearer token that every path but the health ones needs; empty only with `open_inference`.
         open_inference: no token is asked for; on loopback only.
         hosts: further names under which clients may call, such as `models.example.org`.
+        without_token: further paths that ask for none; on loopback only.
         knows: says of an `Authorization` header and a path whether somebody else than the token's owner may come in.
 
     Raises:
@@ -50,6 +51,7 @@ class Door:
         token: str | None = None,
         open_inference: bool = False,
         hosts: Collection[str] = (),
+        without_token: Collection[str] = (),
         knows: Callable[[str, str], bool] | None = None,
     ) -> None:
         local = is_loopback(host)
@@ -65,7 +67,14 @@ class Door:
                 code="endpoint.no_token",
                 hint="Give one, or ask for open inference on loopback.",
             )
+        if without_token and not local:
+            raise Denied(
+                f"{', '.join(without_token)} on {host} would let anyone in",
+                code="endpoint.open_beyond_loopback",
+                hint="Listen on 127.0.0.1, or ask for a token: `[metrics] open = false`.",
+            )
         self._knows = knows
+        self._without_token = WITHOUT_TOKEN | {*without_token}
         self._bearer = b"" if open_inference or not token else f"Bearer {token}".encode()
         names = {*LOOPBACK, *hosts} if local else {host, *hosts, *LOOPBACK}
         # Beyond loopback any name will do: there the token, which no browser adds by itself, is the guard.
@@ -84,7 +93,7 @@ class Door:
         origin = headers.get("origin", "")
         if headers.get("sec-fetch-site", "") == "cross-site" or (origin and origin.partition("://")[2] != host):
             return Refusal(403, "a page of another origin may not call this server")
-        if self._bearer and path not in WITHOUT_TOKEN:
+        if self._bearer and path not in self._without_token:
             given = headers.get("authorization", "")
             is_owner = hmac.compare_digest(given.encode("utf-8", "replace"), self._bearer)
             if not is_owner and (self._knows is None or not self._knows(given, path)):

@@ -1,14 +1,16 @@
 """What an inference server counts for Prometheus: requests, rows, seconds, refusals, and what it holds loaded.
 
-A request costs one call of `Instrument.answered`: its counters are bound before, and its bucket is found by one
-bisection. Labels are the model's and never the caller's: whatever a client could make up makes no series.
+A request costs one call of `Instrument.answered`: its counters are bound before, and a bucket by one bisection.
+Labels are the model's and never the caller's: what a client makes up makes no series.
 """
 
 import math
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from charkh.core.metrics_settings import LATENCY_BOUNDS
 from charkh.ports.meters import Counter, Histogram, Meters
@@ -21,6 +23,45 @@ REASONS = ("busy", "draining", "deadline", "loading", "denied", "not_found", "to
 REQUESTS = "charkh_inference_requests"
 DURATION = "charkh_inference_duration_seconds"
 COMPUTE = "charkh_inference_compute_seconds"
+
+
+class Noted(NamedTuple):
+    """What a model did for the request that this thread has just worked on.
+
+    Attributes:
+        prediction: id of the first row's prediction; empty where there was none.
+        rows: that were predicted.
+        compute: seconds that the model took.
+    """
+
+    prediction: str
+    rows: int
+    compute: float
+
+
+class _Notes(threading.local):
+    prediction = ""
+    rows = 0
+    compute = 0.0
+
+
+_NOTES = _Notes()
+NOTHING = Noted("", 0, 0.0)
+
+
+def note(prediction: str, rows: int, compute: float) -> None:
+    """Say what a model did, where it did it; `noted` gives it to whoever counts the answer."""
+    _NOTES.prediction, _NOTES.rows, _NOTES.compute = prediction, rows, compute
+
+
+def noted() -> Noted:
+    """What was predicted in this thread since the last call."""
+    notes = _NOTES
+    if not notes.rows:
+        return NOTHING
+    found = Noted(notes.prediction, notes.rows, notes.compute)
+    notes.prediction, notes.rows, notes.compute = "", 0, 0.0
+    return found
 
 
 class Instrument:
@@ -89,6 +130,11 @@ class Instrument:
         if rows:
             self._rows.add(rows)
             self._compute.observe(compute)
+
+    def turned_away(self, code: int, route: str = "", protocol: str = "rest") -> None:
+        """Count a request that was answered without asking the model; it says nothing about how long one takes."""
+        counter = self._requests.get((code, route, protocol)) or self._request(code, route, protocol)
+        counter.add()
 
     def invalid(self, reason: str) -> None:
         """Count a request that did not fit the signature; `reason` is the code of the error, such as `tensor.shape`."""

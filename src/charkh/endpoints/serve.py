@@ -12,6 +12,7 @@ from charkh.core.errors import Unavailable
 from charkh.endpoints.application import CONCURRENCY, MAX_BODY, THREADS, Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.servable import Servable
+from charkh.endpoints.watch import Watch
 
 HOST = "127.0.0.1"
 PORT = 7462
@@ -32,6 +33,8 @@ def serve(
     threads: int = THREADS,
     grace: float = 10.0,
     grpc_port: int = 0,
+    without_token: Collection[str] = (),
+    watch: Watch | None = None,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way and close the prediction logs.
@@ -51,15 +54,23 @@ def serve(
         threads: slow predictions that run at once.
         grace: seconds that requests under way have to finish.
         grpc_port: TCP port for the same protocol over gRPC; none by default.
+        without_token: further paths that ask for no token; on loopback only.
+        watch: what looks on; without, nothing is counted and there is no `/metrics`.
         ready: called when the server listens.
 
     Raises:
         Denied: it would let anyone in.
         Unavailable: the address cannot be listened on.
     """
-    door = Door(host, token=token, open_inference=open_inference, hosts=hosts)
+    door = Door(host, token=token, open_inference=open_inference, hosts=hosts, without_token=without_token)
     application = Application(
-        servables, door, reload=reload, max_body=max_body, concurrency=concurrency, threads=threads
+        servables,
+        door,
+        reload=reload,
+        max_body=max_body,
+        concurrency=concurrency,
+        threads=threads,
+        watch=watch,
     )
     beside = grpc_beside(application, host, grpc_port, max_message=max_body, grace=grace)
     asyncio.run(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, ready))

@@ -70,7 +70,7 @@ async def rsgi(respond: Respond, scope: RsgiScope, protocol: RsgiProtocol) -> No
     if reply is None:
         protocol.response_bytes(408, [JSON, ("connection", "close")], _LATE)
     else:
-        protocol.response_bytes(reply.status, [JSON, *reply.headers], reply.body)
+        protocol.response_bytes(reply.status, _said(reply.headers), reply.body)
 
 
 async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
@@ -85,13 +85,25 @@ async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: A
 
     reply = await _answered(respond, scope["method"], scope["path"], headers.get("host", ""), headers, read)
     status, more, body = (408, (), _LATE) if reply is None else (reply.status, reply.headers, reply.body)
-    sent = [JSON, ("content-length", str(len(body))), *more]
+    sent = [("content-length", str(len(body))), *_said(more)]
     encoded = [(name.encode(), value.encode()) for name, value in sent]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})
 
 
+def _typed(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """The headers with a content type; JSON where they name none."""
+    if any(name == "content-type" for name, _ in headers):
+        return list(headers)
+    return [JSON, *headers]
+
+
 _LATE = b'{"error":"the body did not come in time"}'
+
+
+def _said(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """What is said of an answer: JSON, where it does not begin with another type."""
+    return [*headers] if headers and headers[0][0] == "content-type" else [JSON, *headers]
 
 
 async def _answered(

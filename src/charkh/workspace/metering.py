@@ -1,4 +1,4 @@
-"""What monitors found last, as gauges for Prometheus: drift by column, performance, the truth's lag, conditions.
+"""The meters of a workspace's server, and what its monitors found last as gauges: drift, late truth, conditions.
 
 The numbers are read from the catalog when somebody scrapes; the report of a collection is read once and kept.
 """
@@ -10,10 +10,15 @@ from importlib.metadata import version
 import msgspec
 
 from charkh.core.quantities import parse_duration
+from charkh.endpoints.instruments import Instruments
+from charkh.endpoints.metrics_page import MetricsPage
+from charkh.endpoints.tracing import Tracer
+from charkh.endpoints.watch import Watch
 from charkh.monitors.index import Monitors
 from charkh.monitors.monitor import Collection
 from charkh.monitors.truth import parse_truth
 from charkh.ports.meters import Family, Sample
+from charkh.stores.meters_file import FileMeters
 from charkh.workspace.workspace import Workspace
 
 TESTS = ("psi", "js", "ks", "wasserstein")
@@ -68,6 +73,21 @@ _HELP = {
     "charkh_label_lag_allowed_seconds": "Time in which the truth is to come.",
     "charkh_build_info": "The version of charkh.",
 }
+
+
+def watch_of(workspace: Workspace, *, table: int | None = None, tracer: Tracer | None = None) -> Watch:
+    """What looks on while a server of this workspace answers.
+
+    Args:
+        workspace: whose endpoints are served.
+        table: of `open_table`, that other workers of the same server share.
+        tracer: keeps spans; without one nothing is traced.
+
+    Raises:
+        Unavailable: more workers share the table than it has room for.
+    """
+    meters = FileMeters(table)
+    return Watch(Instruments(meters), MetricsPage(meters, [MonitorMeters(workspace)]), tracer)
 
 
 class MonitorMeters:
