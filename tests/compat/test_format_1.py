@@ -32,7 +32,8 @@ from charkh.models.alias import holder_of
 from charkh.models.find import find as find_model
 from charkh.models.index import AliasHistory, ModelVersions
 from charkh.models.load import load
-from charkh.monitors.index import Alerts, MonitorHistory
+from charkh.monitors.alert_index import Alerts
+from charkh.monitors.index import MonitorHistory
 from charkh.pipelines.index import Executions
 from charkh.recipes.find import find as find_recipe
 from charkh.runs.history import metric_history

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charkh.cli.monitor_alerts import acknowledge, alerts, list_silences, silence, unsilence
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
 from charkh.core.errors import NotFound
-from charkh.monitors.index import Alerts, MonitorHistory, Monitors
+from charkh.monitors.index import MonitorHistory, Monitors
 
 if TYPE_CHECKING:
     from charkh.monitors.collect import Report
@@ -86,23 +87,6 @@ def show(name: Annotated[str, typer.Argument(help="Name of the monitor.")], json
     )
 
 
-@app.command()
-def alerts(
-    name: Annotated[str, typer.Argument(help="Name of the monitor; all without.")] = "", json: AsJson = False
-) -> None:
-    """List alerts, the latest first."""
-    with open_workspace() as workspace:
-        found = workspace.store.queries.ask(Alerts(monitor=name))
-    if json:
-        write_json(found)
-        return
-    write_table(
-        ["for", "monitor", "condition", "reason"],
-        [[shown_time(each.made.moment), each.made.monitor, each.made.condition, each.made.reason] for each in found],
-        empty="no alerts",
-    )
-
-
 def _write_report(report: "Report") -> None:
     write_pairs([("monitor", report.monitor), ("for", shown_time(report.moment)), *report.facts.items()])
     write_line()
@@ -118,3 +102,10 @@ def _write_report(report: "Report") -> None:
     if report.performance is not None:
         for what, why in report.performance.refused.items():
             write_line(f"{what}: {why}")
+
+
+app.command()(alerts)
+app.command("ack")(acknowledge)
+app.command()(silence)
+app.command()(unsilence)
+app.command("silences")(list_silences)

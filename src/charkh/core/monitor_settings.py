@@ -6,6 +6,24 @@ from charkh.core.gates import parse_condition
 from charkh.core.quantities import parse_duration
 
 
+class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One alert of `[monitor.NAME] alert`, where it has terms of its own; what is empty is the monitor's.
+
+    Attributes:
+        when: the condition, such as `psi > 0.2`.
+        severity: such as `warning` or `page`.
+        owner: who looks after it.
+        runbook: address of what to do.
+        cooldown: for how long a condition that goes on being met raises nothing more.
+    """
+
+    when: str
+    severity: str = ""
+    owner: str = ""
+    runbook: str = ""
+    cooldown: str = ""
+
+
 class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[monitor.NAME]`: the truth to join and the alerts to raise.
 
@@ -15,7 +33,11 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         target: the column of the truth that the model predicts.
         block: a column whose equal values share what made them, such as the day, for the intervals.
         every: shortest time between two collections by `charkh up`, such as 1d; empty to collect by hand.
-        alert: conditions that raise an alert when met.
+        alert: conditions that raise an alert when met; a condition, or a table of one and its terms.
+        severity: of its alerts, such as `warning` or `page`.
+        owner: who looks after them.
+        runbook: address of what to do.
+        cooldown: for how long a condition that goes on being met raises nothing more; `0s` to raise at each collection.
     """
 
     endpoint: str = ""
@@ -23,7 +45,26 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: str = ""
     block: str = ""
     every: str = ""
-    alert: tuple[str, ...] = ()
+    alert: tuple[str | AlertSettings, ...] = ()
+    severity: str = "warning"
+    owner: str = ""
+    runbook: str = ""
+    cooldown: str = "0s"
+
+    @property
+    def alerts(self) -> tuple[AlertSettings, ...]:
+        """Each alert with all of its terms."""
+        written = (AlertSettings(when=each) if isinstance(each, str) else each for each in self.alert)
+        return tuple(
+            AlertSettings(
+                when=each.when,
+                severity=each.severity or self.severity,
+                owner=each.owner or self.owner,
+                runbook=each.runbook or self.runbook,
+                cooldown=each.cooldown or self.cooldown,
+            )
+            for each in written
+        )
 
 
 def check_monitor(settings: MonitorSettings) -> None:
@@ -34,5 +75,6 @@ def check_monitor(settings: MonitorSettings) -> None:
     """
     if settings.every:
         parse_duration(settings.every)
-    for text in settings.alert:
-        parse_condition(text)
+    for each in settings.alerts:
+        parse_condition(each.when)
+        parse_duration(each.cooldown)

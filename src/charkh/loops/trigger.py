@@ -8,7 +8,7 @@ from charkh.core.quantities import parse_duration
 from charkh.datasets.index import DatasetVersions
 from charkh.loops.brakes import RETRAINED
 from charkh.loops.loop import Decision, Trigger
-from charkh.monitors.index import Alerts
+from charkh.monitors.alert_index import Alerts
 from charkh.ports.store import Store
 
 

@@ -10,16 +10,16 @@ import polars as pl
 from charkh.core.errors import Invalid
 from charkh.core.events import Draft, Edge, Fact
 from charkh.core.files import FileRef
-from charkh.core.gates import Evidence, Verdict, judge, parse_condition
+from charkh.core.gates import Condition, Evidence, Verdict, judge, parse_condition
 from charkh.core.ids import new_id
 from charkh.core.refs import parse_name, parse_subject
+from charkh.monitors.alert_index import Firing, Silences
+from charkh.monitors.alerting import AlertTerms, Looked, alert_drafts
 from charkh.monitors.drift import DriftReport, Thresholds, drift
-from charkh.monitors.monitor import COLLECTED_KIND, MAX_FACTS, RAISED_KIND, Collected, Raised
+from charkh.monitors.monitor import COLLECTED_KIND, MAX_FACTS, Collected
 from charkh.monitors.performance import Enough, Performance, performance
 from charkh.monitors.quality import QualityReport, quality
 from charkh.ports.store import Store
-
-MAX_REASON = 500
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         monitor: name of the monitor.
         moment: seconds since the epoch for which it speaks.
         facts: the numbers, as they were published about `monitor:NAME`.
-        alerts: the conditions that were met.
+        alerts: the conditions that were met; what goes on firing may have raised nothing anew.
         verdicts: every condition, met or not.
         drift: column by column.
         quality: column by column.
@@ -67,6 +67,7 @@ def collect(
     known_at: str = "",
     enough: Enough | None = None,
     alerts: Sequence[str] = (),
+    terms: Mapping[str, AlertTerms] | None = None,
     thresholds: Thresholds | None = None,
     sources: Sequence[str] = (),
     moment: float | None = None,
@@ -91,6 +92,7 @@ def collect(
         known_at: column of the truth with the time at which it was known.
         enough: how much truth a number needs.
         alerts: conditions over the facts (`charkh.core.gates`); one over a slice is met when any slice meets it.
+        terms: by condition, what is said along with its alert, and how often.
         thresholds: what counts as drift.
         sources: further subjects that were looked at, such as `model:ID` or `dataset:ID`.
         moment: seconds since the epoch for which it speaks; without, now.
@@ -139,7 +141,18 @@ def collect(
     )
     details = store.vault.put_bytes(msgspec.json.encode(report), "report.json")
     store.vault.flush()
-    store.record(*_drafts(report, endpoint, details, sources), durable=bool(report.alerts))
+    looked = Looked(
+        monitor=monitor,
+        collection=report.collection,
+        endpoint=endpoint,
+        moment=report.moment,
+        verdicts=verdicts,
+        known=frozenset(each.text for each in conditions if _is_known(each, facts)),
+    )
+    firing = store.queries.ask(Firing(monitor=monitor))
+    silences = store.queries.ask(Silences(monitor=monitor, moment=report.moment))
+    raised = alert_drafts(looked, terms or {}, firing, silences)
+    store.record(_collected(report, endpoint, details, sources), *raised, durable=bool(raised))
     return report
 
 
@@ -184,6 +197,13 @@ def _is_finite(value: Fact) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
+def _is_known(condition: Condition, facts: Mapping[str, Fact]) -> bool:
+    if not condition.slice_by:
+        return condition.fact in facts
+    begins, ends = f"slice({condition.slice_by}=", f").{condition.fact}"
+    return any(name.startswith(begins) and name.endswith(ends) for name in facts)
+
+
 def _judged(text: str, facts: Mapping[str, Fact]) -> Verdict:
     """What an alert condition comes to; over slices it is met when any one meets it, unlike at a gate."""
     condition = parse_condition(text)
@@ -199,10 +219,10 @@ def _judged(text: str, facts: Mapping[str, Fact]) -> Verdict:
     return each[0] if each else judge([condition], Evidence(candidate=facts))[0]
 
 
-def _drafts(report: Report, endpoint: str, details: FileRef, sources: Sequence[str]) -> list[Draft]:
+def _collected(report: Report, endpoint: str, details: FileRef, sources: Sequence[str]) -> Draft:
     subject, monitor = f"collection:{report.collection}", f"monitor:{report.monitor}"
     watched = [f"endpoint:{parse_name(endpoint, 'endpoint name')}"] if endpoint else []
-    collected = Draft(
+    return Draft(
         kind=COLLECTED_KIND,
         subject=subject,
         body=Collected(
@@ -222,24 +242,4 @@ def _drafts(report: Report, endpoint: str, details: FileRef, sources: Sequence[s
         facts=report.facts,
         about=monitor,
         holds=(details.held,),
-    )
-    return [collected, *(_alert(report, endpoint, verdict) for verdict in report.alerts)]
-
-
-def _alert(report: Report, endpoint: str, verdict: Verdict) -> Draft:
-    identifier = new_id()
-    subject = f"alert:{identifier}"
-    return Draft(
-        kind=RAISED_KIND,
-        subject=subject,
-        body=Raised(
-            alert=identifier,
-            monitor=report.monitor,
-            collection=report.collection,
-            endpoint=endpoint,
-            moment=report.moment,
-            condition=verdict.condition[:MAX_REASON],
-            reason=verdict.reason[:MAX_REASON],
-        ),
-        edges=(Edge(subject, "raised_by", f"collection:{report.collection}"),),
     )

@@ -160,6 +160,9 @@ class Deliverer:
         if not wanting:
             return []
         fact = told(self._store, event)
+        if fact.body.get("silenced") is True:
+            # Somebody asked beforehand that nobody be told of it.
+            return []
         return [_parcel(each, letter) for each, form in wanting for letter in form.letters(each, fact)]
 
     def _send(self, webhook: Webhook, delivery: Delivery) -> str:

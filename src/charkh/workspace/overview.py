@@ -15,7 +15,7 @@ from charkh.loops.index import Decisions
 from charkh.loops.loop import Decision
 from charkh.models.index import ModelById, Models
 from charkh.models.model import ModelSummary
-from charkh.monitors.index import Alerts
+from charkh.monitors.alert_index import Alerts
 from charkh.monitors.monitor import Alert
 from charkh.ports.projections import Queries
 from charkh.runs.project import DEFAULT_PROJECT

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from charkh.core.errors import Invalid, NotFound
-from charkh.core.monitor_settings import MonitorSettings
+from charkh.core.monitor_settings import AlertSettings, MonitorSettings
 from charkh.core.quantities import parse_duration
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.diff import diff_files
@@ -17,6 +17,7 @@ from charkh.endpoints.find import find as find_deployment
 from charkh.endpoints.read import predictions as read_predictions
 from charkh.models.find import find as find_model
 from charkh.models.model import ModelVersion
+from charkh.monitors.alerting import AlertTerms
 from charkh.monitors.collect import Report, collect
 from charkh.monitors.index import LatestCollection
 from charkh.monitors.truth import TruthSource, parse_truth
@@ -74,7 +75,8 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
         target=settings.target,
         score=SCORE if truth is not None else "",
         block=settings.block,
-        alerts=settings.alert,
+        alerts=[each.when for each in settings.alerts],
+        terms={each.when: _terms(each) for each in settings.alerts},
         sources=[version.subject],
         moment=moment,
     )
@@ -96,6 +98,15 @@ def scored(logged: pl.DataFrame, prepare: Prepare) -> pl.DataFrame:
     outputs = logged[PROBABILITY] if PROBABILITY in logged.columns else logged[PREDICTION]
     return prepare(_requests(logged)).with_columns(
         logged["prediction_id"], logged["version"], _score(outputs).alias(SCORE)
+    )
+
+
+def _terms(settings: AlertSettings) -> AlertTerms:
+    return AlertTerms(
+        severity=settings.severity,
+        owner=settings.owner,
+        runbook=settings.runbook,
+        cooldown=parse_duration(settings.cooldown),
     )
 
 

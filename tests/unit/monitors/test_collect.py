@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from charkh.core.errors import Invalid
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.lineage.index import FactsAbout, HeldDigests, Walk
+from charkh.monitors.alert_index import Alerts
 from charkh.monitors.collect import Report, collect, read_details
 from charkh.monitors.index import (
     PROJECTION,
-    Alerts,
     CollectionById,
     LatestCollection,
     MonitorHistory,

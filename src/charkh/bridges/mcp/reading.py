@@ -41,7 +41,7 @@ from charkh.models.find import find as find_model
 from charkh.models.index import Models
 from charkh.models.model import CHAMPION
 from charkh.models.served import served_at
-from charkh.monitors.index import Alerts
+from charkh.monitors.alert_index import Alerts
 from charkh.runs.compare import Row, compare, only_differing
 from charkh.runs.find import find as find_run
 from charkh.runs.history import metric_history

@@ -5,7 +5,8 @@ from litestar.datastructures import State
 from litestar.params import FromQuery
 
 from charkh.monitors.collect import Report
-from charkh.monitors.index import Alerts, MonitorHistory, Monitors
+from charkh.monitors.alert_index import Alerts
+from charkh.monitors.index import MonitorHistory, Monitors
 from charkh.monitors.monitor import Alert, Collection, MonitorSummary
 from charkh.server.handlers.opened import limited, workspace_of
 from charkh.server.policy import Policy
