@@ -70,7 +70,7 @@ async def rsgi(respond: Respond, scope: RsgiScope, protocol: RsgiProtocol) -> No
     if reply is None:
         protocol.response_bytes(408, [JSON, ("connection", "close")], _LATE)
     else:
-        protocol.response_bytes(reply.status, _said(reply.headers), reply.body)
+        protocol.response_bytes(reply.status, _typed(reply.headers), reply.body)
 
 
 async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
@@ -85,7 +85,7 @@ async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: A
 
     reply = await _answered(respond, scope["method"], scope["path"], headers.get("host", ""), headers, read)
     status, more, body = (408, (), _LATE) if reply is None else (reply.status, reply.headers, reply.body)
-    sent = [("content-length", str(len(body))), *_said(more)]
+    sent = [("content-length", str(len(body))), *_typed(more)]
     encoded = [(name.encode(), value.encode()) for name, value in sent]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})
@@ -99,11 +99,6 @@ def _typed(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
 
 
 _LATE = b'{"error":"the body did not come in time"}'
-
-
-def _said(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    """What is said of an answer: JSON, where it does not begin with another type."""
-    return [*headers] if headers and headers[0][0] == "content-type" else [JSON, *headers]
 
 
 async def _answered(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charkh.core.errors import Denied, Invalid, Unauthenticated, Unavailable
+from charkh.endpoints.metrics_page import PATH as METRICS
 from charkh.server.policy import ANY, LOOPBACK, Doorkeeper, host_names
 from charkh.server.traffic import Traffic
 from charkh.users.gatekeeper import Gatekeeper
@@ -50,6 +51,9 @@ class Doors(NamedTuple):
             caller = self.gatekeeper.identify(authorization)
         except Unauthenticated:
             return False
+        if path == METRICS:
+            # It tells of every endpoint and monitor.
+            return caller.may_everywhere("reader")
         parts = path.split("/")
         name = parts[2] if path.startswith("/predict/") else parts[3] if path.startswith("/v2/models/") else ""
         return caller.may("reader", "endpoint", name) if name else caller.may_somewhere("reader")

@@ -21,6 +21,7 @@ Send = Callable[[Any], Awaitable[None]]
 
 ASSISTANTS = "/mcp"
 INFERENCE = ("/v2/", "/predict/")
+METRICS = "/metrics"
 _log = logging.getLogger("charkh.server")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -77,7 +78,7 @@ class Front:
             return
         path, headers = str(scope["path"]), scope["headers"]
         application = self._control
-        if path == "/v2" or path.startswith(INFERENCE):
+        if path in {"/v2", METRICS} or path.startswith(INFERENCE):
             application = self._inference
         elif self._mlflow is not None and is_mlflow(path):
             application = self._mlflow

@@ -18,6 +18,7 @@ from charkh.server.beside import Beside
 from charkh.server.doors import Doors, open_doors
 from charkh.server.front import Asgi, Front
 from charkh.server.later import Later
+from charkh.server.looking import looking, open_paths
 from charkh.server.offering import Offering
 from charkh.workspace.workspace import Workspace
 
@@ -48,6 +49,7 @@ def up(
     certificate: Path | None = None,
     key: Path | None = None,
     tensorboard: Collection[Path] = (),
+    meters: int | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way.
 
@@ -63,6 +65,7 @@ def up(
         certificate: file of the TLS certificate chain; the settings' by default, and plain HTTP without one.
         key: file of its private key.
         tensorboard: folders of event files that are followed, beside those of the settings.
+        meters: the table of meters that the other processes of the same server share.
 
     Raises:
         Denied: it would listen beyond this machine, and nobody is a user yet.
@@ -76,8 +79,17 @@ def up(
         refuse_a_taken_port(listened, number)
     offering = Offering(workspace)
     offered = offering()
-    door = Door(address, token=doors.token, open_inference=open_inference, hosts=doors.hosts, knows=doors.may_infer)
-    inference = Application(offered, door, reload=offering)
+    door = Door(
+        address,
+        token=doors.token,
+        open_inference=open_inference,
+        hosts=doors.hosts,
+        without_token=open_paths(workspace),
+        knows=doors.may_infer,
+    )
+    beneath = contextlib.ExitStack()
+    watch = beneath.enter_context(looking(workspace, table=meters, instance=f"{doors.name}:{number}"))
+    inference = Application(offered, door, reload=offering, watch=watch)
     mlflow = MlflowApplication(workspace, doors.gatekeeper)
     later = Later(lambda: _api(workspace, doors))
     assistants = Assistants(workspace, doors.gatekeeper)
@@ -104,6 +116,7 @@ def up(
         mlflow.close()
         doors.traffic.close()
         beside.stop(GRACE)
+        beneath.close()
 
 
 def _api(workspace: Workspace, doors: Doors) -> Asgi:

@@ -20,6 +20,7 @@ import msgspec
 from charkh.core.errors import CharkhError, Unavailable
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.server.up import GRACE, Ready, up
+from charkh.workspace.metering import meter_table
 from charkh.workspace.workspace import Workspace, open_workspace
 
 AGAIN_SECONDS = (0.2, 30.0)
@@ -39,6 +40,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     certificate: str = ""
     key: str = ""
+    meters: int = -1
 
 
 def up_together(
@@ -77,6 +79,7 @@ def up_together(
         hosts=tuple(hosts),
         certificate="" if certificate is None else str(certificate.absolute()),
         key="" if key is None else str(key.absolute()),
+        meters=meter_table(),
     )
     stop = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -101,6 +104,7 @@ class _Worker:
     """One process, and how it is brought back."""
 
     def __init__(self, work: Work) -> None:
+        self._meters = work.meters
         self._command = [sys.executable, "-m", "charkh.server.workers", msgspec.json.encode(work).decode()]
         self._pause = AGAIN_SECONDS[0]
         self._again = 0.0
@@ -153,7 +157,9 @@ class _Worker:
 
     def _start(self) -> None:
         self._begun, self._again = time.monotonic(), 0.0
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(self._meters,)
+        )
 
     def _close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -187,6 +193,7 @@ def main(work: Work) -> None:
                 hosts=work.hosts,
                 certificate=Path(work.certificate) if work.certificate else None,
                 key=Path(work.key) if work.key else None,
+                meters=work.meters,
             )
     except CharkhError as error:
         sys.exit(f"error: {error.message}\n  hint: {error.hint}")

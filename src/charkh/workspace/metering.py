@@ -18,7 +18,7 @@ from charkh.monitors.index import Monitors
 from charkh.monitors.monitor import Collection
 from charkh.monitors.truth import parse_truth
 from charkh.ports.meters import Family, Sample
-from charkh.stores.meters_file import FileMeters
+from charkh.stores.meters_file import FileMeters, open_table
 from charkh.workspace.workspace import Workspace
 
 TESTS = ("psi", "js", "ks", "wasserstein")
@@ -27,7 +27,7 @@ MAX_FEATURES = 500
 """Columns of a monitor that have series of their own: those that drifted most."""
 
 
-class _Column(msgspec.Struct):
+class _Column(msgspec.Struct, frozen=True):
     """What is read of a column's drift; a report says more."""
 
     column: str
@@ -40,16 +40,16 @@ class _Column(msgspec.Struct):
     drifted: bool = False
 
 
-class _Drift(msgspec.Struct):
+class _Drift(msgspec.Struct, frozen=True):
     columns: tuple[_Column, ...] = ()
 
 
-class _Verdict(msgspec.Struct):
+class _Verdict(msgspec.Struct, frozen=True):
     condition: str
     met: bool
 
 
-class _Report(msgspec.Struct):
+class _Report(msgspec.Struct, frozen=True):
     drift: _Drift = _Drift()
     verdicts: tuple[_Verdict, ...] = ()
 
@@ -75,12 +75,17 @@ _HELP = {
 }
 
 
+def meter_table() -> int:
+    """A table of meters for the workers of one server, as the descriptor that they inherit."""
+    return open_table()
+
+
 def watch_of(workspace: Workspace, *, table: int | None = None, tracer: Tracer | None = None) -> Watch:
     """What looks on while a server of this workspace answers.
 
     Args:
         workspace: whose endpoints are served.
-        table: of `open_table`, that other workers of the same server share.
+        table: of `meter_table`, that other workers of the same server share.
         tracer: keeps spans; without one nothing is traced.
 
     Raises:
