@@ -18,6 +18,7 @@ from charkh.evaluations.stability.standing import counts
 from charkh.evaluations.stability.wording import SEEN, summary
 from charkh.models.find import find as find_model
 
+EXAMPLE = "its example"
 Model = Annotated[str, typer.Argument(help="A version: delay@3, delay@latest, delay@champion or model:ID.")]
 
 
@@ -73,7 +74,7 @@ def certificates(
                 each.id,
                 each.made.suite,
                 titles[each.made.about],
-                titles.get(each.made.on, "its example"),
+                titles.get(each.made.on) or EXAMPLE,
                 summary(each.made),
                 _verdict(each, now),
                 shown_time(each.made.expires),
@@ -107,7 +108,7 @@ def write_certificate(found: Certificate, details: StabilityDetails, titles: dic
             ("certificate", found.id),
             ("suite", made.suite),
             ("of", titles[made.about]),
-            ("on", f"{made.rows} rows of {titles.get(made.on, 'its example')}{SEEN if made.seen else ''}"),
+            ("on", f"{made.rows} rows of {titles.get(made.on) or EXAMPLE}{SEEN if made.seen else ''}"),
             ("verdict", _verdict(found, time.time())),
             ("tests", summary(made)),
             ("counts until", shown_time(made.expires)),

@@ -20,7 +20,7 @@ from charkh.datasets.index import DatasetById
 from charkh.datasets.read import scan_table
 from charkh.evaluations.stability.certificate import Certificate
 from charkh.evaluations.stability.certify import certify, suite_digest
-from charkh.evaluations.stability.index import Certificates
+from charkh.evaluations.stability.index import CertificatesOf
 from charkh.evaluations.stability.subject import Ask, Tried
 from charkh.evaluations.stability.trying import tests_of
 from charkh.models.example import ExampleRequest
@@ -168,13 +168,9 @@ def due_suites(
             version = find_model(workspace.store, _model_ref(name, settings))
         except NotFound:
             continue  # nobody holds the alias yet
-        last = next(iter(workspace.store.queries.ask(Certificates(suite=name, limit=1))), None)
-        if (
-            last is None
-            or moment - last.made.issued >= every
-            or last.made.about != version.subject
-            or last.made.digest != suite_digest(settings)
-        ):
+        known = workspace.store.queries.ask(CertificatesOf(subject=version.subject))
+        last = next((each for each in known if each.made.suite == name), None)
+        if last is None or moment - last.made.issued >= every or last.made.digest != suite_digest(settings):
             waiting.append(name)
     return waiting
 
