@@ -151,11 +151,11 @@ def serving_alerts(settings: MetricsSettings) -> list[Alert]:
 
 
 def watching_alerts() -> list[Alert]:
-    """What monitors find; their numbers move once a collection, not once a scrape."""
+    """What monitors find; their numbers move once a collection, and every server of a workspace tells the same."""
     return [
         Alert(
             "CharkhDrift",
-            "charkh_drift_detected == 1",
+            "max by (job, monitor, endpoint) (charkh_drift_detected) == 1",
             "15m",
             "ticket",
             "{{ $labels.monitor }}: live rows have drifted from the training data",
@@ -163,7 +163,7 @@ def watching_alerts() -> list[Alert]:
         ),
         Alert(
             "CharkhMonitorCondition",
-            "charkh_monitor_condition_met == 1",
+            "max by (job, monitor, endpoint, condition) (charkh_monitor_condition_met) == 1",
             "0m",
             "ticket",
             "{{ $labels.monitor }}: {{ $labels.condition }}",
@@ -171,7 +171,8 @@ def watching_alerts() -> list[Alert]:
         ),
         Alert(
             "CharkhLabelLag",
-            "charkh_label_lag_seconds > on (job, instance, monitor) group_left charkh_label_lag_allowed_seconds",
+            "max by (job, monitor) (charkh_label_lag_seconds)"
+            " > max by (job, monitor) (charkh_label_lag_allowed_seconds)",
             "15m",
             "ticket",
             "{{ $labels.monitor }}: the truth comes later than was agreed",
@@ -179,7 +180,8 @@ def watching_alerts() -> list[Alert]:
         ),
         Alert(
             "CharkhMissingValues",
-            "charkh_feature_missing_ratio - charkh_feature_missing_reference_ratio > 0.05",
+            "max by (job, monitor, feature)"
+            " (charkh_feature_missing_ratio - charkh_feature_missing_reference_ratio) > 0.05",
             "15m",
             "ticket",
             "{{ $labels.feature }} of {{ $labels.monitor }} is missing more often than in the training data",
@@ -187,7 +189,8 @@ def watching_alerts() -> list[Alert]:
         ),
         Alert(
             "CharkhMonitorSilent",
-            "time() - charkh_monitor_collected_timestamp_seconds > 2 * charkh_monitor_every_seconds",
+            "time() - max by (job, monitor) (charkh_monitor_collected_timestamp_seconds)"
+            " > 2 * max by (job, monitor) (charkh_monitor_every_seconds)",
             "15m",
             "ticket",
             "{{ $labels.monitor }} has not collected when it should have",
