@@ -79,19 +79,9 @@ from charkh.workspace.workspace import open_workspace
 
 with open_workspace() as workspace:
     Scheduler(workspace, 0).round()
+    (workspace.folder / "stability" / "delay.toml").write_text(SUITE)
     Scheduler(workspace, 0).round()
-"""
-LATER = """
-import time
-from charkh.evaluations.evidence import evidence
-from charkh.models.find import find
-from charkh.workspace.workspace import open_workspace
-
-with open_workspace() as workspace:
-    subject = find(workspace.store, "delay@2").subject
-    for days in (0, 31):
-        known = evidence(workspace.store, subject, None, "", moment=time.time() + days * 86400)
-        print("stability.ok" in known.candidate)
+    Scheduler(workspace, 0).round()
 """
 
 
@@ -107,7 +97,6 @@ def test_only_a_version_that_passes_its_tests_goes_through_the_gate_and_only_for
     assert "carrier AA -> UA" in failed.stdout
     assert "5 rows of" not in failed.stdout
     assert "flights@1, which it was trained on" in failed.stdout
-    assert "stability.ok" in charkh.run("model", "promote", "delay@1").stdout
 
     (made,) = charkh.json("evaluation", "stability", "delay@2")
     assert made["made"]["ok"]
@@ -115,7 +104,6 @@ def test_only_a_version_that_passes_its_tests_goes_through_the_gate_and_only_for
         ("repeat", "batch", "later_is_later", "carriers_alike", "airports_alike"), "passed"
     )
     charkh("model", "promote", "delay@2")
-    assert charkh.python(LATER).split() == ["True", "False"]
 
     listed = charkh("evaluation", "certificates", "delay")
     assert "delay\tdelay@2\tflights@1\t5 passed\tpassed" in listed
@@ -129,10 +117,7 @@ def test_only_a_version_that_passes_its_tests_goes_through_the_gate_and_only_for
     # The champion's certificate is fresh, whatever else was tried since; other tests make it due, once.
     charkh.fails(4, "evaluation", "stability", "delay@1")
     before = len(charkh.json("evaluation", "certificates"))
-    charkh.python(ROUND)
-    assert len(charkh.json("evaluation", "certificates")) == before
-    charkh.write("stability/delay.toml", SUITE.replace("size = 400", "size = 300"))
-    charkh.python(ROUND)
+    charkh.python(f"SUITE = {SUITE.replace('size = 400', 'size = 300')!r}" + ROUND)
     assert len(charkh.json("evaluation", "certificates")) == before + 1
 
 

@@ -23,6 +23,8 @@ def guard(
     champion: str,
     judged_on: str,
     governed: Mapping[str, Verdict] | None = None,
+    *,
+    moment: float | None = None,
 ) -> tuple[tuple[Verdict, ...], Evidence]:
     """What each condition of the gate comes to.
 
@@ -33,8 +35,9 @@ def guard(
         champion: subject of the champion, or empty where there is none.
         judged_on: subject of the dataset version that both were evaluated on, or empty where they were not.
         governed: by condition, what has been judged elsewhere; those that the gate does not name come last.
+        moment: seconds since the epoch at which it decides, for certificates that expire; now by default.
     """
-    known = evidence(store, candidate, champion or None, judged_on)
+    known = evidence(store, candidate, champion or None, judged_on, moment=moment)
     said = dict(governed or {})
     verdicts = [
         said.pop(text.strip()) if text.strip() in said else judge([parse_condition(text)], known)[0]

@@ -120,7 +120,9 @@ def _judge(
     looks = store.queries.ask(LooksAt(loop=blank.loop, judged_on=candidate.judged_on))
     enough = looked_enough(settings, looks)
     rival = f"model:{champion}" if champion else ""
-    verdicts, _ = guard(store, gate, version.subject, rival, candidate.judged_on, governed(version.id))
+    verdicts, _ = guard(
+        store, gate, version.subject, rival, candidate.judged_on, governed(version.id), moment=blank.moment
+    )
     met = all(verdict.met for verdict in verdicts) and not enough
     decided = msgspec.structs.replace(
         blank,

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from charkh.core.config import parse_table
+from charkh.core.config import GateSettings, parse_table
 from charkh.core.errors import CharkhError, Invalid, NotFound
+from charkh.core.gates import parse_condition
 from charkh.core.quantities import parse_duration
 from charkh.core.stability_settings import ChurnTest, StabilitySettings, check_stability
 from charkh.datasets.dataset import DatasetVersion
@@ -21,6 +22,7 @@ from charkh.datasets.read import scan_table
 from charkh.evaluations.stability.certificate import Certificate
 from charkh.evaluations.stability.certify import certify, suite_digest
 from charkh.evaluations.stability.index import CertificatesOf
+from charkh.evaluations.stability.standing import PREFIX
 from charkh.evaluations.stability.subject import Ask, Tried
 from charkh.evaluations.stability.trying import tests_of
 from charkh.models.example import ExampleRequest
@@ -144,6 +146,21 @@ def certify_model(
         seen=rows.on is not None and rows.on.id in version.made.datasets,
         moment=moment,
     )
+
+
+def asks_for_certificate(gate: GateSettings) -> bool:
+    """Whether a condition of a gate is about what certificates of stability say."""
+    return any(parse_condition(text).fact.startswith(PREFIX) for text in gate.require)
+
+
+def certify_candidate(workspace: Workspace, version: ModelVersion, *, moment: float | None = None) -> None:
+    """Try a version that was just made by all suites of its model, so that a gate can judge it.
+
+    Raises:
+        CharkhError: as `certify_model`.
+    """
+    for suite, settings in suites_for(workspace, version.id).items():
+        certify_model(workspace, suite, settings, model=version.id, moment=moment)
 
 
 def due_suites(

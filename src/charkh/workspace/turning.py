@@ -6,6 +6,7 @@ from charkh.core.loop_settings import LoopSettings
 from charkh.loops.loop import Candidate, Decision, Trigger
 from charkh.loops.turn import turn
 from charkh.models.model import CHAMPION
+from charkh.workspace.certifying import asks_for_certificate, certify_candidate
 from charkh.workspace.governing import governed
 from charkh.workspace.pipelines import run_named
 from charkh.workspace.training import Registered
@@ -34,6 +35,8 @@ def turn_loop(workspace: Workspace, name: str, *, moment: float | None = None, b
                 code="loop.no_candidate",
                 hint="End it with: return charkh.register(NAME, model, report).",
             )
+        if asks_for_certificate(gate):
+            certify_candidate(workspace, value.version, moment=moment)
         return Candidate(model=value.version.id, judged_on=value.judged_on)
 
     return turn(
