@@ -21,13 +21,14 @@ with open_workspace() as workspace:
     move_alias(workspace.store, "delay@1", "champion")
 """
 ASK = """
-from charkh.endpoints.answer import predict_records
+from charkh.endpoints.rest import predict
+from charkh.endpoints.route import Request
 from charkh.workspace.serving import Serving
 from charkh.workspace.workspace import open_workspace
 
 with open_workspace() as workspace:
     (servable,) = Serving(workspace)()
-    print(predict_records(servable, b'[{"hour": 9, "wind": 1}, {"hour": 1, "wind": 5}]').decode())
+    print(predict(servable, Request({}, b'[{"hour": 9, "wind": 1}, {"hour": 1, "wind": 5}]')).decode())
     servable.log.close()
 """
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -16,15 +16,15 @@ import msgspec
 
 from charkh.core.errors import CharkhError, Denied, Invalid, Locked, NotFound, Unavailable
 from charkh.core.ids import new_id
+from charkh.endpoints.compression import ENCODING, WORTH_PACKING, packed, unpacked
 from charkh.endpoints.door import Door, Headers
 from charkh.endpoints.instruments import NOTHING, Noted, noted
 from charkh.endpoints.metrics_page import PATH as METRICS
+from charkh.endpoints.route import Reply, Request, Route, Work
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.shells import AsgiReceive, AsgiScope, AsgiSend, RsgiProtocol, RsgiScope, asgi, rsgi
 from charkh.endpoints.watch import Watch
 
-LENGTH_HEADER = "inference-header-content-length"
-"""Bytes of a request's JSON, where binary tensors follow it."""
 MAX_BODY = 64 * 1024 * 1024
 CONCURRENCY = 64
 THREADS = 4
@@ -43,15 +43,8 @@ _encode = msgspec.json.Encoder().encode
 
 Read = Callable[[int], Awaitable[bytes | None]]
 """Reads the body; None when it is longer than that many bytes."""
-Work = Callable[[Servable, bytes, str], bytes]
-
-
-class Reply(NamedTuple):
-    """An answer: status, JSON body, and headers beside the content type."""
-
-    status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
+RouteMaker = Callable[[Sequence[Servable], "Application"], Mapping[str, Route]]
+"""Gives the paths of one protocol for what is served; of two makers that name one path, the first has it."""
 
 
 class _Served:
@@ -74,11 +67,11 @@ class _Served:
         self._bytes += share * (size - self._bytes)
 
 
-class _Route(NamedTuple):
-    method: str
-    body: bytes = b""
-    served: _Served | None = None
-    work: Work | None = None
+class _Lead(NamedTuple):
+    """Where a path leads, and the model in use that it asks."""
+
+    route: Route
+    served: _Served | None
 
 
 class Application:
@@ -92,9 +85,13 @@ class Application:
         concurrency: requests answered at once; one more gets 503 and Retry-After.
         threads: how many slow predictions run at once.
         watch: what looks on; without, nothing is counted and there is no `/metrics`.
+        makers: give further paths than the Open Inference Protocol's.
 
     Attributes:
         draining: set by `drain`; not ready any more, and new inferences get 503.
+        offered: everything that `reload` said, unloaded or not.
+        unloaded: names of models that a client has unloaded.
+        looks: what looks on.
     """
 
     def __init__(
@@ -107,9 +104,13 @@ class Application:
         concurrency: int = CONCURRENCY,
         threads: int = THREADS,
         watch: Watch | None = None,
+        makers: Sequence[RouteMaker] = (),
     ) -> None:
         self.draining = False
-        self._looks = watch
+        self.offered: Sequence[Servable] = ()
+        self.unloaded: set[str] = set()
+        self.looks = watch
+        self._makers = makers
         self._door = door
         self._reload = reload
         self._max_body = max_body
@@ -117,7 +118,7 @@ class Application:
         self._pool = ThreadPoolExecutor(threads, "charkh-infer")
         self._inflight = 0
         self._served: list[_Served] = []
-        self._routes: dict[str, _Route] = {}
+        self._routes: dict[str, _Lead] = {}
         self._swap(servables)
 
     async def __rsgi__(self, scope: RsgiScope, protocol: RsgiProtocol) -> None:
@@ -141,42 +142,70 @@ class Application:
             self._count("denied")
             challenge = (("www-authenticate", "Bearer"),) if refusal.status == 401 else ()
             return Reply(refusal.status, _error(refusal.error), challenge)
-        route = self._routes.get(path)
-        if route is None:
-            if path == METRICS and self._looks is not None and method == "GET":
-                page = await asyncio.get_running_loop().run_in_executor(None, self._looks.page, headers)
+        lead = self._routes.get(path)
+        if lead is None:
+            if path == METRICS and self.looks is not None and method == "GET":
+                page = await asyncio.get_running_loop().run_in_executor(None, self.looks.page, headers)
                 return Reply(200, page.body, page.headers)
             self._count("not_found")
             return Reply(404, _error(self._not_found(path)))
-        if method != route.method:
-            return Reply(405, _error(f"{path} takes {route.method}, not {method}"), (("allow", route.method),))
-        if route.served is None or route.work is None:
-            if path == "/v2/health/ready" or (self.draining and path.endswith("/ready")):
-                return self._readiness()
+        route, served = lead
+        if method not in route.methods:
+            allowed = ", ".join(route.methods)
+            return Reply(405, _error(f"{path} takes {allowed}, not {method}"), (("allow", allowed),))
+        if route.body:
             return Reply(200, route.body)
+        body = await self._body(headers, read) if method != "GET" else b""
+        if not isinstance(body, bytes):
+            return body
+        request = Request(headers, body, path)
+        if served is None or route.work is None:
+            return await self._act(route, request)
+        if self.looks is None:
+            return (await self._answer(served, route.work, request))[0]
+        look = self.looks.begin(served.servable, headers)
+        reply, did, wrong = Reply(500, b""), NOTHING, ""
+        try:
+            reply, did, wrong = await self._answer(served, route.work, request)
+        finally:
+            self.looks.end(look, served.servable, reply.status, did, error=wrong)
+        return reply
+
+    def readiness(self, model: str = "") -> Reply:
+        """Whether the server, or one of its models, takes requests."""
+        ready = not self.draining and model not in self.unloaded
+        said = {"name": model, "ready": ready} if model else {"ready": ready, "live": True}
+        return Reply(200 if ready else 503, _encode(said))
+
+    def reroute(self) -> None:
+        """Serve what is offered, but for what was unloaded; for whoever has changed `unloaded`."""
+        self._swap(self.offered)
+
+    async def _body(self, headers: Headers, read: Read) -> bytes | Reply:
+        """The body, unpacked; or why it is not taken."""
         body = await read(self._max_body)
-        if body is not None and headers.get("content-encoding", "identity") != "identity":
+        if body is not None and headers.get(ENCODING, "identity") != "identity":
             try:
                 body = unpacked(body, self._max_body)
-            except zlib.error:
-                return Reply(415, _error("Content-Encoding may be gzip or deflate"))
+            except zlib.error as error:
+                return Reply(415, _error(f"the body is no gzip or deflate: {error}"))
         if body is None:
             self._count("too_large")
             return Reply(413, _error(f"the body is longer than {self._max_body} bytes"))
-        length = headers.get(LENGTH_HEADER, "")
-        if self._looks is None:
-            return (await self._answer(route.served, route.work, body, length))[0]
-        look = self._looks.begin(route.served.servable, headers)
-        reply, did, wrong = Reply(500, b""), NOTHING, ""
+        return body
+
+    async def _act(self, route: Route, request: Request) -> Reply:
+        if route.act is None:
+            return Reply(404, _error(self._not_found(request.path)))
         try:
-            reply, did, wrong = await self._answer(route.served, route.work, body, length)
-        finally:
-            self._looks.end(look, route.served.servable, reply.status, did, error=wrong)
-        return reply
+            reply = route.act(request)
+            return reply if isinstance(reply, Reply) else await reply
+        except CharkhError as error:
+            return _failure(error)
 
     def _count(self, reason: str) -> None:
-        if self._looks is not None:
-            self._looks.instruments.refused(reason)
+        if self.looks is not None:
+            self.looks.instruments.refused(reason)
 
     async def refresh(self) -> None:
         """Serve what `reload` says now; requests under way finish with the model they began with."""
@@ -190,8 +219,8 @@ class Application:
         failure = ""
         while not self.draining:
             await asyncio.sleep(every)
-            if self._looks is not None:
-                self._looks.instruments.tick(ready=not self.draining)
+            if self.looks is not None:
+                self.looks.instruments.tick(ready=not self.draining)
             try:
                 await self.refresh()
                 failure = ""
@@ -215,7 +244,7 @@ class Application:
             if served.servable.log is not None:
                 served.servable.log.close()
 
-    async def _answer(self, served: _Served, work: Work, body: bytes, length: str) -> tuple[Reply, Noted, str]:
+    async def _answer(self, served: _Served, work: Work, request: Request) -> tuple[Reply, Noted, str]:
         if self.draining or self._inflight >= self._concurrency:
             self._count("draining" if self.draining else "busy")
             why = "the server is shutting down" if self.draining else "the server is busy"
@@ -223,15 +252,14 @@ class Application:
         self._inflight += 1
         served.inflight += 1
         try:
-            if served.is_quick(len(body)):
-                answer, seconds, did = _timed(work, served.servable, body, length)
+            size = len(request.body)
+            if served.is_quick(size):
+                reply, seconds, did = _timed(work, served.servable, request)
             else:
                 loop = asyncio.get_running_loop()
-                answer, seconds, did = await loop.run_in_executor(
-                    self._pool, _timed, work, served.servable, body, length
-                )
-            served.took(seconds, len(body))
-            return Reply(200, answer), did, ""
+                reply, seconds, did = await loop.run_in_executor(self._pool, _timed, work, served.servable, request)
+            served.took(seconds, size)
+            return reply, did, ""
         except CharkhError as error:
             return _failure(error), NOTHING, error.code
         except Exception:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
@@ -244,78 +272,63 @@ class Application:
             if served.retired and not served.inflight:
                 self._let_go(served)
 
-    def _readiness(self) -> Reply:
-        ready = not self.draining
-        return Reply(200 if ready else 503, _encode({"ready": ready, "live": True}))
-
     def _not_found(self, path: str) -> str:
         names = ", ".join(sorted(served.servable.name for served in self._served)) or "none"
         return f"there is nothing at {path[:200]}; models served: {names}"
 
     def _swap(self, servables: Sequence[Servable]) -> None:
-        if [served.servable for served in self._served] == list(servables) and self._routes:
+        self.offered = servables
+        loaded = [each for each in servables if each.name not in self.unloaded]
+        if [served.servable for served in self._served] == loaded and self._routes:
             return
         known = {id(served.servable): served for served in self._served}
-        now = [known.pop(id(servable), None) or _Served(servable) for servable in servables]
-        self._served, self._routes = now, _routes_of(now)
-        if self._looks is not None:
-            self._looks.serves(servables)
+        now = [known.pop(id(servable), None) or _Served(servable) for servable in loaded]
+        self._served, self._routes = now, self._leads_to(now)
+        if self.looks is not None:
+            self.looks.serves(loaded)
         for served in known.values():
             served.retired = True
             if not served.inflight:
                 self._let_go(served)
+
+    def _leads_to(self, served: Sequence[_Served]) -> dict[str, _Lead]:
+        in_use = {id(each.servable): each for each in served}
+        servables = [each.servable for each in served]
+        leads: dict[str, _Lead] = {}
+        for maker in (_protocol, *self._makers):
+            for path, route in maker(servables, self).items():
+                leads.setdefault(path, _Lead(route, in_use.get(id(route.servable))))
+        return leads
 
     def _let_go(self, served: _Served) -> None:
         if served.servable.log is not None:
             self._pool.submit(served.servable.log.close)
 
 
-def unpacked(body: bytes, limit: int) -> bytes | None:
-    """A body in gzip or zlib form, unpacked; None when it is longer than `limit` bytes."""
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    whole = stream.decompress(body, limit + 1)
-    return whole if len(whole) <= limit else None
-
-
-def _timed(work: Work, servable: Servable, body: bytes, length: str) -> tuple[bytes, float, Noted]:
+def _timed(work: Work, servable: Servable, request: Request) -> tuple[Reply, float, Noted]:
     started = time.perf_counter()
-    answer = work(servable, body, length)
-    return answer, time.perf_counter() - started, noted()
+    answer = work(servable, request)
+    reply = Reply(200, answer) if isinstance(answer, bytes) else answer
+    if len(reply.body) >= WORTH_PACKING:
+        body, encoding = packed(reply.body, request.headers)
+        if encoding:
+            reply = Reply(reply.status, body, (*reply.headers, (ENCODING, encoding), ("vary", "accept-encoding")))
+    return reply, time.perf_counter() - started, noted()
 
 
-def _routes_of(served: Sequence[_Served]) -> dict[str, _Route]:
-    """Every path that is answered. Of several servables with one name, the first answers without a version."""
-    names = [each.servable.name for each in served]
-    routes = {
-        "/v2": _Route(
-            "GET", _encode({"name": "charkh", "version": "2", "extensions": ["parameters", "binary_tensor_data"]})
-        ),
-        "/v2/health/live": _Route("GET", _encode({"live": True})),
-        "/v2/health/ready": _Route("GET"),
-        "/v2/models": _Route("GET", _encode({"models": list(dict.fromkeys(names))})),
-        "/v2/repository/index": _Route("POST", _encode([_listed(each.servable) for each in served])),
-    }
-    return {**_routes_to(served), **routes} if served else routes
-
-
-def _routes_to(served: Sequence[_Served]) -> dict[str, _Route]:
+def _protocol(servables: Sequence[Servable], application: Application) -> Mapping[str, Route]:
+    if not application.offered:
+        return {
+            "/v2": Route(("GET",), _encode({"name": "charkh", "version": "2", "extensions": []})),
+            "/v2/health/live": Route(("GET",), _encode({"live": True})),
+            "/v2/health/ready": Route(("GET",), act=lambda _: application.readiness()),
+            "/v2/models": Route(("GET",), _encode({"models": []})),
+            "/v2/repository/index": Route(("POST",), b"[]"),
+        }
     # Here, because a server without endpoints needs no NumPy.
-    from charkh.endpoints.answer import infer, metadata, predict_records
+    from charkh.endpoints.rest import routes
 
-    routes: dict[str, _Route] = {}
-    for each in served:
-        servable = each.servable
-        versions = [other.servable.version for other in served if other.servable.name == servable.name]
-        for base in (f"/v2/models/{servable.name}", f"/v2/models/{servable.name}/versions/{servable.version}"):
-            routes.setdefault(base, _Route("GET", metadata(servable, versions)))
-            routes.setdefault(f"{base}/ready", _Route("GET", _encode({"name": servable.name, "ready": True})))
-            routes.setdefault(f"{base}/infer", _Route("POST", served=each, work=infer))
-        routes.setdefault(f"/predict/{servable.name}", _Route("POST", served=each, work=predict_records))
-    return routes
-
-
-def _listed(servable: Servable) -> dict[str, str]:
-    return {"name": servable.name, "version": servable.version, "state": "READY", "reason": ""}
+    return routes(servables, application)
 
 
 def _failure(error: CharkhError) -> Reply:

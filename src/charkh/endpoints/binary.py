@@ -76,7 +76,7 @@ def read_binary(came: InferInput, raw: bytes, count: int) -> npt.NDArray[Any]:
         raise bad_request(f"input {came.name!r}: a BOOL is 0 or 1", tensor=came.name)
     if came.datatype == "BF16":
         return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
-    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype, copy=False)
+    return np.frombuffer(raw, f"<{dtype.str[1:]}").astype(dtype, copy=False)
 
 
 def write_binary(tensor: npt.NDArray[Any], datatype: str) -> bytes:

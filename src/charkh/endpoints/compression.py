@@ -6,8 +6,8 @@ import zlib
 from charkh.endpoints.door import Headers
 
 ENCODING = "content-encoding"
-WORTH_PACKING = 1024
-"""Bytes of the shortest answer that is packed: a shorter one becomes little shorter, and takes a packet either way."""
+WORTH_PACKING = 16 * 1024
+"""Bytes of the shortest answer that is packed: on a shorter one the network saves less than the packing takes."""
 LEVEL = 1
 """Of compression: a higher one takes several times as long, for a tenth less."""
 

@@ -10,11 +10,12 @@ import pytest
 
 from charkh.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from charkh.core.ids import new_id
-from charkh.endpoints.answer import infer, predict_records
 from charkh.endpoints.index import SealedSegments
 from charkh.endpoints.log import PredictionLog
 from charkh.endpoints.prediction import PredictionId, parse_prediction_id
 from charkh.endpoints.read import prediction, predictions
+from charkh.endpoints.rest import infer, predict
+from charkh.endpoints.route import Request, Work
 from charkh.endpoints.seal import seal
 from charkh.endpoints.servable import Servable
 from charkh.lineage.index import HeldDigests, Walk
@@ -30,7 +31,13 @@ RECORDS = [
 
 
 def ask(servable: Servable, records: list[dict[str, Any]] = RECORDS) -> list[dict[str, Any]]:
-    return msgspec.json.decode(predict_records(servable, msgspec.json.encode(records)))["predictions"]
+    return said(predict, servable, records)["predictions"]
+
+
+def said(work: Work, servable: Servable, body: object) -> Any:
+    answer = work(servable, Request({}, msgspec.json.encode(body)))
+    assert isinstance(answer, bytes)
+    return msgspec.json.decode(answer)
 
 
 def close(servable: Servable) -> None:
@@ -112,7 +119,7 @@ def test_a_request_id_is_kept_and_the_infer_route_says_the_ids(store: Store, ser
         ],
         "outputs": [{"name": "score"}],
     }
-    answer = msgspec.json.decode(infer(made, msgspec.json.encode(body)))
+    answer = said(infer, made, body)
     assert answer["id"] == "mine"
     assert [output["name"] for output in answer["outputs"]] == ["score"]
     ids = answer["parameters"]["prediction_ids"]

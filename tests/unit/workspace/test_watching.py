@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from charkh.core.errors import Invalid, NotFound
 from charkh.datasets.add import add_table
-from charkh.endpoints.answer import infer
+from charkh.endpoints.rest import infer
+from charkh.endpoints.route import Request
 from charkh.endpoints.servable import Servable
 from charkh.workspace.ambient import use
 from charkh.workspace.serving import Serving
@@ -48,7 +49,7 @@ def ask(servable: Servable, rows: pl.DataFrame) -> None:
         {"name": name, "datatype": "FP64", "shape": shape, "data": rows[name].to_list()}
         for name in ("trip", "distance")
     ]
-    infer(servable, json.dumps({"inputs": inputs}).encode())
+    infer(servable, Request({}, json.dumps({"inputs": inputs}).encode()))
 
 
 @pytest.fixture

@@ -1,0 +1,47 @@
+"""Load and unload models at run time, by the names that the settings serve and no other."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from charkh.core.errors import Invalid
+from charkh.endpoints.route import Reply
+from charkh.endpoints.servable import Servable
+
+if TYPE_CHECKING:
+    from charkh.endpoints.application import Application
+
+_OVERRIDES = ("config", "file:")
+"""Parameters by which Triton takes a model or its settings from the client: here a model is what was registered."""
+
+
+def offered(application: "Application") -> Sequence[Servable]:
+    """Everything that the settings serve, unloaded or not."""
+    return application.offered
+
+
+def load(application: "Application", name: str, body: Mapping[str, Any]) -> Reply:
+    """Answer `POST /v2/repository/models/NAME/load`.
+
+    Raises:
+        Invalid: the client wants another model or configuration than the registered one.
+    """
+    parameters: object = body.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise Invalid("`parameters` is no object", code="endpoint.bad_request", hint="Send an object, or nothing.")
+    for each in cast(dict[str, Any], parameters):
+        if each.startswith(_OVERRIDES):
+            raise Invalid(
+                f"the parameter {each[:40]!r} would serve something else than the registered model",
+                code="endpoint.override",
+                hint="Register the model, and move the alias that the endpoint follows.",
+            )
+    application.unloaded.discard(name)
+    application.reroute()
+    return Reply(200, b"{}")
+
+
+def unload(application: "Application", name: str, _body: Mapping[str, Any]) -> Reply:
+    """Answer `POST /v2/repository/models/NAME/unload`; requests under way finish."""
+    application.unloaded.add(name)
+    application.reroute()
+    return Reply(200, b"{}")
