@@ -1,17 +1,22 @@
 """What the workspace's endpoints serve: each model behind its recipe, deployed as a fact, swapped with its alias."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from functools import partial
 
+import msgspec
 import polars as pl
 
 from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import Denied, Invalid, NotFound
+from charkh.core.graph_settings import models_of, recipes_of
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
 from charkh.endpoints.deploy import deploy
-from charkh.endpoints.log import PredictionLog
+from charkh.endpoints.graphs.compile import Part, compile_graph
+from charkh.endpoints.graphs.frames import request_frame
+from charkh.endpoints.offer import Offer, Split
 from charkh.endpoints.servable import Servable
 from charkh.models.candidate import model_inputs
 from charkh.models.example import example_tensors, input_specs
@@ -26,6 +31,7 @@ from charkh.recipes.find import load as load_recipe
 from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.workspace.governing import rules_of
+from charkh.workspace.rollouts import RolloutOf, log_of
 from charkh.workspace.workspace import Workspace
 
 _log = logging.getLogger("charkh")
@@ -57,9 +63,17 @@ class Serving:
         self._settings = {name: known[name] for name in names or sorted(known)}
         self._served: dict[str, tuple[tuple[str, ...], Servable]] = {}
         self._refused: dict[str, str] = {}
+        self._rollouts = {
+            name: RolloutOf(workspace, name, settings.model, settings.rollout)
+            for name, settings in self._settings.items()
+        }
 
     def __call__(self) -> list[Servable]:
-        """What is to be served now; the same objects where nothing changed.
+        """What is to be served now; the same objects where nothing changed. See `offer`."""
+        return list(self.offer().servables)
+
+    def offer(self) -> Offer:
+        """What is to be served now, and how requests are split where a rollout goes on.
 
         An endpoint whose new version is refused goes on with the one that it has, and the log says so once.
 
@@ -68,19 +82,37 @@ class Serving:
             Invalid: a recipe changes the rows of a request.
             Denied: the first version of an endpoint may not be loaded.
         """
-        return [self._servable(name, settings) for name, settings in self._settings.items()]
+        servables: list[Servable] = []
+        splits: dict[str, Split] = {}
+        for name, settings in self._settings.items():
+            routed = self._rollouts[name](self._servable(name, settings), partial(self._candidate, name, settings))
+            servables.extend(routed.servables)
+            if routed.split is not None:
+                splits[name] = routed.split
+        return Offer(tuple(servables), splits)
+
+    def close(self) -> None:
+        """Write what the rollouts have counted."""
+        for rollout in self._rollouts.values():
+            rollout.close()
+
+    def _candidate(self, name: str, settings: EndpointSettings, subject: str) -> Servable:
+        store = self._workspace.store
+        recipes = [find_recipe(store, ref) for ref in settings.recipes]
+        return bare_servable(self._workspace, name, settings, [find_model(store, subject)], recipes, alone=True)
 
     def _servable(self, name: str, settings: EndpointSettings) -> Servable:
         store = self._workspace.store
-        version = find_model(store, settings.model)
-        recipes = [find_recipe(store, ref) for ref in settings.recipes]
-        identity = (version.id, *(recipe.id for recipe in recipes))
+        refs = models_of(settings.graph) if settings.graph else (settings.model,)
+        versions = [find_model(store, ref) for ref in refs]
+        recipes = [find_recipe(store, ref) for ref in (*settings.recipes, *recipes_of(settings.graph))]
+        identity = (*(version.id for version in versions), *(recipe.id for recipe in recipes))
         known = self._served.get(name)
         if known is not None and known[0] == identity:
             self._refused.pop(name, None)
             return known[1]
         try:
-            made = make_servable(self._workspace, name, settings, version, recipes)
+            made = make_servable(self._workspace, name, settings, versions, recipes)
         except Denied as error:
             if known is None:
                 raise
@@ -97,46 +129,87 @@ def make_servable(
     workspace: Workspace,
     name: str,
     settings: EndpointSettings,
-    version: ModelVersion,
+    versions: Sequence[ModelVersion],
     recipes: Sequence[RecipeVersion],
 ) -> Servable:
-    """Load a model, put its recipes in front, and deploy all of it at an endpoint."""
+    """Load the models, put the recipes in front, and deploy all of it at an endpoint.
+
+    Args:
+        workspace: whose endpoint it is.
+        name: of the endpoint.
+        settings: what `charkh.toml` says about it.
+        versions: the model, or every model of the graph.
+        recipes: in front of it, and in the graph.
+    """
     store = workspace.store
-    predictor = load(store, version.id, runtimes=workspace.runtimes, rules=rules_of(workspace)).predictor
-    signature, predict = version.made.signature, predictor.predict
-    subjects = [recipe.subject for recipe in recipes]
-    if recipes:
-        prepared = preparing(store, subjects)
-        signature = Signature(
-            inputs=request_signature(workspace, name, settings).inputs, outputs=version.made.signature.outputs
-        )
-        predict = _behind(prepared, version.made.signature, predictor.predict)
+    made = bare_servable(workspace, name, settings, versions, recipes[: len(settings.recipes)])
     deployment = deploy(
         store,
         name,
-        version.subject,
-        signature=signature,
-        recipe_subjects=subjects,
+        made.subject,
+        signature=made.signature,
+        recipe_subjects=[recipe.subject for recipe in recipes],
         capture=settings.capture,
+        models=[version.subject for version in versions] if settings.graph else (),
+        graph=msgspec.json.encode(settings.graph, order="deterministic").decode() if settings.graph else "",
     )
-    number = str(version.made.number)
-    log = PredictionLog(
-        store.journal,
-        endpoint=name,
-        deployment=deployment.id,
-        model=version.subject,
-        version=number,
-        capture=settings.capture,
-    )
+    return dataclasses.replace(made, log=log_of(store, deployment, made.version))
+
+
+def bare_servable(
+    workspace: Workspace,
+    name: str,
+    settings: EndpointSettings,
+    versions: Sequence[ModelVersion],
+    recipes: Sequence[RecipeVersion],
+    *,
+    alone: bool = False,
+) -> Servable:
+    """A model or graph behind its recipes, without a deployment and so without a log.
+
+    Args:
+        workspace: whose endpoint it is.
+        name: of the endpoint.
+        settings: what `charkh.toml` says about it.
+        versions: the model, or every model of the graph.
+        recipes: that prepare every request.
+        alone: serve the one version although the endpoint has a graph.
+    """
+    rules, runtimes = rules_of(workspace), workspace.runtimes
+    parts = [
+        Part(
+            load(workspace.store, version.id, runtimes=runtimes, rules=rules).predictor.predict, version.made.signature
+        )
+        for version in versions
+    ]
+    first = versions[0]
+    whole, platform = parts[0], first.made.runtime
+    if settings.graph and not alone:
+        whole, platform = _graph(workspace, name, settings, parts), "charkh_graph"
+    signature, predict = whole.signature, whole.predict
+    if recipes:
+        prepared = preparing(workspace.store, [recipe.subject for recipe in recipes])
+        raw = request_signature(workspace, name, settings)
+        predict = _behind(prepared, whole.signature, whole.predict)
+        signature = Signature(inputs=raw.inputs, outputs=whole.signature.outputs)
     return Servable(
         name=name,
-        version=number,
-        subject=version.subject,
+        version=str(first.made.number),
+        subject=first.subject,
         signature=signature,
         predict=predict,
-        log=log,
-        platform=version.made.runtime,
+        platform=platform,
     )
+
+
+def _graph(workspace: Workspace, name: str, settings: EndpointSettings, parts: Sequence[Part]) -> Part:
+    def prepare(refs: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        prepared = preparing(workspace.store, [find_recipe(workspace.store, ref).subject for ref in refs])
+        return lambda inputs: example_tensors(prepared(request_frame(inputs)))
+
+    # Behind recipes of the endpoint a graph is given prepared columns, whose types its models say.
+    raw = request_signature(workspace, name, settings) if settings.example and not settings.recipes else None
+    return compile_graph(settings.graph, dict(zip(models_of(settings.graph), parts, strict=True)), prepare, raw)
 
 
 def preparing(store: Store, subjects: Sequence[str]) -> Prepare:
@@ -180,20 +253,7 @@ def request_signature(workspace: Workspace, name: str, settings: EndpointSetting
     return Signature(inputs=input_specs(example_tensors(rows), nullable), outputs=())
 
 
-def request_frame(inputs: Tensors) -> pl.DataFrame:
-    """A request's tensors as a table; missing numbers and texts are null."""
-    return pl.DataFrame([_series(name, tensor) for name, tensor in inputs.items()])
-
-
 def _behind(
     prepared: Prepare, signature: Signature, predict: Callable[[Tensors], Tensors]
 ) -> Callable[[Tensors], Tensors]:
     return lambda inputs: predict(model_inputs(prepared(request_frame(inputs)), signature))
-
-
-def _series(name: str, tensor: Any) -> pl.Series:
-    if tensor.dtype == object:
-        cells = cast(list[Any], tensor.tolist())
-        return pl.Series(name, [cell.decode() if isinstance(cell, bytes) else cell for cell in cells], pl.String)
-    series = pl.Series(name, tensor)
-    return series.fill_nan(None) if series.dtype.is_float() else series
