@@ -77,7 +77,8 @@ def to_rest(request: Any) -> Said:
         raise bad_request(f"raw_input_contents has {len(raws)} tensors, and inputs has {len(request.inputs)}")
     inputs, tail = list[dict[str, Any]](), list[bytes]()
     for number, each in enumerate(request.inputs):
-        if raws and each.HasField("contents"):
+        # MLServer's client leaves an empty message there beside its bytes.
+        if raws and each.contents.ListFields():
             raise bad_request(
                 f"input {each.name!r}: its data are in contents and in raw_input_contents",
                 "Send one of the two.",
