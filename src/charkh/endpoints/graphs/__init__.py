@@ -1,0 +1,1 @@
+"""Models that answer together: chains, combiners, routers and transformers made into one servable."""
