@@ -100,7 +100,7 @@ def describes_tensors(_: Subject, heard: Heard) -> str:
 
 def answers(subject: Subject, heard: Heard) -> str:
     """The answer has the model's name and well-formed tensors whose data have as many values as the shape says."""
-    body = heard.object()
+    body = _head(heard)
     if body.get("model_name") != subject.name:
         return f"`model_name` is {body.get('model_name')!r} instead of {subject.name!r}"
     outputs = tensors_of(heard)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.bridges.open_inference.matrix import published, rows
-from tests.bridges.open_inference.servers import charkh, mlserver
+from tests.bridges.conformance.matrix import published, rows
+from tests.bridges.conformance.servers import charkh, mlserver
 
 from charkh.endpoints.conformance.examine import PROBES, examine
 from charkh.endpoints.conformance.probe import Report
@@ -35,7 +35,7 @@ def test_the_page_says_what_both_answer(report: Report, tmp_path: Path) -> None:
         theirs = examine(url, control=True)
     assert theirs.server == "mlserver 1.7.1"
     measured = rows({"charkh": report, "MLServer 1.7.1": theirs})
-    assert published() == measured, "python -m tests.bridges.open_inference.matrix writes it"
+    assert published() == measured, "python -m tests.bridges.conformance.matrix writes it"
 
 
 def test_the_command_says_which_probe_failed(charkh: Charkh, ours: str) -> None:

@@ -1,6 +1,6 @@
 """The matrix of the conformance suite in docs/guides/open-inference.md, as measured.
 
-python -m tests.bridges.open_inference.matrix    # measures both servers again and rewrites the page's table
+python -m tests.bridges.conformance.matrix    # measures both servers again and rewrites the page's table
 """
 
 import sys
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.bridges.open_inference.servers import charkh, mlserver
+from tests.bridges.conformance.servers import charkh, mlserver
 
 from charkh.endpoints.conformance.examine import examine
 from charkh.endpoints.conformance.probe import Report

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from tests.bridges.open_inference.models import (
+from tests.bridges.conformance.models import (
     ECHO,
     IRIS,
     MLSERVER_ECHO,
@@ -28,7 +28,7 @@ PATIENCE = 60.0
 def charkh() -> Generator[str]:
     """charkh's own server."""
     port = free_port()
-    with _running([sys.executable, "-m", "tests.bridges.open_inference.servers", str(port)], Path.cwd(), port) as url:
+    with _running([sys.executable, "-m", "tests.bridges.conformance.servers", str(port)], Path.cwd(), port) as url:
         yield url
 
 
