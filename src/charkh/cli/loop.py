@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from charkh.cli.loop_page import page
+from charkh.cli.loop_pause import pause, resume
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import titles_of
@@ -33,7 +35,7 @@ def list_loops(json: AsJson = False) -> None:
         [
             [
                 name,
-                configured[name].on if name in configured else "not in charkh.toml",
+                ", ".join(configured[name].triggers) if name in configured else "not in charkh.toml",
                 configured[name].run if name in configured else "",
                 configured[name].gate if name in configured else "",
                 shown_time(newest[name].decided.moment) if name in newest else "",
@@ -103,6 +105,7 @@ def _write_decision(decision: Decision, titles: Mapping[str, str]) -> None:
             ("against", champion),
             ("judged on", judged_on),
             ("looks at it", decided.looks or ""),
+            ("tried at", decided.endpoint),
         ]
         if value
     )
@@ -119,3 +122,8 @@ def _nothing_decided(workspace: Workspace, name: str) -> NotFound:
             hint=f"`charkh loop turn {name}` turns it, and so does `charkh up`.",
         )
     return NotFound(f"there is no loop {name!r}", code="loop.not_found", hint=f"charkh.toml has: {known}.")
+
+
+app.command()(pause)
+app.command()(resume)
+app.command()(page)

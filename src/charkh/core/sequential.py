@@ -20,7 +20,9 @@ TUNED_FOR = 1000.0
 """Observations of each stream at which the interval is narrowest; it is valid at all others as well."""
 LEAST = 100
 _RARE = 5.0
-"""Of few successes or failures a mean is not normal yet, so that a yes-or-no stream needs as many of each."""
+"""Of fewer successes or failures a mean is not normal yet, and their variance is not believed."""
+_BOUNDED = 0.25
+"""No value from 0 to 1 varies more."""
 
 
 class Sums(msgspec.Struct, frozen=True, array_like=True):
@@ -93,13 +95,15 @@ def compare(
     )
     if min(champion.count, candidate.count) < max(2, least):
         return nothing
-    pooled = _pooled(champion, candidate)
-    if not pooled > 0.0:
-        return nothing
-    rarest = min(_rarer(champion + candidate), float(observations))
-    if rarest < _RARE:
-        return nothing
-    spread = _one(champion, pooled) / champion.count + _one(candidate, pooled) / candidate.count
+    if _rarer(champion + candidate) < _RARE:
+        # Too few of one kind for their variance to be known: that of any value from 0 to 1 (Hoeffding 1963) holds.
+        pooled, ours, theirs = _BOUNDED, _BOUNDED, _BOUNDED
+    else:
+        pooled = _pooled(champion, candidate)
+        if not pooled > 0.0:
+            return nothing
+        ours, theirs = _one(champion, pooled), _one(candidate, pooled)
+    spread = ours / champion.count + theirs / candidate.count
     mixing = 2.0 * pooled / tuned_for * _tuning(1.0 - confidence)
     ratio = (spread + mixing) / spread
     half = math.sqrt(2.0 * spread * ratio * spread / mixing * math.log(math.sqrt(ratio) / (1.0 - confidence)))

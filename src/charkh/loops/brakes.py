@@ -1,12 +1,12 @@
-"""What holds a loop back although something triggered it: a cooldown, and a bound on looks at one truth. Pure."""
+"""What holds a loop back although something triggered it: cooldown, budget, freeze, looks at one truth. Pure."""
 
 from collections.abc import Sequence
 
-from charkh.core.loop_settings import LoopSettings
+from charkh.core.loop_settings import LoopSettings, parse_freeze, retrainings_of, time_of
 from charkh.core.quantities import parse_duration
 from charkh.loops.loop import Decision
 
-RETRAINED = frozenset({"promoted", "refused", "failed"})
+RETRAINED = frozenset({"promoted", "refused", "failed", "waiting", "trying", "superseded"})
 WRITTEN_EVERY = 86400.0
 """Seconds after which a brake that still holds is written down again."""
 
@@ -24,6 +24,36 @@ def cooling(settings: LoopSettings, history: Sequence[Decision], moment: float) 
     if last is None or moment - last >= wait:
         return ""
     return f"the last retraining was {_days(moment - last)} ago, and the cooldown is {settings.cooldown}"
+
+
+def spent(settings: LoopSettings, history: Sequence[Decision], moment: float) -> str:
+    """Why the budget holds the loop at `moment`, or empty.
+
+    Args:
+        settings: of the loop.
+        history: its decisions, newest first.
+        moment: seconds since the epoch.
+    """
+    done = [each.decided for each in history if each.decided.outcome in RETRAINED]
+    most = retrainings_of(settings)
+    if most is not None:
+        count = sum(moment - most.span < each.moment <= moment for each in done)
+        if count >= most.amount:
+            return f"there were {count} retrainings in {_days(most.span)}, and the budget is {settings.budget}"
+    longest = time_of(settings)
+    if longest is not None:
+        seconds = sum(each.seconds for each in done if moment - longest.span < each.moment <= moment)
+        if seconds >= longest.amount:
+            return (
+                f"retrainings took {_days(seconds)} in {_days(longest.span)}, and the budget is {settings.time_budget}"
+            )
+    return ""
+
+
+def frozen(settings: LoopSettings, moment: float) -> str:
+    """The span of `freeze` that holds the loop at `moment`, in words, or empty."""
+    held = next((text for text in settings.freeze if parse_freeze(text).holds(moment)), "")
+    return f"it is frozen: {held}" if held else ""
 
 
 def looked_enough(settings: LoopSettings, looks: int) -> str:

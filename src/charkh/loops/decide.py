@@ -6,7 +6,7 @@ from charkh.core.errors import Bug, Conflict
 from charkh.core.events import Draft, Edge
 from charkh.core.redact import redact
 from charkh.loops.index import DecisionById
-from charkh.loops.loop import DECIDED_KIND, MAX_REASON, SUPERSEDED_KIND, Decided, Decision, Superseded
+from charkh.loops.loop import DECIDED_KIND, MAX_REASON, OPEN, SUPERSEDED_KIND, Decided, Decision, Superseded
 from charkh.models.promote import promote
 from charkh.ports.store import Store
 
@@ -23,12 +23,12 @@ def write_down(store: Store, decided: Decided) -> Decision:
         ("against", f"model:{decided.champion}" if decided.champion else ""),
     ]
     edges = tuple(Edge(subject, relation, target) for relation, target in targets if target)
-    facts = {"promoted": decided.outcome == "promoted"} if decided.candidate else {}
-    about = f"model:{decided.candidate}" if decided.candidate else ""
+    facts = {"promoted": decided.outcome == "promoted"} if decided.candidate and decided.outcome not in OPEN else {}
+    about = f"model:{decided.candidate}" if facts else ""
     store.record(
         Draft(kind=DECIDED_KIND, subject=subject, body=decided, edges=edges, facts=facts, about=about), durable=True
     )
-    return _written(store, decided.decision)
+    return found_again(store, decided.decision)
 
 
 def carry_out(store: Store, decision: Decision) -> Decision:
@@ -57,7 +57,7 @@ def carry_out(store: Store, decision: Decision) -> Decision:
             ),
             durable=True,
         )
-        return _written(store, decided.decision)
+        return found_again(store, decided.decision)
     return decision
 
 
@@ -66,7 +66,8 @@ def bounded(text: str) -> str:
     return redact(text)[:MAX_REASON]
 
 
-def _written(store: Store, identifier: str) -> Decision:
+def found_again(store: Store, identifier: str) -> Decision:
+    """A decision that was just written down, as it is now."""
     decision = store.queries.ask(DecisionById(decision=identifier))
     if decision is None:
         raise Bug(f"the decision {identifier} that was just written down cannot be found")

@@ -1,4 +1,4 @@
-"""One turn of a loop: trigger, brakes, retraining, gate, and a promotion or a refusal, each written down.
+"""One turn of a loop: trigger, brakes, retraining, gate, trial, and a promotion or a refusal, each written down.
 
 The decision is durable before the alias moves, and names the evidence. A crash in between leaves a
 decision whose promotion is owed: the next turn pays it first, so that nothing is decided twice.
@@ -6,19 +6,24 @@ decision whose promotion is owed: the next turn pays it first, so that nothing i
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from charkh.core.config import GateSettings
 from charkh.core.errors import CharkhError
+from charkh.core.gates import Verdict
 from charkh.core.ids import new_id
 from charkh.core.loop_settings import LoopSettings
-from charkh.loops.brakes import braked_before, cooling, looked_enough
+from charkh.core.quantities import parse_duration
+from charkh.core.rollout_settings import RolloutSettings
+from charkh.datasets.index import DatasetById
+from charkh.loops.brakes import braked_before, cooling, frozen, looked_enough, spent
 from charkh.loops.decide import bounded, carry_out, write_down
 from charkh.loops.guard import Governed, guard, nothing_governed, told
-from charkh.loops.index import Decisions, LooksAt
+from charkh.loops.index import Decisions, LooksAt, PauseOf
 from charkh.loops.loop import Candidate, Decided, Decision, Trigger
+from charkh.loops.trial import Trial, go_on, only_approvals, open_decision
 from charkh.loops.trigger import triggered
 from charkh.models.alias import holder_of
 from charkh.models.find import find
@@ -42,8 +47,9 @@ def turn(
     moment: float | None = None,
     by_hand: bool = False,
     governed: Governed = nothing_governed,
+    rollout: RolloutSettings = RolloutSettings(),  # noqa: B008 (frozen)
 ) -> Decision:
-    """Turn a loop once.
+    """Turn a loop once: go on with the candidate that has no last word yet, else look whether something triggers it.
 
     Args:
         store: where everything is.
@@ -54,6 +60,7 @@ def turn(
         moment: seconds since the epoch at which the loop stands, for a replay of the past; now by default.
         by_hand: it is triggered whatever has happened; the brakes still hold.
         governed: what is judged about a candidate besides the evidence: approvals, signatures.
+        rollout: how a candidate is let in at the loop's endpoint.
 
     Returns:
         The decision; an `idle` one is not written down, and a brake that holds on for the same trigger is
@@ -62,6 +69,11 @@ def turn(
     now = time.time() if moment is None else moment
     pay_what_is_owed(store, name)
     history = store.queries.ask(Decisions(loop=name))
+    stopped = store.queries.ask(PauseOf(loop=name))
+    halted = f"stopped by {stopped.actor}: {stopped.reason}" if stopped is not None else frozen(settings, now)
+    pending = open_decision(history)
+    if pending is not None:
+        return go_on(store, pending, Trial(settings, rollout, governed, now, held=bool(halted)))
     trigger = Trigger() if by_hand else triggered(store, settings, history, now)
     if trigger is None:
         idle = Decided(loop=name, decision="", outcome="idle", reason=f"nothing new on {settings.on}", moment=now)
@@ -75,17 +87,20 @@ def turn(
         trigger=trigger.subject,
         trigger_reason=bounded(trigger.reason),
     )
-    held = cooling(settings, history, now)
+    held = halted or cooling(settings, history, now) or spent(settings, history, now)
     earlier = None if by_hand else braked_before(history, trigger.subject, now)
     if earlier is not None and (held or earlier.decided.model):
         return earlier
     if held:
         return write_down(store, msgspec.structs.replace(blank, reason=held))
+    began = time.monotonic()
     try:
         candidate = retrain(trigger)
     except CharkhError as error:
         _log.warning("loop %s: the retraining failed: %s", name, error.message)
-        return write_down(store, msgspec.structs.replace(blank, outcome="failed", reason=bounded(error.message)))
+        took = {"outcome": "failed", "reason": bounded(error.message), "seconds": time.monotonic() - began}
+        return write_down(store, msgspec.structs.replace(blank, **took))
+    blank = msgspec.structs.replace(blank, seconds=time.monotonic() - began)
     return _judge(store, blank, settings, gate, candidate, governed)
 
 
@@ -118,15 +133,16 @@ def _judge(
         told_again = f"the retraining gave the champion {version.ref} again: there is nothing new to learn from"
         return write_down(store, msgspec.structs.replace(blank, model=version.made.name, reason=told_again))
     looks = store.queries.ask(LooksAt(loop=blank.loop, judged_on=candidate.judged_on))
-    enough = looked_enough(settings, looks)
+    enough = _not_protected(store, settings, candidate) or looked_enough(settings, looks)
     rival = f"model:{champion}" if champion else ""
     verdicts, _ = guard(
         store, gate, version.subject, rival, candidate.judged_on, governed(version.id), moment=blank.moment
     )
-    met = all(verdict.met for verdict in verdicts) and not enough
+    outcome = _outcome(settings, verdicts, enough)
     decided = msgspec.structs.replace(
         blank,
-        outcome="promoted" if met else "refused",
+        outcome=outcome,
+        endpoint=settings.endpoint,
         reason=bounded(enough or told(verdicts)),
         model=version.made.name,
         candidate=version.id,
@@ -136,4 +152,21 @@ def _judge(
         verdicts=verdicts,
     )
     decision = write_down(store, decided)
-    return carry_out(store, decision) if met else decision
+    return carry_out(store, decision) if outcome == "promoted" else decision
+
+
+def _outcome(settings: LoopSettings, verdicts: Sequence[Verdict], enough: str) -> str:
+    if enough:
+        return "refused"
+    if all(verdict.met for verdict in verdicts):
+        return "trying" if settings.endpoint else "promoted"
+    return "waiting" if only_approvals(verdicts) and parse_duration(settings.patience) > 0 else "refused"
+
+
+def _not_protected(store: Store, settings: LoopSettings, candidate: Candidate) -> str:
+    """Why the candidate was not judged on what is kept apart for it, or empty."""
+    if not settings.holdout:
+        return ""
+    version = store.queries.ask(DatasetById(version=candidate.judged_on.removeprefix("dataset:")))
+    name = version.made.name if version is not None else "what is not known here"
+    return "" if name == settings.holdout else f"it was judged on {name}, not on the hold-out {settings.holdout}"

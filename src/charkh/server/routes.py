@@ -3,6 +3,7 @@
 from litestar.types import ControllerRouterHandler
 
 from charkh.server.handlers import (
+    alerts,
     cards,
     checks,
     datasets,
@@ -43,6 +44,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     *cards.HANDLERS,
     *endpoints.HANDLERS,
     *monitors.HANDLERS,
+    *alerts.HANDLERS,
     *metrics.HANDLERS,
     *loops.HANDLERS,
     *webhooks.HANDLERS,

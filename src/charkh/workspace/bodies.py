@@ -20,7 +20,7 @@ from charkh.endpoints.rollouts import rollout
 from charkh.evaluations.evaluation import MADE_KIND as EVALUATION_KIND
 from charkh.evaluations.evaluation import EvaluationMade
 from charkh.evaluations.stability.certificate import CERTIFIED_KIND, Certified
-from charkh.loops.loop import DECIDED_KIND, SUPERSEDED_KIND, Decided, Superseded
+from charkh.loops import loop
 from charkh.models import governance, logged, model, registered
 from charkh.monitors import monitor
 from charkh.pipelines import execution
@@ -121,8 +121,12 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     monitor.ACKNOWLEDGED_KIND: monitor.Acknowledged,
     monitor.SILENCED_KIND: monitor.Silenced,
     monitor.UNSILENCED_KIND: monitor.Unsilenced,
-    DECIDED_KIND: Decided,
-    SUPERSEDED_KIND: Superseded,
+    loop.DECIDED_KIND: loop.Decided,
+    loop.SUPERSEDED_KIND: loop.Superseded,
+    loop.CONCLUDED_KIND: loop.Concluded,
+    loop.PAUSED_KIND: loop.Paused,
+    loop.RESUMED_KIND: loop.Resumed,
+    loop.NOTIFIED_KIND: loop.Notified,
     webhook.MADE_KIND: webhook.WebhookMade,
     webhook.CHANGED_KIND: webhook.WebhookChanged,
     webhook.DELETED_KIND: webhook.WebhookDeleted,

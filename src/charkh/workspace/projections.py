@@ -12,6 +12,7 @@ from charkh.evaluations.index import PROJECTION as EVALUATIONS
 from charkh.evaluations.stability.index import PROJECTION as STABILITY
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
+from charkh.loops.notified_index import PROJECTION as NOTIFICATIONS
 from charkh.models.governance_index import PROJECTION as GOVERNANCE
 from charkh.models.index import PROJECTION as MODELS
 from charkh.models.logged_index import PROJECTION as LOGGED_MODELS
@@ -57,6 +58,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     ROLLOUTS,
     MONITORS,
     LOOPS,
+    NOTIFICATIONS,
     WEBHOOKS,
     USERS,
 )

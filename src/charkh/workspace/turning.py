@@ -3,12 +3,14 @@
 from charkh.core.config import GateSettings
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.loop_settings import LoopSettings
+from charkh.core.rollout_settings import RolloutSettings
 from charkh.loops.loop import Candidate, Decision, Trigger
 from charkh.loops.turn import turn
 from charkh.models.model import CHAMPION
 from charkh.workspace.certifying import asks_for_certificate, certify_candidate
 from charkh.workspace.governing import governed
 from charkh.workspace.pipelines import run_named
+from charkh.workspace.placing import endpoint_of
 from charkh.workspace.training import Registered
 from charkh.workspace.workspace import Workspace
 
@@ -48,7 +50,15 @@ def turn_loop(workspace: Workspace, name: str, *, moment: float | None = None, b
         moment=moment,
         by_hand=by_hand,
         governed=lambda candidate: governed(workspace, candidate, settings.gate, gate, CHAMPION),
+        rollout=_rollout(workspace, settings),
     )
+
+
+def _rollout(workspace: Workspace, settings: LoopSettings) -> RolloutSettings:
+    """How candidates are let in at the loop's endpoint."""
+    if not settings.endpoint:
+        return RolloutSettings()
+    return endpoint_of(workspace.settings, settings.endpoint).rollout
 
 
 def _settings(workspace: Workspace, name: str) -> tuple[LoopSettings, GateSettings]:

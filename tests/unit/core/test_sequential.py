@@ -73,7 +73,7 @@ def test_a_difference_is_found_and_its_direction_is_right() -> None:
 
 def test_little_says_nothing() -> None:
     few, many = observe([0.0, 1.0] * 20), observe([0.0, 1.0] * 500)
-    for pair in ((few, many), (many, few), (Sums(), Sums()), (observe([1.0] * 500), observe([1.0] * 500))):
+    for pair in ((few, many), (many, few), (Sums(), Sums()), (observe([2.0] * 500), observe([2.0] * 500))):
         said = compare(*pair)
         assert (said.lower, said.upper, said.p) == (-math.inf, math.inf, 1.0)
         assert judge(said) == "undecided"
@@ -98,3 +98,11 @@ def test_sums_add_up_in_any_order(one: list[float], other: list[float]) -> None:
     assert whole.count == parts.count
     assert whole.total == pytest.approx(parts.total, abs=1e-6)
     assert whole.squares == pytest.approx(parts.squares, rel=1e-9, abs=1e-6)
+
+
+def test_streams_without_a_failure_are_compared_by_what_any_share_may_vary() -> None:
+    said = compare(Sums(5000, 0.0, 0.0), Sums(5000, 0.0, 0.0))
+    assert said.difference == 0.0
+    assert 0.0 < said.upper < 0.05
+    assert judge(said, greater_is_better=False, margin=0.05) == "no_worse"
+    assert judge(said, greater_is_better=False) == "undecided"

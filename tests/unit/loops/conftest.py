@@ -11,12 +11,15 @@ from sklearn.linear_model import LinearRegression
 from charkh.core.ids import new_id
 from charkh.datasets.add import add_table
 from charkh.datasets.index import PROJECTION as DATASETS
+from charkh.endpoints.index import PROJECTION as ENDPOINTS
+from charkh.endpoints.rollouts.index import PROJECTION as ROLLOUTS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
 from charkh.evaluations.score import Rival, evaluate
 from charkh.evaluations.stability.index import PROJECTION as STABILITY
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
 from charkh.loops.loop import Candidate, Trigger
+from charkh.loops.notified_index import PROJECTION as NOTIFICATIONS
 from charkh.models.alias import holder_of
 from charkh.models.governance_index import PROJECTION as GOVERNANCE
 from charkh.models.index import PROJECTION as MODELS
@@ -28,7 +31,19 @@ from charkh.ports.store import Store
 from charkh.runtimes.sklearn import SklearnRuntime
 from charkh.testing.stores import memory_store
 
-PROJECTIONS: tuple[Projection, ...] = (LINEAGE, DATASETS, MODELS, GOVERNANCE, EVALUATIONS, STABILITY, MONITORS, LOOPS)
+PROJECTIONS: tuple[Projection, ...] = (
+    LINEAGE,
+    DATASETS,
+    MODELS,
+    GOVERNANCE,
+    EVALUATIONS,
+    STABILITY,
+    MONITORS,
+    ENDPOINTS,
+    ROLLOUTS,
+    LOOPS,
+    NOTIFICATIONS,
+)
 ROWS = 200
 TRUTH = (np.arange(ROWS) % 3 == 0).astype(int)
 
