@@ -154,7 +154,15 @@ def default_text(field: Any) -> str:
 
 def type_text(kind: Any, inner: dict[str, type[Any]]) -> str:
     """A type in words."""
-    names = {str: "text", int: "integer", float: "number", bool: "boolean", type(None): "nil", Any: "any value"}
+    names = {
+        str: "text",
+        bytes: "bytes",
+        int: "integer",
+        float: "number",
+        bool: "boolean",
+        type(None): "nil",
+        Any: "any value",
+    }
     if kind in names:
         return names[kind]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
