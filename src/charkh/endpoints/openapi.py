@@ -227,8 +227,7 @@ def value(spec: TensorSpec) -> Schema:
         limits = np.iinfo(dtype)
         schema = {"type": "integer", "minimum": int(limits.min), "maximum": int(limits.max)}
     elif dtype.kind == "f":
-        limit = float(np.finfo(dtype).max)
-        schema = {"type": "number", "minimum": -limit, "maximum": limit}
+        schema = {"type": "number"}
     else:
         schema = {"type": "boolean" if dtype.kind == "b" else "string"}
     return schema | {"type": [schema["type"], "null"]} if spec.optional else schema
