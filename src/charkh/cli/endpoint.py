@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from charkh.cli import endpoint_rollout
 from charkh.cli.endpoint_export import export
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
@@ -219,3 +220,5 @@ def _as_json(cell: "pl.Series") -> str:
 
 
 app.command("export")(export)
+app.add_typer(endpoint_rollout.app, name="rollout")
+app.command("feedback")(endpoint_rollout.feedback)
