@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Request, get, post
 from litestar.datastructures import State
-from litestar.params import FromQuery
+from litestar.params import FromQuery, JSONBody
 
 from charkh.bridges.alertmanager import Notification, Notified, read_notification
 from charkh.endpoints.rollouts.index import CurrentRollout
@@ -52,7 +52,7 @@ class Attended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 @post("/api/alerts/ack", opt={"policy": Policy.WRITE}, sync_to_thread=True, status_code=200)
-def acknowledge_alert(state: State, data: Attended) -> Alert:
+def acknowledge_alert(state: State, data: JSONBody[Attended]) -> Alert:
     """Say that somebody looks after an alert; it is not raised again before it is over."""
     return acknowledge(workspace_of(state).store, data.alert, note=data.note)
 
