@@ -207,6 +207,7 @@ def serve(
     They speak the Open Inference Protocol over REST, and over gRPC with a port for it, until it is interrupted.
     """
     # What loads models is imported by the command that needs it.
+    from charkh.endpoints.feedback import Feedbacks, feedback_routes
     from charkh.endpoints.serve import serve as serve_models
     from charkh.server.looking import looking, open_paths
     from charkh.workspace.serving import Serving
@@ -215,7 +216,8 @@ def serve(
     _log_to_stderr()
     with open_workspace() as workspace:
         serving = Serving(workspace, names or [])
-        servables = serving()
+        offer = serving.offer()
+        servables = offer.servables
         if not servables:
             raise Invalid(
                 "charkh.toml has no endpoint",
@@ -241,17 +243,19 @@ def serve(
 
         with looking(workspace, instance=f"{host}:{port}") as watch:
             serve_models(
-                servables,
+                offer,
                 host,
                 port,
                 token=token,
                 open_inference=open_inference,
-                reload=serving,
+                reload=serving.offer,
                 grpc_port=grpc,
                 without_token=open_paths(workspace),
                 watch=watch,
+                makers=(feedback_routes(Feedbacks(workspace.store)),),
                 ready=ready,
             )
+        serving.close()
 
 
 def doctor(json: AsJson = False) -> None:

@@ -5,6 +5,7 @@ a dictionary of whole paths, so nothing stands between a tensor and its model.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 import zlib
@@ -20,6 +21,7 @@ from charkh.endpoints.compression import ENCODING, WORTH_PACKING, packed, unpack
 from charkh.endpoints.door import Door, Headers
 from charkh.endpoints.instruments import NOTHING, Noted, noted
 from charkh.endpoints.metrics_page import PATH as METRICS
+from charkh.endpoints.offer import Choice, Offer, Split
 from charkh.endpoints.route import Reply, Request, Route, Work
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.shells import AsgiReceive, AsgiScope, AsgiSend, RsgiProtocol, RsgiScope, asgi, rsgi
@@ -43,6 +45,8 @@ _encode = msgspec.json.Encoder().encode
 
 Read = Callable[[int], Awaitable[bytes | None]]
 """Reads the body; None when it is longer than that many bytes."""
+ROUTE_HEADER = "x-charkh-route"
+"""Names the route of an answer where requests are split."""
 RouteMaker = Callable[[Sequence[Servable], "Application"], Mapping[str, Route]]
 """Gives the paths of one protocol for what is served; of two makers that name one path, the first has it."""
 
@@ -96,10 +100,10 @@ class Application:
 
     def __init__(
         self,
-        servables: Sequence[Servable],
+        servables: Sequence[Servable] | Offer,
         door: Door,
         *,
-        reload: Callable[[], Sequence[Servable]] | None = None,
+        reload: Callable[[], Sequence[Servable] | Offer] | None = None,
         max_body: int = MAX_BODY,
         concurrency: int = CONCURRENCY,
         threads: int = THREADS,
@@ -118,6 +122,8 @@ class Application:
         self._pool = ThreadPoolExecutor(threads, "charkh-infer")
         self._inflight = 0
         self._served: list[_Served] = []
+        self._in_use: dict[int, _Served] = {}
+        self._splits: Mapping[str, Split] = {}
         self._routes: dict[str, _Lead] = {}
         self._swap(servables)
 
@@ -161,15 +167,39 @@ class Application:
         request = Request(headers, body, path)
         if served is None or route.work is None:
             return await self._act(route, request)
+        split = self._splits.get(served.servable.name)
+        if split is not None and "/versions/" not in path:
+            return await self._split(split, route.work, request)
+        return (await self._looked_at(served, route.work, request))[0]
+
+    async def _split(self, split: Split, work: Work, request: Request) -> Reply:
+        """Ask the route that the split chooses, tell it how that went, and ask the shadows after it."""
+        choice = split.choose(request.headers)
+        served = self._in_use.get(id(choice.servable))
+        if served is None:
+            return Reply(503, _error("the model is being changed"), (("retry-after", "1"),))
+        started = time.perf_counter()
+        reply, did = await self._looked_at(served, work, request)
+        if reply.status < 400 or reply.status == 500:
+            seconds, failed = time.perf_counter() - started, reply.status == 500
+            split.answered(choice, failed=failed, seconds=seconds, rows=did.rows)
+        if reply.status == 200 and not self.draining:
+            for shadow in choice.shadows:
+                with contextlib.suppress(RuntimeError):  # the pool has been shut down
+                    self._pool.submit(_shadowed, split, choice._replace(servable=shadow), work, request)
+        return Reply(reply.status, reply.body, (*reply.headers, (ROUTE_HEADER, choice.route)))
+
+    async def _looked_at(self, served: _Served, work: Work, request: Request) -> tuple[Reply, Noted]:
         if self.looks is None:
-            return (await self._answer(served, route.work, request))[0]
-        look = self.looks.begin(served.servable, headers)
+            reply, did, _ = await self._answer(served, work, request)
+            return reply, did
+        look = self.looks.begin(served.servable, request.headers)
         reply, did, wrong = Reply(500, b""), NOTHING, ""
         try:
-            reply, did, wrong = await self._answer(served, route.work, request)
+            reply, did, wrong = await self._answer(served, work, request)
         finally:
             self.looks.end(look, served.servable, reply.status, did, error=wrong)
-        return reply
+        return reply, did
 
     def readiness(self, model: str = "") -> Reply:
         """Whether the server, or one of its models, takes requests."""
@@ -211,8 +241,7 @@ class Application:
         """Serve what `reload` says now; requests under way finish with the model they began with."""
         if self._reload is None:
             return
-        servables = await asyncio.get_running_loop().run_in_executor(None, self._reload)
-        self._swap(servables)
+        self._swap(await asyncio.get_running_loop().run_in_executor(None, self._reload))
 
     async def watch(self, every: float = 1.0) -> None:
         """Refresh once in `every` seconds until cancelled; what fails is logged and what is served stays."""
@@ -276,7 +305,13 @@ class Application:
         names = ", ".join(sorted(served.servable.name for served in self._served)) or "none"
         return f"there is nothing at {path[:200]}; models served: {names}"
 
-    def _swap(self, servables: Sequence[Servable]) -> None:
+    def _swap(self, offer: Sequence[Servable] | Offer) -> None:
+        servables: Sequence[Servable] = offer.servables if isinstance(offer, Offer) else offer
+        splits = offer.splits if isinstance(offer, Offer) else self._splits
+        self._serve(servables)
+        self._splits = splits
+
+    def _serve(self, servables: Sequence[Servable]) -> None:
         self.offered = servables
         loaded = [each for each in servables if each.name not in self.unloaded]
         if [served.servable for served in self._served] == loaded and self._routes:
@@ -284,6 +319,7 @@ class Application:
         known = {id(served.servable): served for served in self._served}
         now = [known.pop(id(servable), None) or _Served(servable) for servable in loaded]
         self._served, self._routes = now, self._leads_to(now)
+        self._in_use = {id(each.servable): each for each in now}
         if self.looks is not None:
             self.looks.serves(loaded)
         for served in known.values():
@@ -303,6 +339,19 @@ class Application:
     def _let_go(self, served: _Served) -> None:
         if served.servable.log is not None:
             self._pool.submit(served.servable.log.close)
+
+
+def _shadowed(split: Split, choice: Choice, work: Work, request: Request) -> None:
+    """Ask a shadow; whatever comes of it is only told to the split."""
+    started = time.perf_counter()
+    failed = False
+    try:
+        work(choice.servable, request)
+    except Exception:  # noqa: BLE001 (nobody waits for this answer)
+        failed = True
+    split.answered(
+        choice._replace(route="shadow"), failed=failed, seconds=time.perf_counter() - started, rows=noted().rows
+    )
 
 
 def _timed(work: Work, servable: Servable, request: Request) -> tuple[Reply, float, Noted]:

@@ -4,10 +4,11 @@ Requests that come while one event is written are written together in the next o
 few events.
 """
 
+import asyncio
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,7 +21,12 @@ from charkh.endpoints.prediction import parse_prediction_id
 from charkh.endpoints.rollouts.index import CurrentRollout
 from charkh.endpoints.rollouts.keys import about, hashed_share
 from charkh.endpoints.rollouts.rollout import FEEDBACK_KIND, MAX_ITEMS, Feedback, FeedbackItem, Rollout
+from charkh.endpoints.route import Act, Reply, Route
+from charkh.endpoints.servable import Servable
 from charkh.ports.store import Store
+
+if TYPE_CHECKING:
+    from charkh.endpoints.application import Application, RouteMaker
 
 MAX_BATCH = 10_000
 MAX_TRUTHS = 200
@@ -221,3 +227,19 @@ _HINT = 'Send {"prediction_id": "…", "reward": 1}, or a list of such.'
 
 def _wrong(number: int, what: str, hint: str) -> Invalid:
     return Invalid(f"item {number} {what}", code="feedback.invalid", hint=hint)
+
+
+def feedback_routes(feedbacks: Feedbacks) -> "RouteMaker":
+    """`POST /feedback/NAME` for everything that is served (see `read_feedback`); it answers how many were taken."""
+
+    def acting(name: str) -> Act:
+        def take(body: bytes) -> Reply:
+            return Reply(200, msgspec.json.encode({"taken": feedbacks.take(name, read_feedback(body))}))
+
+        return lambda request: asyncio.to_thread(take, request.body)
+
+    def routes(servables: Sequence[Servable], _application: "Application") -> dict[str, Route]:
+        names = {servable.name for servable in servables}
+        return {f"/feedback/{name}": Route(("POST",), act=acting(name)) for name in names}
+
+    return routes

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from charkh.core.errors import Unavailable
-from charkh.endpoints.application import CONCURRENCY, MAX_BODY, THREADS, Application
+from charkh.endpoints.application import CONCURRENCY, MAX_BODY, THREADS, Application, RouteMaker
 from charkh.endpoints.door import Door
+from charkh.endpoints.offer import Offer
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.watch import Watch
 
@@ -19,14 +20,14 @@ PORT = 7462
 
 
 def serve(
-    servables: Sequence[Servable],
+    servables: Sequence[Servable] | Offer,
     host: str = HOST,
     port: int = PORT,
     *,
     token: str | None = None,
     open_inference: bool = False,
     hosts: Collection[str] = (),
-    reload: Callable[[], Sequence[Servable]] | None = None,
+    reload: Callable[[], Sequence[Servable] | Offer] | None = None,
     reload_every: float = 1.0,
     max_body: int = MAX_BODY,
     concurrency: int = CONCURRENCY,
@@ -35,6 +36,7 @@ def serve(
     grpc_port: int = 0,
     without_token: Collection[str] = (),
     watch: Watch | None = None,
+    makers: Sequence[RouteMaker] = (),
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way and close the prediction logs.
@@ -56,6 +58,7 @@ def serve(
         grpc_port: TCP port for the same protocol over gRPC; none by default.
         without_token: further paths that ask for no token; on loopback only.
         watch: what looks on; without, nothing is counted and there is no `/metrics`.
+        makers: give further paths, such as that of feedback.
         ready: called when the server listens.
 
     Raises:
@@ -71,6 +74,7 @@ def serve(
         concurrency=concurrency,
         threads=threads,
         watch=watch,
+        makers=makers,
     )
     beside = grpc_beside(application, host, grpc_port, max_message=max_body, grace=grace)
     asyncio.run(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, ready))

@@ -20,7 +20,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 ASSISTANTS = "/mcp"
-INFERENCE = ("/v2/", "/predict/")
+INFERENCE = ("/v2/", "/predict/", "/feedback/")
 METRICS = "/metrics"
 _log = logging.getLogger("charkh.server")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from charkh.core.errors import CharkhError
-from charkh.endpoints.servable import Servable
+from charkh.endpoints.offer import Offer
 from charkh.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,20 +31,27 @@ class Offering:
             from charkh.workspace import serving
 
             self._each = {name: serving.Serving(workspace, [name]) for name in sorted(workspace.settings.endpoint)}
-        self._last: dict[str, list[Servable]] = {}
+        self._last: dict[str, Offer] = {}
         self._failures: dict[str, str] = {}
 
-    def __call__(self) -> list[Servable]:
+    def __call__(self) -> Offer:
         """The same objects where nothing changed."""
-        return [servable for name, serving in self._each.items() for servable in self._one(name, serving)]
+        offers = [self._one(name, serving) for name, serving in self._each.items()]
+        splits = {name: split for offer in offers for name, split in offer.splits.items()}
+        return Offer(tuple(servable for offer in offers for servable in offer.servables), splits)
 
-    def _one(self, name: str, serving: "Serving") -> list[Servable]:
+    def close(self) -> None:
+        """Write what rollouts have counted."""
+        for serving in self._each.values():
+            serving.close()
+
+    def _one(self, name: str, serving: "Serving") -> Offer:
         try:
-            self._last[name] = serving()
+            self._last[name] = serving.offer()
         except CharkhError as error:
             if self._failures.get(name) != error.message:
                 _log.warning("endpoint %s: %s", name, error.message)
             self._failures[name] = error.message
         else:
             self._failures.pop(name, None)
-        return self._last.get(name, [])
+        return self._last.get(name, Offer())

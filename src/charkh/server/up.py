@@ -12,6 +12,7 @@ from charkh.bridges.mlflow.application import MlflowApplication
 from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
+from charkh.endpoints.feedback import Feedbacks, feedback_routes
 from charkh.endpoints.serve import announce, grpc_beside, numeric_address, refuse_a_taken_port
 from charkh.server.assistants import Assistants
 from charkh.server.beside import Beside
@@ -89,7 +90,9 @@ def up(
     )
     beneath = contextlib.ExitStack()
     watch = beneath.enter_context(looking(workspace, table=meters, instance=f"{doors.name}:{number}"))
-    inference = Application(offered, door, reload=offering, watch=watch)
+    inference = Application(
+        offered, door, reload=offering, watch=watch, makers=(feedback_routes(Feedbacks(workspace.store)),)
+    )
     mlflow = MlflowApplication(workspace, doors.gatekeeper)
     later = Later(lambda: _api(workspace, doors))
     assistants = Assistants(workspace, doors.gatekeeper)
@@ -97,7 +100,7 @@ def up(
     told = Ready(
         address=f"{doors.scheme}://{_authority(doors.name)}:{number}",
         token=doors.token,
-        endpoints=tuple(each.name for each in offered),
+        endpoints=tuple(each.name for each in offered.servables),
     )
     listening = None if ready is None else lambda: ready(told)
     beside = Beside(workspace, every, tensorboard)
@@ -116,6 +119,7 @@ def up(
         mlflow.close()
         doors.traffic.close()
         beside.stop(GRACE)
+        offering.close()
         beneath.close()
 
 
