@@ -56,7 +56,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     hours, wind = np.array([1.0, 9.0, 17.0, 22.0]), np.array([3.5, 2.0, 1.0, 2.0])
     with open_workspace(tmp_path) as opened:
         for strength in (1.0, 0.01):
-            model: Any = LogisticRegression(C=strength).fit(np.column_stack([hours, wind]), [0, 1, 1, 0])
+            estimator: Any = LogisticRegression(C=strength)
+            model = estimator.fit(np.column_stack([hours, wind]), [0, 1, 1, 0])
             register(opened.store, "delay", model, runtimes=opened.runtimes, example={"hour": hours, "wind": wind})
         move_alias(opened.store, "delay@1", "champion")
         yield opened
