@@ -8,6 +8,7 @@ import typer
 
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
+from charkh.cli.titles import titles_of
 from charkh.core.errors import Invalid
 from charkh.core.rollout_settings import WAYS, RolloutSettings
 from charkh.endpoints.rollouts.index import Rollouts
@@ -49,6 +50,7 @@ def list_rollouts(
     """List rollouts, newest first."""
     with open_workspace() as workspace:
         found = workspace.store.queries.ask(Rollouts(endpoint=name))
+        titles = titles_of(workspace.store, (arm.model for each in found for arm in each.begun.arms))
     if json:
         write_json(found)
         return
@@ -58,7 +60,7 @@ def list_rollouts(
             [
                 each.begun.endpoint,
                 each.begun.plan.way,
-                ", ".join(f"{arm.route} {arm.model}" for arm in each.begun.arms),
+                ", ".join(f"{arm.route} {titles[arm.model]}" for arm in each.begun.arms),
                 shown_time(each.at),
                 each.actor,
                 each.ended.outcome if each.ended else "goes on",
