@@ -308,19 +308,22 @@ def is_table(kind: Any) -> bool:
     return isinstance(info, msgspec.inspect.StructType)
 
 
-def tables(shape: type[Any]) -> Iterator[tuple[str, type[Any]]]:
-    """Every table of the settings with its name, the top first."""
-    yield "", shape
+def tables(shape: type[Any], name: str = "") -> Iterator[tuple[str, type[Any]]]:
+    """Every table of the settings with its name, the top first, and a table's own tables after it."""
+    yield name, shape
     for field in msgspec.structs.fields(shape):
         info = msgspec.inspect.type_info(field.type)
+        inner = f"{name}.{field.encode_name}".removeprefix(".")
         if isinstance(info, msgspec.inspect.StructType):
-            yield field.encode_name, info.cls
+            yield from tables(info.cls, inner)
         elif isinstance(info, msgspec.inspect.DictType) and isinstance(info.value_type, msgspec.inspect.StructType):
-            yield f"{field.encode_name}.NAME", info.value_type.cls
+            yield from tables(info.value_type.cls, f"{inner}.NAME")
         elif kinds := structs_of_union(info):
-            yield f"{field.encode_name}.NAME", parent_of(kinds[0].cls)
+            parent = parent_of(kinds[0].cls)
+            if parent is not msgspec.Struct:
+                yield f"{inner}.NAME", parent
             for each in kinds:
-                yield f'{field.encode_name}.NAME {each.tag_field} = "{each.tag}"', each.cls
+                yield f'{inner}.NAME {each.tag_field} = "{each.tag}"', each.cls
 
 
 def structs_of_union(info: msgspec.inspect.Type) -> list[msgspec.inspect.StructType]:
