@@ -1,4 +1,4 @@
-"""One pass over a column: the counts that every drift measure is computed from."""
+"""The counts that every drift measure is computed from, of two columns in memory: exact, and sorted whole."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +17,10 @@ GRID = 1024
 
 
 class NumberBins(NamedTuple):
-    """A numeric column on both sides; what is not finite counts as missing."""
+    """A numeric column on both sides; what is not finite counts as missing.
+
+    The errors say how much larger the exact distances can be; 0 where they are exact.
+    """
 
     reference: Counts
     live: Counts
@@ -27,6 +30,8 @@ class NumberBins(NamedTuple):
     live_rows: int
     ks: float
     wasserstein: float
+    ks_error: float = 0.0
+    wasserstein_error: float = 0.0
 
     @property
     def missing_reference(self) -> float:
@@ -71,13 +76,17 @@ class CategoryBins(NamedTuple):
         return min(self.reference_rows, self.live_rows) < least
 
 
-def number_bins(reference: pl.Series, live: pl.Series, bins: int) -> NumberBins:
-    """Count both sides in bins of equal size in the reference; fewer bins where there are few rows."""
+def number_bins(reference: pl.Series, live: pl.Series, bins: int, *, exact: bool = False) -> NumberBins:
+    """Count both sides in bins of equal size in the reference; fewer bins where there are few rows.
+
+    With `exact`, the distances are exact however many values there are.
+    """
     old, new = _sorted(reference), _sorted(live)
     empty = np.zeros(1, np.int64)
     if not len(old) or not len(new):
         return NumberBins(empty, empty, len(reference), len(live), len(old), len(new), 0.0, 0.0)
     edges = _edges(old, max(2, min(bins, min(len(old), len(new)) // FEWEST)))
+    near = exact or len(old) + len(new) <= EXACT
     return NumberBins(
         reference=_counted(old, edges),
         live=_counted(new, edges),
@@ -85,32 +94,43 @@ def number_bins(reference: pl.Series, live: pl.Series, bins: int) -> NumberBins:
         live_all=len(live),
         reference_rows=len(old),
         live_rows=len(new),
-        ks=kolmogorov_smirnov(old, new),
-        wasserstein=wasserstein(old, new),
+        ks=kolmogorov_smirnov(old, new, exact=exact),
+        wasserstein=wasserstein(old, new, exact=exact),
+        ks_error=0.0 if near else 1 / GRID,
     )
 
 
-def kolmogorov_smirnov(old: Floats, new: Floats) -> float:
+def kolmogorov_smirnov(old: Floats, new: Floats, *, exact: bool = False) -> float:
     """The largest distance of the two distribution functions of sorted values.
 
-    Exact up to `EXACT` values; beyond, at quantiles, at most 1/`GRID` too small.
+    Exact up to `EXACT` values or when asked for; beyond, at quantiles, at most 1/`GRID` too small.
     """
-    if len(old) + len(new) <= EXACT:
+    if exact or len(old) + len(new) <= EXACT:
         at = np.concatenate([old, new])
+        at.sort(kind="stable")
     else:
         at = np.concatenate([_quantiles(old, GRID), _quantiles(new, GRID), old[-1:], new[-1:]])
     gap = np.searchsorted(old, at, "right") / len(old) - np.searchsorted(new, at, "right") / len(new)
     return float(np.abs(gap).max())
 
 
-def wasserstein(old: Floats, new: Floats) -> float:
+def wasserstein(old: Floats, new: Floats, *, exact: bool = False) -> float:
     """The mean distance between equal quantiles of sorted values, in standard deviations of the first.
 
-    Where the first does not vary, in the column's own unit.
+    Where the first does not vary, in the column's own unit. The exact one is the area between the distribution
+    functions; without it, `GRID` quantiles are compared.
     """
     # In units of the largest value, so that squares do not overflow.
     unit = float(np.abs([old[0], old[-1], new[0], new[-1]]).max()) or 1.0
-    moved = float(np.abs(_quantiles(old, GRID) / unit - _quantiles(new, GRID) / unit).mean())
+    if exact:
+        at = np.concatenate([old, new]) / unit
+        at.sort(kind="stable")
+        gap = np.searchsorted(old / unit, at[:-1], "right") / len(old) - np.searchsorted(
+            new / unit, at[:-1], "right"
+        ) / len(new)
+        moved = float((np.abs(gap) * np.diff(at)).sum())
+    else:
+        moved = float(np.abs(_quantiles(old, GRID) / unit - _quantiles(new, GRID) / unit).mean())
     spread = float((old / unit).std())
     return moved / spread if spread > 0 else moved * unit
 
@@ -118,6 +138,13 @@ def wasserstein(old: Floats, new: Floats) -> float:
 def category_bins(reference: pl.Series, live: pl.Series, categories: int) -> CategoryBins:
     """Count both sides by category; those that are rare on either side become one bin."""
     old, new = _by_value(reference, "old"), _by_value(live, "new")
+    return joined_categories(old, new, len(reference), len(live), categories)
+
+
+def joined_categories(
+    old: pl.DataFrame, new: pl.DataFrame, reference_all: int, live_all: int, categories: int
+) -> CategoryBins:
+    """As `category_bins`, of counts by `value`: `old` and `new` rows of each."""
     joined = old.join(new, on="value", how="full", coalesce=True).fill_null(0).sort("old", "value", descending=True)
     counts = joined.select("old", "new").to_numpy().astype(np.int64)
     rows = (int(counts[:, 0].sum()), int(counts[:, 1].sum()))
@@ -131,8 +158,8 @@ def category_bins(reference: pl.Series, live: pl.Series, categories: int) -> Cat
     return CategoryBins(
         reference=binned[:, 0],
         live=binned[:, 1],
-        reference_all=len(reference),
-        live_all=len(live),
+        reference_all=reference_all,
+        live_all=live_all,
         reference_rows=rows[0],
         live_rows=rows[1],
         new=int(counts[unseen, 1].sum()),

@@ -15,10 +15,12 @@ from charkh.core.ids import new_id
 from charkh.core.refs import parse_name, parse_subject
 from charkh.monitors.alert_index import Firing, Silences
 from charkh.monitors.alerting import AlertTerms, Looked, alert_drafts
-from charkh.monitors.drift import DriftReport, Thresholds, drift
+from charkh.monitors.compare import Table, compare
+from charkh.monitors.drift import DriftReport, Thresholds
 from charkh.monitors.monitor import COLLECTED_KIND, MAX_FACTS, Collected
 from charkh.monitors.performance import Enough, Performance, performance
-from charkh.monitors.quality import QualityReport, quality
+from charkh.monitors.quality import QualityReport
+from charkh.monitors.sketches.table import TableSketch
 from charkh.ports.store import Store
 
 
@@ -52,7 +54,7 @@ def collect(
     store: Store,
     name: str,
     *,
-    reference: pl.DataFrame,
+    reference: Table | TableSketch,
     live: pl.DataFrame,
     endpoint: str = "",
     columns: Sequence[str] | None = None,
@@ -77,7 +79,7 @@ def collect(
     Args:
         store: where the facts go.
         name: of the monitor.
-        reference: rows that the model was trained or accepted on.
+        reference: rows that the model was trained or accepted on, in memory, to be read, or their sketch.
         live: rows that it met; with the score, where truth is given.
         endpoint: name of the endpoint that is watched.
         columns: whose drift and quality are looked at; without, all that both have.
@@ -104,8 +106,8 @@ def collect(
     monitor = parse_name(name, "monitor name")
     for source in sources:
         parse_subject(source)
-    found = drift(reference, live, columns=columns, thresholds=thresholds)
-    state = quality(*(frame if columns is None else _selected(frame, columns) for frame in (reference, live)))
+    compared = compare(reference, live, columns=columns, thresholds=thresholds)
+    found, state = compared.drift, compared.quality
     scored = None
     if truth is not None:
         if not key or not target or not score:
@@ -163,10 +165,6 @@ def read_details(store: Store, details: FileRef) -> Report:
         NotFound: its bytes are not here.
     """
     return msgspec.json.decode(b"".join(store.vault.read(details)), type=Report)
-
-
-def _selected(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    return frame.select([column for column in columns if column in frame.columns])
 
 
 def _facts(found: DriftReport, state: QualityReport, scored: Performance | None) -> dict[str, Fact]:

@@ -6,7 +6,8 @@ distribution it is on average (B-1)(1/n + 1/m) for B bins (Yurdakul & Naranjo 20
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,7 +21,9 @@ from charkh.core.significance import (
     poisson_tail,
     shares_differ,
 )
+from charkh.datasets.dtypes import dtype_text
 from charkh.monitors.bins import CategoryBins, NumberBins, category_bins, number_bins
+from charkh.monitors.sketches.table import kind_of
 
 MIN_ROWS = 20
 """With fewer values on either side a column is not judged."""
@@ -37,6 +40,8 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
         new: floor of the share of rows in categories that the reference lacks.
         bins: of a numeric column at most.
         categories: that are told apart at most; the rest counts as one.
+        exact: the exact Kolmogorov-Smirnov and Wasserstein distances, for which both columns are sorted whole; then
+            memory grows with the rows. Without, they come from bins, and the report bounds their error.
     """
 
     level: float = 0.01
@@ -46,6 +51,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     new: float = 0.01
     bins: int = 10
     categories: int = 50
+    exact: bool = False
 
 
 class DriftTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +95,8 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
         tests: what was tested.
         drifted: whether any test found drift.
         reason: why, in a sentence; empty when it did not drift.
+        ks_error: how much larger the exact distance can be; 0 where it is exact.
+        wasserstein_error: likewise.
     """
 
     column: str
@@ -106,6 +114,8 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     tests: tuple[DriftTest, ...] = ()
     drifted: bool = False
     reason: str = ""
+    ks_error: float = 0.0
+    wasserstein_error: float = 0.0
 
 
 class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +160,9 @@ def drift(
     columns: Sequence[str] | None = None,
     thresholds: Thresholds | None = None,
 ) -> DriftReport:
-    """Compare live rows with reference rows.
+    """Compare live rows with reference rows, both in memory and sorted whole.
+
+    `charkh.monitors.compare` does it for tables of any size.
 
     Args:
         reference: what the model was trained or accepted on.
@@ -159,43 +171,64 @@ def drift(
         thresholds: what counts as drift.
     """
     limits = thresholds or Thresholds()
-    names = [name for name in reference.columns if name in live.columns] if columns is None else list(columns)
-    judged, skipped = list[ColumnDrift](), dict[str, str]()
-    for name in names:
-        why = _why_not(reference, live, name)
-        if why:
-            skipped[name] = why
-        else:
-            judged.append(_column(name, reference[name], live[name], limits))
-    return DriftReport(
-        rows=live.height, reference_rows=reference.height, columns=_decided(judged, limits), skipped=skipped
+    judged, skipped = comparable(typed(reference.schema), typed(live.schema), columns)
+    return report_of(
+        reference.height,
+        live.height,
+        {name: _bins(reference[name], live[name], limits) for name in judged},
+        skipped,
+        limits,
     )
 
 
-def _why_not(reference: pl.DataFrame, live: pl.DataFrame, name: str) -> str:
-    for frame, where in ((reference, "reference"), (live, "live rows")):
-        if name not in frame.columns:
-            return f"the {where} lack it"
-    kinds = {_kind(reference[name].dtype), _kind(live[name].dtype)}
-    if "" in kinds:
-        return f"values of type {live[name].dtype} are not compared"
-    if len(kinds) > 1:
-        return f"it was {reference[name].dtype} and is {live[name].dtype}"
-    return ""
+class Typed(NamedTuple):
+    """A column's type as text, and what of it can be compared (`sketches.table.kind_of`)."""
+
+    kind: str
+    dtype: str
 
 
-def _kind(dtype: pl.DataType) -> str:
-    if dtype.is_numeric():
-        return "number"
-    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Boolean):
-        return "category"
-    return "anything" if isinstance(dtype, pl.Null) else ""
+def typed(schema: Mapping[str, pl.DataType]) -> dict[str, Typed]:
+    """The types of a frame."""
+    return {name: Typed(kind_of(dtype), dtype_text(dtype)) for name, dtype in schema.items()}
 
 
-def _column(name: str, reference: pl.Series, live: pl.Series, limits: Thresholds) -> ColumnDrift:
-    if _kind(reference.dtype) == "number":
-        return _number(name, number_bins(reference, live, limits.bins), limits)
-    return _category(name, category_bins(reference, live, limits.categories), limits)
+def comparable(
+    reference: Mapping[str, Typed], live: Mapping[str, Typed], columns: Sequence[str] | None
+) -> tuple[list[str], dict[str, str]]:
+    """The columns that can be compared, and why the others cannot."""
+    names = [name for name in reference if name in live] if columns is None else list(columns)
+    why = {name: _why_not(reference.get(name), live.get(name)) for name in names}
+    return [name for name in names if not why[name]], {name: said for name, said in why.items() if said}
+
+
+def report_of(
+    reference_rows: int,
+    rows: int,
+    bins: Mapping[str, NumberBins | CategoryBins],
+    skipped: dict[str, str],
+    limits: Thresholds,
+) -> DriftReport:
+    """What the counts of all columns come to."""
+    judged = [
+        _number(name, found, limits) if isinstance(found, NumberBins) else _category(name, found, limits)
+        for name, found in bins.items()
+    ]
+    return DriftReport(rows=rows, reference_rows=reference_rows, columns=_decided(judged, limits), skipped=skipped)
+
+
+def _why_not(old: Typed | None, new: Typed | None) -> str:
+    if old is None or new is None:
+        return f"the {'reference' if old is None else 'live rows'} lack{'s' if old is None else ''} it"
+    if not {old.kind, new.kind} <= {"number", "category", "anything"}:
+        return f"values of type {new.dtype} are not compared"
+    return f"it was {old.dtype} and is {new.dtype}" if old.kind != new.kind else ""
+
+
+def _bins(reference: pl.Series, live: pl.Series, limits: Thresholds) -> NumberBins | CategoryBins:
+    if kind_of(reference.dtype) == "number":
+        return number_bins(reference, live, limits.bins, exact=limits.exact)
+    return category_bins(reference, live, limits.categories)
 
 
 def _number(name: str, bins: NumberBins, limits: Thresholds) -> ColumnDrift:
@@ -218,7 +251,9 @@ def _number(name: str, bins: NumberBins, limits: Thresholds) -> ColumnDrift:
         psi_expected=expected,
         js=jensen_shannon(bins.reference, bins.live),
         ks=bins.ks,
-        wasserstein=bins.wasserstein,
+        wasserstein=bins.wasserstein if math.isfinite(bins.wasserstein_error) else None,
+        ks_error=bins.ks_error,
+        wasserstein_error=bins.wasserstein_error if math.isfinite(bins.wasserstein_error) else 0.0,
         tests=tuple(tests),
     )
 

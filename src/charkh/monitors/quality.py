@@ -1,9 +1,12 @@
 """Data quality of live rows against the reference: gaps, ranges, categories, columns and types. Pure functions."""
 
-from typing import Any
-
 import msgspec
-import polars as pl
+
+from charkh.monitors.sketches.categories import CategorySketch
+from charkh.monitors.sketches.table import ColumnSketch, TableSketch
+
+FEW = 20
+"""Fewer rows of one value are no sign that a sensor is stuck."""
 
 
 class ColumnQuality(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +18,8 @@ class ColumnQuality(msgspec.Struct, frozen=True, kw_only=True):
         nulls_reference: share of missing reference values.
         out_of_range: share below the least or above the greatest reference value; 0 for categories.
         unseen: share of live values that the reference lacks; 0 for numbers.
+        infinite: share of live numbers that are not finite.
+        stuck: whether live rows all have one value, and those of the reference had several.
     """
 
     column: str
@@ -22,6 +27,8 @@ class ColumnQuality(msgspec.Struct, frozen=True, kw_only=True):
     nulls_reference: float
     out_of_range: float = 0.0
     unseen: float = 0.0
+    infinite: float = 0.0
+    stuck: bool = False
 
 
 class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,55 +66,57 @@ class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
         return max((each.unseen for each in self.columns), default=0.0)
 
 
-def quality(reference: pl.DataFrame, live: pl.DataFrame) -> QualityReport:
-    """Compare live rows with the reference, column by column."""
-    shared = [name for name in reference.columns if name in live.columns]
+def quality(reference: TableSketch, live: TableSketch) -> QualityReport:
+    """Compare live rows with the reference, column by column; live rows were counted over the reference's edges."""
+    known, met = ({each.name: each for each in side.columns} for side in (reference, live))
+    shared = [name for name in known if name in met]
     retyped = {
-        name: f"{reference[name].dtype} → {live[name].dtype}"
+        name: f"{known[name].dtype} → {met[name].dtype}"
         for name in shared
-        if _kind(reference[name].dtype) != _kind(live[name].dtype)
-        and pl.Null not in (reference[name].dtype, live[name].dtype)
+        if _kind(known[name]) != _kind(met[name]) and "anything" not in (known[name].kind, met[name].kind)
     }
     return QualityReport(
-        rows=live.height,
-        reference_rows=reference.height,
-        columns=tuple(_column(reference[name], live[name]) for name in shared if name not in retyped),
-        missing=tuple(name for name in reference.columns if name not in live.columns),
-        extra=tuple(name for name in live.columns if name not in reference.columns),
+        rows=live.rows,
+        reference_rows=reference.rows,
+        columns=tuple(_column(known[name], met[name]) for name in shared if name not in retyped),
+        missing=tuple(name for name in known if name not in met),
+        extra=tuple(name for name in met if name not in known),
         retyped=retyped,
     )
 
 
-def _kind(dtype: pl.DataType) -> str:
-    if dtype.is_numeric():
-        return "number"
-    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
-        return "category"
-    return "time" if dtype.is_temporal() else str(dtype)
+def _kind(column: ColumnSketch) -> str:
+    if column.kind == "category" and column.dtype == "Boolean":
+        return column.dtype
+    return column.kind or column.dtype
 
 
-def _column(reference: pl.Series, live: pl.Series) -> ColumnQuality:
-    old, new = _present(reference), _present(live)
-    outside, unseen = 0, 0
-    if len(old) and len(new):
-        kind = _kind(reference.dtype)
-        if kind in {"number", "time"}:
-            least: Any = old.min()
-            greatest: Any = old.max()
-            outside = int(((new < least) | (new > greatest)).sum())
-        elif kind == "category":
-            texts = new.cast(pl.String)
-            unseen = len(texts) - int(texts.is_in(old.cast(pl.String).unique().implode()).sum())
-    rows = max(1, len(live))
+def _column(reference: ColumnSketch, live: ColumnSketch) -> ColumnQuality:
+    rows = max(1, live.rows)
+    outside = unseen = infinite = 0
+    if reference.numbers is not None and live.numbers is not None:
+        outside, infinite = live.numbers.outside, live.numbers.infinite
+    elif reference.categories is not None and live.categories is not None:
+        unseen = _unseen(reference.categories, live.categories)
     return ColumnQuality(
         column=reference.name,
-        nulls=1 - len(new) / rows if len(live) else 0.0,
-        nulls_reference=1 - len(old) / len(reference) if len(reference) else 0.0,
+        nulls=live.missing / rows,
+        nulls_reference=reference.missing / max(1, reference.rows),
         out_of_range=outside / rows,
         unseen=unseen / rows,
+        infinite=infinite / rows,
+        stuck=live.rows >= FEW and _one_value(live) and not _one_value(reference),
     )
 
 
-def _present(series: pl.Series) -> pl.Series:
-    series = series.drop_nulls()
-    return series.drop_nans() if series.dtype.is_float() else series
+def _unseen(reference: CategorySketch, live: CategorySketch) -> int:
+    if not reference.exact or not reference.known:
+        return 0
+    known = set(reference.values)
+    return sum(size for value, size in zip(live.values, live.sizes, strict=True) if value not in known)
+
+
+def _one_value(column: ColumnSketch) -> bool:
+    if column.numbers is not None:
+        return column.numbers.known > 0 and column.numbers.least == column.numbers.greatest
+    return column.categories is not None and len(column.categories.values) == 1

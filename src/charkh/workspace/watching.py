@@ -1,5 +1,6 @@
 """Watch an endpoint: what it was asked since the last look, beside what its model learned from, and the late truth."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from charkh.endpoints.read import predictions as read_predictions
 from charkh.models.find import find as find_model
 from charkh.models.model import ModelVersion
 from charkh.monitors.alerting import AlertTerms
+from charkh.monitors.bins import EXACT
 from charkh.monitors.collect import Report, collect
 from charkh.monitors.index import LatestCollection
+from charkh.monitors.sketches.table import TableSketch, batches_of, sketch_reference
 from charkh.monitors.truth import TruthSource, parse_truth
 from charkh.workspace.serving import Prepare, preparing
 from charkh.workspace.workspace import Workspace
@@ -67,7 +70,7 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
         store,
         name,
         endpoint=endpoint,
-        reference=_reference(workspace, version, prepare).select(inputs),
+        reference=_reference(workspace, version, prepare, inputs),
         live=prepare(_requests(asked)).select(inputs),
         truth=truth,
         predictions=waiting,
@@ -122,17 +125,29 @@ def _settings(workspace: Workspace, name: str) -> MonitorSettings:
     return settings
 
 
-def _reference(workspace: Workspace, version: ModelVersion, prepare: Prepare) -> pl.DataFrame:
-    """What the model was trained on, prepared as a request is."""
+def _reference(
+    workspace: Workspace, version: ModelVersion, prepare: Prepare, inputs: Sequence[str]
+) -> pl.DataFrame | TableSketch:
+    """What the model was trained on, prepared as a request is; read in batches where there is much of it."""
     for identifier in version.made.datasets:
         dataset = workspace.store.queries.ask(DatasetById(version=identifier))
         if dataset is not None and dataset.made.kind == "table":
-            return prepare(read_table(workspace.store, dataset))
+            return _prepared(scan_table(workspace.store, dataset, cache=workspace.table_cache), prepare, inputs)
     raise Invalid(
         f"{version.ref} does not say which dataset it was trained on",
         code="monitor.no_reference",
         hint="Make the model with data=… so that its origin is recorded.",
     )
+
+
+def _prepared(table: pl.LazyFrame, prepare: Prepare, inputs: Sequence[str]) -> pl.DataFrame | TableSketch:
+    """Few rows as they are, so that distances are exact; many as a sketch, of which none is held."""
+
+    def batches() -> Iterator[pl.DataFrame]:
+        return (prepare(batch).select(inputs) for batch in batches_of(table)())
+
+    few = table.head(EXACT + 1).collect()
+    return prepare(few).select(inputs) if few.height <= EXACT else sketch_reference(batches)
 
 
 def _late_truth(

@@ -5,7 +5,8 @@ from datetime import date
 import msgspec
 import polars as pl
 
-from charkh.monitors.quality import QualityReport, quality
+from charkh.monitors.compare import compare
+from charkh.monitors.quality import QualityReport
 
 REFERENCE = pl.DataFrame(
     {
@@ -17,6 +18,10 @@ REFERENCE = pl.DataFrame(
         "code": [1, 2, 3, 4],
     }
 )
+
+
+def quality(reference: pl.DataFrame, live: pl.DataFrame) -> QualityReport:
+    return compare(reference, live).quality
 
 
 def test_each_column_says_what_is_wrong() -> None:
