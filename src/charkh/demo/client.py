@@ -43,7 +43,7 @@ class InferenceClient:
         """
         ids: list[str] = []
         for part in rows.iter_slices(BATCH):
-            body = {"inputs": [_tensor(series) for series in part]}
+            body = {"inputs": [_tensor(series) for series in part], "parameters": {"prediction_ids": True}}
             answer = self.call(f"/v2/models/{self._model}/infer", body)
             ids += answer["parameters"]["prediction_ids"]
         return ids

@@ -20,6 +20,7 @@ from charkh.ports.journal import DataHeader, DataWriter, Journal
 from charkh.ports.runtimes import Tensors
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 CONTENT = "predictions"
@@ -122,11 +123,9 @@ class PredictionLog:
         if self._capture < 1.0 and random.random() >= self._capture:  # noqa: S311 (sampling keeps no secret)
             return new_unlogged(self.deployment)
         try:
-            payload = _encode(
-                LoggedRequest(
-                    FORMAT, time.time_ns() // 1000 / 1e6, latency, request, rows, _logged(inputs), _logged(outputs)
-                )
-            )
+            # As a list: it has the bytes of a `LoggedRequest`, in half the time.
+            now = time.time_ns() // 1000 / 1e6
+            payload = _encode([FORMAT, now, latency, request, rows, _logged(inputs), _logged(outputs)])
             with self._lock:
                 return self._append(payload)
         except (CharkhError, ValueError) as error:  # a ValueError is a text that is no Unicode
@@ -167,20 +166,31 @@ class PredictionLog:
             _log.warning("the prediction segment %s was not closed cleanly: %s", writer.segment, error)
 
 
-def _logged(tensors: Tensors) -> tuple[LoggedTensor, ...]:
-    # Here, because a server without endpoints needs no NumPy.
-    import numpy as np
-
-    return tuple(_tensor(name, np.asarray(tensor)) for name, tensor in tensors.items())
+def _logged(tensors: Tensors) -> list[list[Any]]:
+    return [_tensor(name, tensor) for name, tensor in tensors.items()]
 
 
-def _tensor(name: str, tensor: "npt.NDArray[Any]") -> LoggedTensor:
-    if tensor.dtype.kind in "OUST":
+def _tensor(name: str, tensor: "npt.NDArray[Any]") -> list[Any]:
+    """The fields of a `LoggedTensor`."""
+    kind = _names.get(tensor.dtype)
+    if kind is None:
+        kind = _named(tensor.dtype)
+    if kind == OBJECT:
         cells: Sequence[Any] = tensor.ravel().tolist()
-        return LoggedTensor(name, "object", tensor.shape[1:], [_cell(cell) for cell in cells])
+        return [name, kind, tensor.shape[1:], [_cell(cell) for cell in cells]]
     if tensor.dtype.byteorder == ">":
         tensor = tensor.astype(tensor.dtype.newbyteorder("<"))
-    return LoggedTensor(name, tensor.dtype.name, tensor.shape[1:], tensor.tobytes())
+    return [name, kind, tensor.shape[1:], tensor.tobytes()]
+
+
+OBJECT = "object"
+_names: "dict[np.dtype[Any], str]" = {}
+"""NumPy's name of each element type that was met: it takes a microsecond to ask for one."""
+
+
+def _named(dtype: "np.dtype[Any]") -> str:
+    found = _names[dtype] = OBJECT if dtype.kind in "OUST" else dtype.name
+    return found
 
 
 def _cell(cell: object) -> object:

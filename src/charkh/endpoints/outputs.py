@@ -1,5 +1,6 @@
 """From what a model said to the body of an answer: JSON, and the tensors behind it asked for as bytes. No I/O."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -91,6 +92,10 @@ def encode_outputs(
     Raises:
         Invalid: the request asks for an output that the model does not give.
     """
+    if not asked and not all_binary:
+        plain = _plain(told, outputs, declared)
+        if plain is not None:
+            return Answered(plain)
     chosen = choose(asked, outputs, all_binary=all_binary)
     kinds = {spec.name: spec.datatype for spec in declared}
     if not any(binary for _, binary in chosen):
@@ -120,6 +125,40 @@ def encode_outputs(
     )
     head = _encode(answer)
     return Answered(b"".join((head, *tail)), len(head))
+
+
+def _plain(told: Told, outputs: Mapping[str, Array], declared: Sequence[TensorSpec]) -> bytes | None:
+    """The body of an answer whose every output is a tensor of numbers as declared; None where one is not.
+
+    It has the bytes that `InferAnswer` has; its fixed parts are written once for each signature.
+    """
+    if len(declared) != len(outputs):
+        return None
+    parts = [_head(told.name, told.version)]
+    if told.id:
+        parts += (b',"id":', _encode(told.id))
+    if told.parameters:
+        parts += (b',"parameters":', _encode(told.parameters))
+    between = b',"outputs":['
+    for spec in declared:
+        tensor = outputs.get(spec.name)
+        if tensor is None or NAMES.get(tensor.dtype) != spec.datatype or tensor.dtype.kind not in "fiu":
+            return None
+        shape, data = tensor.shape, tensor.tolist() if tensor.ndim == 1 else tensor.ravel().tolist()
+        parts += (between, _opening(spec.name, spec.datatype), _encode(shape), b',"data":', _encode(data), b"}")
+        between = b","
+    parts.append(b"]}")
+    return b"".join(parts)
+
+
+@functools.lru_cache(maxsize=256)
+def _head(name: str, version: str) -> bytes:
+    return _encode({"model_name": name, "model_version": version})[:-1]
+
+
+@functools.lru_cache(maxsize=1024)
+def _opening(name: str, datatype: str) -> bytes:
+    return _encode({"name": name, "datatype": datatype})[:-1] + b',"shape":'
 
 
 def choose(asked: Sequence[InferOutput], outputs: Tensors, *, all_binary: bool = False) -> list[tuple[str, bool]]:

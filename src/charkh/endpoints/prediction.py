@@ -6,6 +6,7 @@ segment, the record in it and the row. A checksum tells a mistyped id from one t
 
 import base64
 import binascii
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,8 @@ CHECKSUM = 3
 NONCE = 8
 ID = 16
 MAX_NUMBER = 2**63 - 1
+
+_TO_URL = bytes.maketrans(b"+/", b"-_")
 
 
 class PredictionId(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,18 +84,29 @@ def new_unlogged(deployment: str) -> PredictionId:
     return PredictionId(deployment=deployment, nonce=os.urandom(NONCE).hex())
 
 
+def row_of_request(first: str, row: int) -> str:
+    """How a client names a row of a request whose answer carries the id of its first row alone: `ID.ROW`."""
+    return f"{first}.{row}"
+
+
 def row_ids(first: PredictionId, rows: int) -> list[str]:
     """The text ids of the first `rows` rows of a request."""
     return _texts(first, range(rows))
 
 
 def parse_prediction_id(text: str) -> PredictionId:
-    """The id in a text.
+    """The id in a text; `ID.ROW` is that of a later row of the request whose first row `ID` is.
 
     Raises:
         Invalid: it is no prediction id, or was mistyped.
     """
-    packed = _unarmoured(text.strip())
+    first, dot, row = text.strip().partition(".")
+    if dot:
+        if not row.isascii() or not row.isdigit() or (row != "0" and row.startswith("0")) or len(row) > 12:
+            raise _no_id(text)
+        named = parse_prediction_id(first)
+        return msgspec.structs.replace(named, row=named.row + int(row))
+    packed = _unarmoured(first)
     body, checksum = packed[:-CHECKSUM], packed[-CHECKSUM:]
     if not body or checksum != _checksum(body):
         raise _no_id(text)
@@ -110,17 +124,27 @@ def parse_prediction_id(text: str) -> PredictionId:
 
 
 def _texts(where: PredictionId, rows: Sequence[int]) -> list[str]:
-    prefix = bytes.fromhex(parse_id(where.deployment))
     if where.segment:
-        prefix = bytes([LOGGED]) + prefix + bytes.fromhex(parse_id(where.segment)) + _number(where.ordinal)
+        prefix = _logged_prefix(where.deployment, where.segment) + _number(where.ordinal)
     else:
-        prefix = bytes([UNLOGGED]) + prefix + bytes.fromhex(where.nonce or "00" * NONCE)
+        prefix = _unlogged_prefix(where.deployment) + bytes.fromhex(where.nonce or "00" * NONCE)
     bodies = [prefix + _number(row) for row in rows]
     return [_armoured(body + _checksum(body)) for body in bodies]
 
 
+@functools.lru_cache(maxsize=64)
+def _logged_prefix(deployment: str, segment: str) -> bytes:
+    """What the ids of one segment begin with; a process writes to few of them at once."""
+    return bytes([LOGGED]) + bytes.fromhex(parse_id(deployment)) + bytes.fromhex(parse_id(segment))
+
+
+@functools.lru_cache(maxsize=64)
+def _unlogged_prefix(deployment: str) -> bytes:
+    return bytes([UNLOGGED]) + bytes.fromhex(parse_id(deployment))
+
+
 def _armoured(packed: bytes) -> str:
-    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+    return binascii.b2a_base64(packed, newline=False).translate(_TO_URL, b"=").decode("ascii")
 
 
 def _unarmoured(text: str) -> bytes:

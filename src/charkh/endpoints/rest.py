@@ -16,7 +16,7 @@ from charkh.endpoints.repository import load, offered, unload
 from charkh.endpoints.route import Act, Reply, Request, Route
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.statistics import statistics
-from charkh.endpoints.wire import InferRequest, cells
+from charkh.endpoints.wire import InferRequest, Parameters, cells
 from charkh.ports.runtimes import TensorSpec, row_count
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ EXTENSIONS = (
     "statistics",
     "parameters",
 )
+IDS = "prediction_ids"
+FEW_ROWS = 16
+"""Rows up to which every row's id stands in the answer: a hundred ids cost more than a hundred predictions."""
 _RAW = InferRequest(inputs=(), parameters={ALL_BINARY: True})
 _encode = msgspec.json.Encoder().encode
 
@@ -51,7 +54,10 @@ def routes(offer: Sequence[Servable], application: "Application") -> dict[str, R
 
 
 def infer(servable: Servable, request: Request) -> bytes | Reply:
-    """Answer `POST /v2/models/NAME/infer`; `parameters` of the answer carry the id of every row's prediction.
+    """Answer `POST /v2/models/NAME/infer`; `parameters` of the answer carry the id of the first row's prediction.
+
+    Of few rows, or where the request's parameters say `"prediction_ids": true`, they carry every row's; others are
+    named `ID.ROW`.
 
     Raises:
         Invalid: the request is malformed or does not fit the signature, or the model refuses its rows.
@@ -63,7 +69,11 @@ def infer(servable: Servable, request: Request) -> bytes | Reply:
     else:
         asked_for, inputs = reader_of(servable.signature).read(request.body, length)
     said = ask(servable, inputs, asked_for.id[:MAX_ID], asked_for.outputs)
-    parameters = {"prediction_id": said.ids[0], "prediction_ids": said.ids} if said.ids else {}
+    parameters: Parameters = {}
+    if said.first:
+        parameters = {"prediction_id": said.first}
+        if said.rows <= FEW_ROWS or asked_for.parameters.get(IDS):
+            parameters[IDS] = said.ids
     answer = encode_outputs(
         Told(servable.name, servable.version, asked_for.id, parameters),
         said.outputs,

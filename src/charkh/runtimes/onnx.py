@@ -8,6 +8,7 @@ import importlib
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from math import isnan
 from typing import Any, cast
 
 import numpy as np
@@ -28,6 +29,8 @@ _NUMPY = {
     "tensor(bool)": np.bool_,
     "tensor(string)": object,
 }
+DATATYPES_OF = {"FP64": np.float64, "FP32": np.float32, "INT64": np.int64, "INT32": np.int32, "BOOL": np.bool_}
+"""NumPy's element type of what a signature declares, of those that a graph can take."""
 _native: Any = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
 _UNREADABLE = (_native.Fail, _native.InvalidGraph, _native.InvalidProtobuf, _native.NotImplemented, RuntimeError)
 
@@ -109,6 +112,7 @@ class OnnxPredictor:
         self._stacked = _is_stacked(self._inputs, signature)
         able = [each.name for each in session.get_outputs()]
         self._outputs = chosen_outputs(signature, able)
+        self._matrix, self._dtype, self._width = _one_matrix(self._inputs, signature)
         unusable = [name for name, each in self._inputs.items() if each.type not in _NUMPY]
         if unusable:
             raise Invalid(
@@ -119,12 +123,24 @@ class OnnxPredictor:
 
     def predict(self, inputs: Tensors) -> dict[str, Array]:
         """See `charkh.ports.runtimes.Predictor`."""
-        columns = columns_of(self._specs, inputs)
+        feed = inputs if self._is_ready(inputs) else self._feed(columns_of(self._specs, inputs))
         try:
-            answers = self._session.run(self._outputs, self._feed(columns))
+            answers = self._session.run(self._outputs, feed)
         except (_native.Fail, _native.InvalidArgument, _native.RuntimeException, ValueError, TypeError) as error:
             raise input_refused(str(error).splitlines()[0]) from error
         return {name: _tensor(name, answer) for name, answer in zip(self._outputs, answers, strict=True)}
+
+    def _is_ready(self, inputs: Tensors) -> bool:
+        """Whether the inputs are the graph's own one matrix of numbers, with nothing to convert or to refuse."""
+        matrix = inputs.get(self._matrix)
+        return (
+            type(matrix) is np.ndarray
+            and len(inputs) == 1
+            and matrix.dtype == self._dtype
+            and matrix.ndim == 2
+            and matrix.shape[1] == self._width
+            and (matrix.dtype.kind != "f" or not isnan(matrix.sum()))
+        )
 
     def _feed(self, columns: list[Array]) -> dict[str, Array]:
         if self._stacked:
@@ -136,6 +152,18 @@ class OnnxPredictor:
             shaped = column.reshape(-1, 1) if column.ndim == 1 and len(wanted.shape) == 2 else column
             feed[spec.name] = shaped.astype(_NUMPY[wanted.type], copy=False)
         return feed
+
+
+def _one_matrix(inputs: Mapping[str, Any], signature: Signature) -> tuple[str, np.dtype[Any] | None, int]:
+    """Name, element type and width of the graph's one input, where the signature has it as it is; else nothing."""
+    if len(inputs) != 1 or len(signature.inputs) != 1:
+        return "", None, 0
+    (spec,), (only,) = signature.inputs, inputs.values()
+    if spec.name != only.name or len(spec.shape) != 2 or spec.shape[1] < 1 or only.type not in _NUMPY:
+        return "", None, 0
+    dtype = np.dtype(_NUMPY[only.type])
+    declared = DATATYPES_OF.get(spec.datatype)
+    return (spec.name, dtype, spec.shape[1]) if dtype == declared and dtype.kind != "O" else ("", None, 0)
 
 
 def _is_stacked(inputs: Mapping[str, Any], signature: Signature) -> bool:

@@ -49,7 +49,7 @@ def predict(servable: Servable, request: Request) -> bytes:
     """
     asked = read_message(request.body, servable.signature)
     said = ask(servable, asked.tensors, asked.puid[:MAX_PUID])
-    first = said.ids[0] if said.ids else ""
+    first = said.first
     tags = {"version": servable.version, **({"prediction_id": first} if first else {})}
     meta = Meta(puid=asked.puid or first, tags=tags, requestPath={servable.name: f"charkh:{servable.version}"})
     return write_message(said.outputs, asked.form, meta)
