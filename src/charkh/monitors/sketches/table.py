@@ -1,5 +1,6 @@
 """Sketch a table batch by batch: the reference in two passes (a sample for the edges, then counts), live in one."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,8 +15,11 @@ from charkh.monitors.sketches.numbers import NumberCounter, NumberSketch, edges_
 FORMAT = 1
 SAMPLE = 1 << 17
 """Rows of the reference at most from which the edges are taken; fewer rows are taken whole."""
-BATCH = 1 << 18
-"""Rows of a lazy table that are in memory at once."""
+BATCH = 1 << 16
+"""Rows of a lazy table that are read at once; Polars reads some batches ahead."""
+SLICE = 1 << 17
+"""Rows that are counted at once of what can be sliced for nothing: a frame in memory, a Parquet file."""
+_THREADS = os.cpu_count() or 1
 
 Batches = Callable[[], Iterable[pl.DataFrame]]
 """A table that can be read from its beginning as often as it is asked for, in batches of the same columns."""
@@ -63,8 +67,10 @@ class TableSketch(msgspec.Struct, frozen=True, kw_only=True):
 
 def sketch_reference(batches: Batches) -> TableSketch:
     """The sketch of a reference, read twice."""
-    sample = sample_of(batches())
-    return _counted(batches(), {name: _start(column) for name, column in _series(sample).items()}, {})
+    sample = sample_of(batch.select(_with_edges(batch)) for batch in batches())
+    with ThreadPoolExecutor(_THREADS) as threads:
+        starts = {each.name: each for each in threads.map(_start, sample.get_columns())}
+    return _counted(batches(), starts, {})
 
 
 def sketch_live(batches: Iterable[pl.DataFrame], reference: TableSketch) -> TableSketch:
@@ -76,7 +82,7 @@ def sketch_live(batches: Iterable[pl.DataFrame], reference: TableSketch) -> Tabl
 def batches_of(table: pl.DataFrame | pl.LazyFrame) -> Batches:
     """A table in batches: a frame in memory in slices, which costs nothing, a lazy one as it is read."""
     if isinstance(table, pl.DataFrame):
-        return lambda: table.iter_slices(BATCH) if table.height else iter([table])
+        return lambda: table.iter_slices(SLICE) if table.height else iter([table])
     return lambda: _collected(table)
 
 
@@ -170,7 +176,7 @@ def _counted(
 ) -> TableSketch:
     counters: dict[str, _Counter] | None = None
     rows = 0
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(_THREADS) as threads:
         for batch in batches:
             if counters is None:
                 counters = {
@@ -181,6 +187,10 @@ def _counted(
             # Sorting and grouping release Python's lock: the columns of a batch share the processors.
             list(threads.map(_add, [counters[name] for name in batch.columns], batch.get_columns()))
     return TableSketch(rows=rows, columns=tuple(counter.done() for counter in (counters or {}).values()))
+
+
+def _with_edges(batch: pl.DataFrame) -> list[str]:
+    return [name for name, dtype in batch.schema.items() if kind_of(dtype) in {"number", "time"}]
 
 
 def _add(counter: _Counter, column: pl.Series) -> None:
@@ -213,8 +223,23 @@ def _fitting(column: pl.Series, start: ColumnSketch | None) -> ColumnSketch:
 
 def _collected(lazy: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     any_rows = False
-    for batch in lazy.collect_batches(chunk_size=BATCH, maintain_order=True):
+    read = _sliced(lazy) if _can_be_sliced(lazy) else lazy.collect_batches(chunk_size=BATCH, maintain_order=True)
+    for batch in read:
         any_rows = True
         yield batch
     if not any_rows:
         yield pl.DataFrame(schema=lazy.collect_schema())
+
+
+def _sliced(lazy: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Slice by slice: Polars reads a hundred groups of rows ahead otherwise, which is most of a table in memory."""
+    begin = 0
+    while (batch := lazy.slice(begin, SLICE).collect(engine="streaming")).height:
+        begin += batch.height
+        yield batch
+
+
+def _can_be_sliced(lazy: pl.LazyFrame) -> bool:
+    """Whether all rows come from Parquet, and a slice is taken by the reader, which skips what lies before it."""
+    plan = lazy.slice(1, 1).explain()
+    return "Parquet SCAN" in plan and not any(other in plan for other in ("Csv SCAN", "NDJson", "SLICE["))
