@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -199,6 +200,7 @@ def serve(
     grpc_port: Annotated[
         int | None, typer.Option(help="TCP port for gRPC; what charkh.toml says by default.", min=0, max=65535)
     ] = None,
+    workers: Annotated[int, typer.Option(help="Server processes on the one port.", min=1, max=64)] = 1,
     open_inference: OpenInference = False,
     json: AsJson = False,
 ) -> None:
@@ -207,55 +209,45 @@ def serve(
     They speak the Open Inference Protocol over REST, and over gRPC with a port for it, until it is interrupted.
     """
     # What loads models is imported by the command that needs it.
-    from charkh.endpoints.feedback import Feedbacks, feedback_routes
-    from charkh.endpoints.serve import serve as serve_models
-    from charkh.server.looking import looking, open_paths
-    from charkh.workspace.serving import Serving
+    from charkh.server.serving import Answering, Work, serve_endpoints, serve_together
     from charkh.workspace.token import token_of
 
     _log_to_stderr()
     with open_workspace() as workspace:
-        serving = Serving(workspace, names or [])
-        offer = serving.offer()
-        servables = offer.servables
-        if not servables:
-            raise Invalid(
-                "charkh.toml has no endpoint",
-                code="endpoint.none_configured",
-                hint='Write [endpoint.NAME] with model = "NAME@champion".',
-            )
+        grpc = workspace.settings.serving.grpc_port if grpc_port is None else grpc_port
         token = token_of(workspace.store_folder)
         address = f"http://{host}:{port}"
-        grpc = workspace.settings.serving.grpc_port if grpc_port is None else grpc_port
 
-        def ready() -> None:
-            served = [{"name": each.name, "version": each.version, "model": each.subject} for each in servables]
+        def ready(served: Sequence[Answering]) -> None:
             if json:
-                write_json({"address": address, "grpc": f"{host}:{grpc}" if grpc else "", "endpoints": served})
+                write_json(
+                    {
+                        "address": address,
+                        "grpc": f"{host}:{grpc}" if grpc else "",
+                        "endpoints": [each._asdict() for each in served],
+                    }
+                )
                 return
-            write_line(f"serving {', '.join(each.name for each in servables)} on {address}")
+            write_line(f"serving {', '.join(each.name for each in served)} on {address}")
             if grpc:
                 write_line(f"and over gRPC on {host}:{grpc}")
             if not open_inference:
                 write_note(f"  export CHARKH_TOKEN={token}")
-            for each in servables:
+            for each in served:
                 write_note(f"  {each.name}: {_call(address, each.name, open_inference=open_inference)}")
 
-        with looking(workspace, instance=f"{host}:{port}") as watch:
-            serve_models(
-                offer,
-                host,
-                port,
-                token=token,
-                open_inference=open_inference,
-                reload=serving.offer,
-                grpc_port=grpc,
-                without_token=open_paths(workspace),
-                watch=watch,
-                makers=(feedback_routes(Feedbacks(workspace.store)),),
-                ready=ready,
-            )
-        serving.close()
+        work = Work(
+            folder=str(workspace.folder),
+            host=host,
+            port=port,
+            grpc_port=grpc,
+            names=tuple(names or ()),
+            open_inference=open_inference,
+        )
+        if workers > 1:
+            serve_together(work, workers, ready)
+        else:
+            serve_endpoints(workspace, work, ready)
 
 
 def doctor(json: AsJson = False) -> None:

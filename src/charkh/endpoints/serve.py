@@ -34,6 +34,7 @@ def serve(
     threads: int = THREADS,
     grace: float = 10.0,
     grpc_port: int = 0,
+    shared: bool = False,
     without_token: Collection[str] = (),
     watch: Watch | None = None,
     makers: Sequence[RouteMaker] = (),
@@ -56,6 +57,7 @@ def serve(
         threads: slow predictions that run at once.
         grace: seconds that requests under way have to finish.
         grpc_port: TCP port for the same protocol over gRPC; none by default.
+        shared: other processes of the same server listen there, too.
         without_token: further paths that ask for no token; on loopback only.
         watch: what looks on; without, nothing is counted and there is no `/metrics`.
         makers: give further paths, such as that of feedback.
@@ -76,18 +78,31 @@ def serve(
         watch=watch,
         makers=makers,
     )
-    beside = grpc_beside(application, host, grpc_port, max_message=max_body, grace=grace)
+    if not shared:
+        refuse_a_taken_port(numeric_address(host, port), port)
+    beside = grpc_beside(application, host, grpc_port, max_message=max_body, grace=grace, shared=shared)
     asyncio.run(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, ready))
 
 
-async def run(application: Application, host: str, port: int, *, stop: asyncio.Event, grace: float = 10.0) -> None:
+async def run(
+    application: Application, host: str, port: int, *, stop: asyncio.Event, grace: float = 10.0, shared: bool = False
+) -> None:
     """Serve in the running event loop until `stop` is set; for those who have a loop of their own.
+
+    Args:
+        application: what answers.
+        host: address to listen on.
+        port: TCP port.
+        stop: ends it.
+        grace: seconds that requests under way have to finish.
+        shared: other processes of the same server listen there, too.
 
     Raises:
         Unavailable: the address cannot be listened on.
     """
     address = numeric_address(host, port)
-    refuse_a_taken_port(address, port)
+    if not shared:
+        refuse_a_taken_port(address, port)
     server = _server(application, address, port)
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
@@ -119,10 +134,11 @@ async def _serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
     watching = asyncio.create_task(application.watch(every)) if every else None
-    announcing = asyncio.create_task(announce(host, port, ready)) if ready else None
+    announcing = asyncio.create_task(announce(port, ready)) if ready else None
     try:
         async with beside:
-            await run(application, host, port, stop=stop, grace=grace)
+            # Whether the port was taken has been asked.
+            await run(application, host, port, stop=stop, grace=grace, shared=True)
     finally:
         for task in (watching, announcing):
             if task is not None:
@@ -218,17 +234,30 @@ def _cannot_listen(host: str, port: int, error: Exception) -> Unavailable:
     )
 
 
-async def announce(host: str, port: int, ready: Callable[[], None]) -> None:
-    """Call `ready` as soon as somebody listens there."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(host.strip("[]"), port)
-        except OSError:
-            await asyncio.sleep(0.02)
-            continue
-        writer.close()
-        ready()
-        return
+async def announce(port: int, ready: Callable[[], None]) -> None:
+    """Call `ready` as soon as this very process listens there: a neighbour that shares the port does not count."""
+    while not _listens(port):
+        await asyncio.sleep(0.01)
+    ready()
+
+
+def _listens(port: int) -> bool:
+    return any(_is_listener(int(each.name), port) for each in Path("/dev/fd").iterdir())
+
+
+def _is_listener(descriptor: int, port: int) -> bool:
+    try:
+        found = socket.socket(fileno=descriptor)
+    except OSError:
+        return False  # no socket, as most are
+    try:
+        if found.family not in {socket.AF_INET, socket.AF_INET6}:
+            return False
+        return found.getsockname()[1] == port and bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False  # it was closed meanwhile
+    finally:
+        found.detach()
 
 
 def _server(application: Application, host: str, port: int) -> Any:

@@ -157,7 +157,7 @@ async def _serve(
     stopping = asyncio.create_task(stop.wait())
     beside: list[asyncio.Task[Any]] = [stopping, asyncio.create_task(inference.watch())]
     if listening is not None:
-        beside.append(asyncio.create_task(announce(host, port, listening)))
+        beside.append(asyncio.create_task(announce(port, listening)))
     started = asyncio.create_task(_start(*afterwards))
     beside.append(started)
     try:

@@ -1,0 +1,136 @@
+"""`charkh serve`: the endpoints alone, in this process or in several that share the port."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from charkh.core.errors import CharkhError, Invalid
+from charkh.endpoints.feedback import Feedbacks, feedback_routes
+from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
+from charkh.endpoints.serve import serve as serve_models
+from charkh.server.looking import looking, open_paths
+from charkh.server.team import enter_team, run_team, say_listening
+from charkh.workspace.metering import meter_table
+from charkh.workspace.serving import Serving
+from charkh.workspace.token import token_of
+from charkh.workspace.workspace import Workspace, open_workspace
+
+GRACE = 10.0
+"""Seconds that requests under way have to finish."""
+
+
+class Answering(NamedTuple):
+    """An endpoint that answers."""
+
+    name: str
+    version: str
+    model: str
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served, and where; what a worker is told.
+
+    Attributes:
+        folder: of the workspace.
+        host: address to listen on.
+        port: TCP port.
+        grpc_port: TCP port for gRPC; 0 for none.
+        names: endpoints; all by default.
+        open_inference: ask for no token.
+        meters: the table of meters that the workers share; none for a server of one process.
+    """
+
+    folder: str
+    host: str
+    port: int
+    grpc_port: int = 0
+    names: tuple[str, ...] = ()
+    open_inference: bool = False
+    meters: int = -1
+
+
+def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[Answering]], None]) -> None:
+    """Serve in this process until SIGTERM or SIGINT.
+
+    Args:
+        workspace: whose endpoints they are.
+        work: what is served, and where.
+        ready: called when this process listens.
+
+    Raises:
+        NotFound: there is no such endpoint, or its model is not there.
+        Invalid: the settings have no endpoint.
+        Denied: it would let anyone in, or a model may not be loaded.
+        Unavailable: the address cannot be listened on.
+    """
+    serving = Serving(workspace, work.names)
+    offer = serving.offer()
+    if not offer.servables:
+        raise Invalid(
+            "charkh.toml has no endpoint",
+            code="endpoint.none_configured",
+            hint='Write [endpoint.NAME] with model = "NAME@champion".',
+        )
+    answering = [Answering(each.name, each.version, each.subject) for each in offer.servables]
+    shared = work.meters >= 0
+    try:
+        with looking(workspace, table=work.meters if shared else None, instance=f"{work.host}:{work.port}") as watch:
+            serve_models(
+                offer,
+                work.host,
+                work.port,
+                token=token_of(workspace.store_folder),
+                open_inference=work.open_inference,
+                reload=serving.offer,
+                grace=GRACE,
+                grpc_port=work.grpc_port,
+                shared=shared,
+                without_token=open_paths(workspace),
+                watch=watch,
+                makers=(feedback_routes(Feedbacks(workspace.store)),),
+                ready=lambda: ready(answering),
+            )
+    finally:
+        serving.close()
+
+
+def serve_together(work: Work, workers: int, ready: Callable[[Sequence[Answering]], None]) -> None:
+    """Serve with several processes until SIGTERM or SIGINT.
+
+    Args:
+        work: what is served, and where; each process opens the workspace for itself.
+        workers: how many.
+        ready: called when all of them listen.
+
+    Raises:
+        Unavailable: the address cannot be listened on, or a process ends before it listens.
+    """
+    for port in (work.port, work.grpc_port):
+        if port:
+            refuse_a_taken_port(numeric_address(work.host, port), port)
+    work = msgspec.structs.replace(work, meters=meter_table())
+    run_team(
+        "charkh.server.serving",
+        work,
+        workers,
+        inherits=(work.meters,),
+        ready=lambda line: ready(msgspec.json.decode(line, type=list[Answering])),
+        grace=2 * GRACE,
+    )
+
+
+def main(work: Work) -> None:
+    """One of several processes."""
+    enter_team()
+    try:
+        with open_workspace(Path(work.folder)) as workspace:
+            serve_endpoints(workspace, work, say_listening)
+    except CharkhError as error:
+        sys.exit(f"error: {error.message}\n  hint: {error.hint}")
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.argv[1], type=Work))
