@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,9 +86,3 @@ class Served:
         assert done.returncode == 0, done.stderr[-4000:]
         self._said[known] = json.loads(done.stdout.splitlines()[-1])
         return self._said[known]
-
-
-def charkh_conformance(url: str, token: str, *more: str) -> subprocess.CompletedProcess[str]:
-    """The conformance suite of the command line, against any server."""
-    words = [sys.executable, "-m", "charkh", "conformance", url, *more]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, env={"CHARKH_TOKEN": token})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def conformance(
-    url: Annotated[str, typer.Argument(help="The server, such as http://127.0.0.1:7462.")],
+    url: Annotated[str, typer.Argument(help="The server, such as http://127.0.0.1:7462 or grpc://127.0.0.1:8001.")],
     model: Annotated[list[str] | None, typer.Option(help="A model to ask; again for the next; all by default.")] = None,
     group: Annotated[
         list[str] | None, typer.Option(help="Only these probes, such as binary; again for the next.")

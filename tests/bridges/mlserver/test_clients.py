@@ -28,4 +28,4 @@ def test_its_requests_are_answered_in_the_form_that_they_have(found: dict[str, A
     assert found["typed"] == found["raw"] == found["rest"] == BOTH
     assert found["id"] == "mine"
     assert found["typed_texts"] == found["rest_texts"] == TEXTS
-    assert found["columns"] == found["rest_columns"] == ["label", "probability"]
+    assert found["columns"] == found["rest_columns"] == ["predict", "predict_proba"]

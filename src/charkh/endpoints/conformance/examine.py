@@ -38,7 +38,7 @@ def examine(
     """Ask a server everything; nothing that it answers raises.
 
     Args:
-        url: of the server, without `/v2`.
+        url: of the server, without `/v2`; `grpc://HOST:PORT` for its gRPC, which has one group and needs no request.
         models: to be asked; all that the server lists by default.
         groups: names of groups of probes, such as `binary`; all by default.
         request: a file with a valid inference request, for a model whose metadata do not describe its inputs.
@@ -51,6 +51,11 @@ def examine(
         NotFound: the server lists no model, and none is named.
         Invalid: a group is unknown, or the request is none.
     """
+    if url.startswith("grpc://"):
+        # gRPC is an extra.
+        from charkh.endpoints.conformance.examine_grpc import examine_grpc
+
+        return examine_grpc(url, models=models, token=token, timeout=timeout)
     known = {probe.group for probe in PROBES}
     if not known.issuperset(groups):
         raise Invalid(
