@@ -147,13 +147,14 @@ def main(rows: int, rounds: int, large: int) -> None:
         idle, memory, memory_large = peak(), peak(*small), peak(*great)
     mine, limit = median(readings["charkh"]), median(readings["limit"])
     checked = within(found, exact)
+    aim = f"{AIM} times counts over {EDGES} edges, {AIM_PEER} times Evidently, {AIM_MEMORY} times the memory at LARGE"
     flat = memory_large <= AIM_MEMORY * memory
     report(
         "drift",
         charkh=mine,
         peer=seconds,
         limit=limit,
-        aim=f"at most {AIM} times counts over {EDGES} edges, {AIM_PEER} times Evidently; {AIM_MEMORY} times the memory at LARGE rows",
+        aim=aim,
         holds=checked and flat and mine <= AIM * limit and (seconds is None or seconds >= AIM_PEER * mine),
         unit="s",
         rows=rows,

@@ -31,7 +31,9 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         endpoint: whose requests are watched; the one of the monitor's own name by default.
         truth: `DATASET on KEY within 45d`, or empty.
         target: the column of the truth that the model predicts.
-        block: a column whose equal values share what made them, such as the day, for the intervals.
+        block: a column whose equal values share what made them, such as the day: for the intervals, and for the
+            p-values of drift where requests and the reference have it too.
+        segments: columns by whose values drift and metrics are also given, the largest ten values of each.
         every: shortest time between two collections by `charkh up`, such as 1d; empty to collect by hand.
         alert: conditions that raise an alert when met; a condition, or a table of one and its terms.
         severity: of its alerts, such as `warning` or `page`.
@@ -44,6 +46,7 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     truth: str = ""
     target: str = ""
     block: str = ""
+    segments: tuple[str, ...] = ()
     every: str = ""
     alert: tuple[str | AlertSettings, ...] = ()
     severity: str = "warning"

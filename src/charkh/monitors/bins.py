@@ -87,6 +87,7 @@ def number_bins(reference: pl.Series, live: pl.Series, bins: int, *, exact: bool
         return NumberBins(empty, empty, len(reference), len(live), len(old), len(new), 0.0, 0.0)
     edges = _edges(old, max(2, min(bins, min(len(old), len(new)) // FEWEST)))
     near = exact or len(old) + len(new) <= EXACT
+    ks, moved = distances(old, new) if exact else (kolmogorov_smirnov(old, new), wasserstein(old, new))
     return NumberBins(
         reference=_counted(old, edges),
         live=_counted(new, edges),
@@ -94,43 +95,46 @@ def number_bins(reference: pl.Series, live: pl.Series, bins: int, *, exact: bool
         live_all=len(live),
         reference_rows=len(old),
         live_rows=len(new),
-        ks=kolmogorov_smirnov(old, new, exact=exact),
-        wasserstein=wasserstein(old, new, exact=exact),
+        ks=ks,
+        wasserstein=moved,
         ks_error=0.0 if near else 1 / GRID,
     )
 
 
-def kolmogorov_smirnov(old: Floats, new: Floats, *, exact: bool = False) -> float:
+def distances(old: Floats, new: Floats) -> tuple[float, float]:
+    """The exact Kolmogorov-Smirnov and Wasserstein distances of sorted values, the second as `wasserstein` has it.
+
+    The second is the area between the distribution functions.
+    """
+    at = np.sort(np.concatenate([old, new]))
+    gap = np.abs(np.searchsorted(old, at, "right") / len(old) - np.searchsorted(new, at, "right") / len(new))
+    unit = float(np.abs(at[[0, -1]]).max()) or 1.0
+    moved = float(np.dot(gap[:-1], np.diff(at / unit)))
+    spread = float((old / unit).std())
+    return float(gap.max()), moved / spread if spread > 0 else moved * unit
+
+
+def kolmogorov_smirnov(old: Floats, new: Floats) -> float:
     """The largest distance of the two distribution functions of sorted values.
 
-    Exact up to `EXACT` values or when asked for; beyond, at quantiles, at most 1/`GRID` too small.
+    Exact up to `EXACT` values; beyond, at quantiles, at most 1/`GRID` too small.
     """
-    if exact or len(old) + len(new) <= EXACT:
+    if len(old) + len(new) <= EXACT:
         at = np.concatenate([old, new])
-        at.sort(kind="stable")
     else:
         at = np.concatenate([_quantiles(old, GRID), _quantiles(new, GRID), old[-1:], new[-1:]])
     gap = np.searchsorted(old, at, "right") / len(old) - np.searchsorted(new, at, "right") / len(new)
     return float(np.abs(gap).max())
 
 
-def wasserstein(old: Floats, new: Floats, *, exact: bool = False) -> float:
-    """The mean distance between equal quantiles of sorted values, in standard deviations of the first.
+def wasserstein(old: Floats, new: Floats) -> float:
+    """The mean distance between `GRID` equal quantiles of sorted values, in standard deviations of the first.
 
-    Where the first does not vary, in the column's own unit. The exact one is the area between the distribution
-    functions; without it, `GRID` quantiles are compared.
+    Where the first does not vary, in the column's own unit.
     """
     # In units of the largest value, so that squares do not overflow.
     unit = float(np.abs([old[0], old[-1], new[0], new[-1]]).max()) or 1.0
-    if exact:
-        at = np.concatenate([old, new]) / unit
-        at.sort(kind="stable")
-        gap = np.searchsorted(old / unit, at[:-1], "right") / len(old) - np.searchsorted(
-            new / unit, at[:-1], "right"
-        ) / len(new)
-        moved = float((np.abs(gap) * np.diff(at)).sum())
-    else:
-        moved = float(np.abs(_quantiles(old, GRID) / unit - _quantiles(new, GRID) / unit).mean())
+    moved = float(np.abs(_quantiles(old, GRID) / unit - _quantiles(new, GRID) / unit).mean())
     spread = float((old / unit).std())
     return moved / spread if spread > 0 else moved * unit
 

@@ -15,12 +15,15 @@ from charkh.core.ids import new_id
 from charkh.core.refs import parse_name, parse_subject
 from charkh.monitors.alert_index import Firing, Silences
 from charkh.monitors.alerting import AlertTerms, Looked, alert_drafts
-from charkh.monitors.compare import Table, compare
+from charkh.monitors.blocked import by_blocks
+from charkh.monitors.compare import Comparison, Table, compare
 from charkh.monitors.drift import DriftReport, Thresholds
 from charkh.monitors.monitor import COLLECTED_KIND, MAX_FACTS, Collected
+from charkh.monitors.odd import OddRows, learned, odd_rows
 from charkh.monitors.performance import Enough, Performance, performance
 from charkh.monitors.quality import QualityReport
-from charkh.monitors.sketches.table import TableSketch
+from charkh.monitors.segments import drift_by_segment
+from charkh.monitors.sketches.table import Batches, TableSketch, batches_of
 from charkh.ports.store import Store
 
 
@@ -37,6 +40,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         drift: column by column.
         quality: column by column.
         performance: against the truth; None when there is none yet.
+        segments: drift within segments, by `COLUMN=VALUE`.
+        odd: live rows that are odder than nearly all of the reference; None where that cannot be said.
     """
 
     collection: str
@@ -48,6 +53,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     drift: DriftReport
     quality: QualityReport
     performance: Performance | None = None
+    segments: dict[str, DriftReport] = {}
+    odd: OddRows | None = None
 
 
 def collect(
@@ -56,6 +63,7 @@ def collect(
     *,
     reference: Table | TableSketch,
     live: pl.DataFrame,
+    rows: Batches | None = None,
     endpoint: str = "",
     columns: Sequence[str] | None = None,
     truth: pl.DataFrame | None = None,
@@ -81,6 +89,7 @@ def collect(
         name: of the monitor.
         reference: rows that the model was trained or accepted on, in memory, to be read, or their sketch.
         live: rows that it met; with the score, where truth is given.
+        rows: the reference's rows, to be read again for blocks and segments where `reference` is their sketch.
         endpoint: name of the endpoint that is watched.
         columns: whose drift and quality are looked at; without, all that both have.
         truth: what happened, as far as it is known; None when nothing is yet.
@@ -88,8 +97,9 @@ def collect(
         key: column, or columns, by which predictions and truth are joined.
         target: column of the truth that the model predicts.
         score: column of the predictions.
-        block: column whose equal values share what made them, such as the day.
-        segments: columns by whose values the metrics are also given.
+        block: column whose equal values share what made them, such as the day: intervals resample such blocks, and
+            where both sides have the column the p-values of drift deal them anew.
+        segments: columns by whose values drift and metrics are also given.
         predicted_at: column with the time of a prediction.
         known_at: column of the truth with the time at which it was known.
         enough: how much truth a number needs.
@@ -107,7 +117,11 @@ def collect(
     for source in sources:
         parse_subject(source)
     compared = compare(reference, live, columns=columns, thresholds=thresholds)
-    found, state = compared.drift, compared.quality
+    state = compared.quality
+    if rows is None and not isinstance(reference, TableSketch):
+        rows = batches_of(reference)
+    found = _by_blocks(compared, rows, live, block, thresholds)
+    segmented = {} if rows is None else drift_by_segment(rows, live, segments, columns=columns, thresholds=thresholds)
     scored = None
     if truth is not None:
         if not key or not target or not score:
@@ -128,7 +142,8 @@ def collect(
             known_at=known_at,
             enough=enough,
         )
-    facts = _facts(found, state, scored)
+    odd = odd_rows(_learned(compared.reference, rows), live)
+    facts = _facts(found, state, scored, segmented, odd)
     verdicts = tuple(_judged(condition.text, facts) for condition in conditions)
     report = Report(
         collection=new_id(),
@@ -140,6 +155,8 @@ def collect(
         drift=found,
         quality=state,
         performance=scored,
+        segments=segmented,
+        odd=odd,
     )
     details = store.vault.put_bytes(msgspec.json.encode(report), "report.json")
     store.vault.flush()
@@ -167,7 +184,27 @@ def read_details(store: Store, details: FileRef) -> Report:
     return msgspec.json.decode(b"".join(store.vault.read(details)), type=Report)
 
 
-def _facts(found: DriftReport, state: QualityReport, scored: Performance | None) -> dict[str, Fact]:
+def _by_blocks(
+    compared: Comparison, rows: Batches | None, live: pl.DataFrame, block: str, thresholds: Thresholds | None
+) -> DriftReport:
+    if rows is None or not block or block not in live.columns:
+        return compared.drift
+    if block not in next(iter(rows()), pl.DataFrame()).columns:
+        return compared.drift
+    return by_blocks(compared.drift, compared.reference, rows, batches_of(live), block, thresholds)
+
+
+def _learned(reference: TableSketch, rows: Batches | None) -> TableSketch:
+    return reference if rows is None or reference.odd is not None else learned(reference, rows)
+
+
+def _facts(
+    found: DriftReport,
+    state: QualityReport,
+    scored: Performance | None,
+    segmented: Mapping[str, DriftReport],
+    odd: OddRows | None,
+) -> dict[str, Fact]:
     facts: dict[str, Fact] = {
         "rows": found.rows,
         "reference_rows": found.reference_rows,
@@ -179,16 +216,29 @@ def _facts(found: DriftReport, state: QualityReport, scored: Performance | None)
         "out_of_range": state.out_of_range,
         "unseen": state.unseen,
         "missing_columns": len(state.missing),
+        "stuck": sum(column.stuck for column in state.columns),
     }
-    if scored is None:
-        return facts
-    facts |= {"predictions": scored.predictions, "matched": scored.matched, "coverage": scored.coverage}
+    if odd is not None:
+        facts["odd"] = odd.share
+    if scored is not None:
+        facts |= _scores(scored)
+    for segment, report in segmented.items():
+        facts |= {f"slice({segment}).psi": report.psi, f"slice({segment}).drifted": report.drifted}
+    return {name: value for name, value in list(facts.items())[:MAX_FACTS] if _is_finite(value)}
+
+
+def _scores(scored: Performance) -> dict[str, Fact]:
+    facts: dict[str, Fact] = {
+        "predictions": scored.predictions,
+        "matched": scored.matched,
+        "coverage": scored.coverage,
+    }
     if scored.lag is not None:
         facts["lag"] = scored.lag
     facts |= scored.metrics
     for segment, metrics in scored.segments.items():
         facts |= {f"slice({segment}).{metric}": value for metric, value in metrics.items()}
-    return {name: value for name, value in list(facts.items())[:MAX_FACTS] if _is_finite(value)}
+    return facts
 
 
 def _is_finite(value: Fact) -> bool:

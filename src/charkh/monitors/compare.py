@@ -10,7 +10,8 @@ import msgspec
 import polars as pl
 
 from charkh.monitors.bins import EXACT, CategoryBins, NumberBins
-from charkh.monitors.drift import DriftReport, Thresholds, Typed, comparable, drift, report_of
+from charkh.monitors.comparable import Typed, comparable
+from charkh.monitors.drift import DriftReport, Thresholds, drift, report_of
 from charkh.monitors.quality import QualityReport, quality
 from charkh.monitors.sketches.categories import CategorySketch
 from charkh.monitors.sketches.compare import category_bins_of, number_bins_of

@@ -6,8 +6,9 @@ distribution it is on average (B-1)(1/n + 1/m) for B bins (Yurdakul & Naranjo 20
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -21,8 +22,8 @@ from charkh.core.significance import (
     poisson_tail,
     shares_differ,
 )
-from charkh.datasets.dtypes import dtype_text
-from charkh.monitors.bins import CategoryBins, NumberBins, category_bins, number_bins
+from charkh.monitors.bins import EXACT, CategoryBins, NumberBins, category_bins, number_bins
+from charkh.monitors.comparable import comparable, typed
 from charkh.monitors.sketches.table import kind_of
 
 MIN_ROWS = 20
@@ -126,12 +127,18 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
         reference_rows: rows of the reference.
         columns: what was judged.
         skipped: columns that were not, with the reason.
+        blocks: of the live rows that were dealt anew for the p-values; 0 where rows were taken as independent.
+        reference_blocks: of the reference, likewise.
+        note: why rows were taken as independent although they have blocks; empty otherwise.
     """
 
     rows: int
     reference_rows: int
     columns: tuple[ColumnDrift, ...]
     skipped: dict[str, str] = {}
+    blocks: int = 0
+    reference_blocks: int = 0
+    note: str = ""
 
     @property
     def psi(self) -> float:
@@ -175,31 +182,10 @@ def drift(
     return report_of(
         reference.height,
         live.height,
-        {name: _bins(reference[name], live[name], limits) for name in judged},
+        _all_bins(reference.select(judged), live.select(judged), limits),
         skipped,
         limits,
     )
-
-
-class Typed(NamedTuple):
-    """A column's type as text, and what of it can be compared (`sketches.table.kind_of`)."""
-
-    kind: str
-    dtype: str
-
-
-def typed(schema: Mapping[str, pl.DataType]) -> dict[str, Typed]:
-    """The types of a frame."""
-    return {name: Typed(kind_of(dtype), dtype_text(dtype)) for name, dtype in schema.items()}
-
-
-def comparable(
-    reference: Mapping[str, Typed], live: Mapping[str, Typed], columns: Sequence[str] | None
-) -> tuple[list[str], dict[str, str]]:
-    """The columns that can be compared, and why the others cannot."""
-    names = [name for name in reference if name in live] if columns is None else list(columns)
-    why = {name: _why_not(reference.get(name), live.get(name)) for name in names}
-    return [name for name in names if not why[name]], {name: said for name, said in why.items() if said}
 
 
 def report_of(
@@ -217,12 +203,33 @@ def report_of(
     return DriftReport(rows=rows, reference_rows=reference_rows, columns=_decided(judged, limits), skipped=skipped)
 
 
-def _why_not(old: Typed | None, new: Typed | None) -> str:
-    if old is None or new is None:
-        return f"the {'reference' if old is None else 'live rows'} lack{'s' if old is None else ''} it"
-    if not {old.kind, new.kind} <= {"number", "category", "anything"}:
-        return f"values of type {new.dtype} are not compared"
-    return f"it was {old.dtype} and is {new.dtype}" if old.kind != new.kind else ""
+def decided_anew(report: DriftReport, p: Mapping[str, Mapping[str, float]], limits: Thresholds) -> DriftReport:
+    """The report with these p-values of tests by column instead of its own, where there are any."""
+    changed = [
+        msgspec.structs.replace(
+            column,
+            tests=tuple(
+                msgspec.structs.replace(test, p=p.get(column.column, {}).get(test.name, test.p))
+                for test in column.tests
+            ),
+        )
+        for column in report.columns
+    ]
+    return msgspec.structs.replace(report, columns=_decided(changed, limits))
+
+
+def _all_bins(reference: pl.DataFrame, live: pl.DataFrame, limits: Thresholds) -> dict[str, NumberBins | CategoryBins]:
+    pairs = list(zip(reference.get_columns(), live.get_columns(), strict=True))
+    if reference.height + live.height <= EXACT:
+        return {old.name: _bins(old, new, limits) for old, new in pairs}
+
+    def both(old: pl.Series, new: pl.Series) -> NumberBins | CategoryBins:
+        return _bins(old, new, limits)
+
+    # Sorting releases Python's lock.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        found = threads.map(both, reference.get_columns(), live.get_columns())
+        return dict(zip(reference.columns, found, strict=True))
 
 
 def _bins(reference: pl.Series, live: pl.Series, limits: Thresholds) -> NumberBins | CategoryBins:

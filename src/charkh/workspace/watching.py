@@ -1,6 +1,6 @@
 """Watch an endpoint: what it was asked since the last look, beside what its model learned from, and the late truth."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from charkh.monitors.alerting import AlertTerms
 from charkh.monitors.bins import EXACT
 from charkh.monitors.collect import Report, collect
 from charkh.monitors.index import LatestCollection
-from charkh.monitors.sketches.table import TableSketch, batches_of, sketch_reference
+from charkh.monitors.odd import learned
+from charkh.monitors.sketches.table import Batches, TableSketch, batches_of, sketch_reference
 from charkh.monitors.truth import TruthSource, parse_truth
 from charkh.workspace.serving import Prepare, preparing
 from charkh.workspace.workspace import Workspace
@@ -66,18 +67,24 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
         )
     inputs = [spec.name for spec in version.made.signature.inputs]
     truth, waiting, source = _late_truth(workspace, settings, logged, since, prepare)
+    live = prepare(_requests(asked))
+    beside = [each for each in dict.fromkeys((settings.block, *settings.segments)) if each in live.columns]
+    rows = _reference(workspace, version, prepare, [*inputs, *(each for each in beside if each not in inputs)])
     return collect(
         store,
         name,
         endpoint=endpoint,
-        reference=_reference(workspace, version, prepare, inputs),
-        live=prepare(_requests(asked)).select(inputs),
+        reference=_small_or_sketched(rows),
+        live=live.select(dict.fromkeys((*inputs, *beside))),
+        rows=rows,
+        columns=inputs,
         truth=truth,
         predictions=waiting,
         key=source.keys if source is not None else (),
         target=settings.target,
         score=SCORE if truth is not None else "",
         block=settings.block,
+        segments=settings.segments,
         alerts=[each.when for each in settings.alerts],
         terms={each.when: _terms(each) for each in settings.alerts},
         sources=[version.subject],
@@ -125,14 +132,13 @@ def _settings(workspace: Workspace, name: str) -> MonitorSettings:
     return settings
 
 
-def _reference(
-    workspace: Workspace, version: ModelVersion, prepare: Prepare, inputs: Sequence[str]
-) -> pl.DataFrame | TableSketch:
-    """What the model was trained on, prepared as a request is; read in batches where there is much of it."""
+def _reference(workspace: Workspace, version: ModelVersion, prepare: Prepare, columns: Sequence[str]) -> Batches:
+    """What the model was trained on, prepared as a request is; columns that it lacks are left out."""
     for identifier in version.made.datasets:
         dataset = workspace.store.queries.ask(DatasetById(version=identifier))
         if dataset is not None and dataset.made.kind == "table":
-            return _prepared(scan_table(workspace.store, dataset, cache=workspace.table_cache), prepare, inputs)
+            read = batches_of(scan_table(workspace.store, dataset, cache=workspace.table_cache))
+            return lambda: (_selected(prepare(batch), columns) for batch in read())
     raise Invalid(
         f"{version.ref} does not say which dataset it was trained on",
         code="monitor.no_reference",
@@ -140,14 +146,19 @@ def _reference(
     )
 
 
-def _prepared(table: pl.LazyFrame, prepare: Prepare, inputs: Sequence[str]) -> pl.DataFrame | TableSketch:
-    """Few rows as they are, so that distances are exact; many as a sketch, of which none is held."""
+def _selected(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    return frame.select([name for name in columns if name in frame.columns])
 
-    def batches() -> Iterator[pl.DataFrame]:
-        return (prepare(batch).select(inputs) for batch in batches_of(table)())
 
-    few = table.head(EXACT + 1).collect()
-    return prepare(few).select(inputs) if few.height <= EXACT else sketch_reference(batches)
+def _small_or_sketched(rows: Batches) -> pl.DataFrame | TableSketch:
+    """Few rows as they are, so that distances are exact; many as a sketch, and none of them is held."""
+    held, kept = list[pl.DataFrame](), 0
+    for batch in rows():
+        held.append(batch)
+        kept += batch.height
+        if kept > EXACT:
+            return learned(sketch_reference(rows), rows)
+    return pl.concat(held)
 
 
 def _late_truth(

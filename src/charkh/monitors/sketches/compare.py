@@ -118,6 +118,11 @@ def _single(sketch: NumberSketch) -> np.ndarray[tuple[int, ...], np.dtype[np.boo
     return single
 
 
+def coarse_edges(reference: NumberSketch, bins: int) -> Floats:
+    """Upper edges of about so many bins of equal size in the reference, all but the last."""
+    return reference.at[_coarse(reference, bins)[1:] - 1] if reference.known else np.zeros(0)
+
+
 def _coarse(reference: NumberSketch, bins: int) -> Counts:
     """The first fine bin of each of about so many bins of equal size in the reference."""
     counts = reference.counts

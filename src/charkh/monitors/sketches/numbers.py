@@ -101,7 +101,8 @@ def edges_of(sample: pl.Series) -> Floats:
         chosen, times = np.unique(quantiles, return_counts=True)
         alone = chosen[times > 1]
     # What lies below everything has a bin too, so that leaving the range is seen.
-    edges = np.union1d(chosen, np.nextafter(np.concatenate([alone, ordered[:1]]), -np.inf))
+    with np.errstate(over="ignore"):
+        edges = np.union1d(chosen, np.nextafter(np.concatenate([alone, ordered[:1]]), -np.inf))
     return edges[np.isfinite(edges)]
 
 

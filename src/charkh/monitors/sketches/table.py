@@ -53,11 +53,13 @@ class TableSketch(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rows: how many.
         columns: in the table's order.
+        odd: score above which a row is odd (`charkh.monitors.odd`); None of live rows and of small references.
         format: of these bytes.
     """
 
     rows: int
     columns: tuple[ColumnSketch, ...]
+    odd: float | None = None
     format: int = FORMAT
 
     def column(self, name: str) -> ColumnSketch | None:
