@@ -6,7 +6,10 @@ a dictionary of whole paths, so nothing stands between a tensor and its model.
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
+import math
+import os
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,19 +20,35 @@ import msgspec
 
 from charkh.core.errors import CharkhError, Denied, Invalid, Locked, NotFound, Unavailable
 from charkh.core.ids import new_id
+from charkh.endpoints.batching import Batched
 from charkh.endpoints.compression import ENCODING, WORTH_PACKING, packed, unpacked
 from charkh.endpoints.door import Door, Headers
-from charkh.endpoints.instruments import NOTHING, Noted, noted
+from charkh.endpoints.instruments import NOTHING, Instrument, Noted, noted
 from charkh.endpoints.metrics_page import PATH as METRICS
 from charkh.endpoints.offer import Choice, Offer, Split
 from charkh.endpoints.route import Reply, Request, Route, Work
 from charkh.endpoints.servable import Servable
-from charkh.endpoints.shells import AsgiReceive, AsgiScope, AsgiSend, RsgiProtocol, RsgiScope, asgi, rsgi
+from charkh.endpoints.shells import (
+    JSON,
+    LATE,
+    AsgiReceive,
+    AsgiScope,
+    AsgiSend,
+    RsgiProtocol,
+    RsgiScope,
+    asgi,
+    host_of,
+    read_at_once,
+    rsgi,
+    typed,
+)
 from charkh.endpoints.watch import Watch
 
 MAX_BODY = 64 * 1024 * 1024
 CONCURRENCY = 64
-THREADS = 4
+THREADS = 64
+"""Requests to slow models that wait or run; `WIDTH` of them run at once."""
+WIDTH = max(1, min(4, os.cpu_count() or 1))
 QUICK = 0.001
 """Seconds: what is expected to take less is done at once, what takes more goes to a thread."""
 
@@ -45,6 +64,8 @@ _encode = msgspec.json.Encoder().encode
 
 Read = Callable[[int], Awaitable[bytes | None]]
 """Reads the body; None when it is longer than that many bytes."""
+DEADLINE = "x-request-timeout"
+"""Seconds that a client waits for its answer; 504 afterwards."""
 ROUTE_HEADER = "x-charkh-route"
 """Names the route of an answer where requests are split."""
 RouteMaker = Callable[[Sequence[Servable], "Application"], Mapping[str, Route]]
@@ -52,10 +73,19 @@ RouteMaker = Callable[[Sequence[Servable], "Application"], Mapping[str, Route]]
 
 
 class _Served:
-    """A servable in use: how many requests it answers now, and how long one takes by its bytes."""
+    """A servable in use: how many requests it answers now, and how long one takes by its bytes.
 
-    def __init__(self, servable: Servable) -> None:
+    Attributes:
+        servable: asked on the loop, where it is quick.
+        shared: the same, asked from threads: a few times at once, and together where that pays.
+        instrument: what counts its answers.
+    """
+
+    def __init__(self, servable: Servable, instrument: Instrument | None = None) -> None:
         self.servable = servable
+        self.instrument = instrument
+        counted = None if instrument is None else instrument.batched
+        self.shared = dataclasses.replace(servable, predict=Batched(servable.predict, WIDTH, counted))
         self.inflight = 0
         self.retired = False
         self._seconds = 1.0
@@ -87,7 +117,7 @@ class Application:
         reload: gives what is to be served now; asked by `refresh`, in a thread.
         max_body: bytes of the longest request body.
         concurrency: requests answered at once; one more gets 503 and Retry-After.
-        threads: how many slow predictions run at once.
+        threads: how many requests to slow models wait or run at once.
         watch: what looks on; without, nothing is counted and there is no `/metrics`.
         makers: give further paths than the Open Inference Protocol's.
 
@@ -128,7 +158,31 @@ class Application:
         self._swap(servables)
 
     async def __rsgi__(self, scope: RsgiScope, protocol: RsgiProtocol) -> None:
-        await rsgi(self.respond, scope, protocol)
+        """Answer a request of Granian's; what most of them are, in as few steps as there can be."""
+        path, headers = scope.path, scope.headers
+        lead = self._routes.get(path)
+        length: str = headers.get("content-length", "")
+        if (
+            lead is None
+            or lead.served is None
+            or lead.route.work is None
+            or scope.method != "POST"
+            or not length.isdigit()
+            or int(length) > self._max_body
+            or headers.get(ENCODING, "identity") != "identity"
+            or self._door.refuses(path, host_of(scope, headers), headers) is not None
+        ):
+            await rsgi(self.respond, scope, protocol)
+            return
+        try:
+            body = await read_at_once(protocol)
+        except TimeoutError:
+            protocol.response_bytes(408, [JSON, ("connection", "close")], LATE)
+            return
+        reply = self._at_once(lead, path, headers, body)
+        if reply is None:
+            reply = await self._led(lead, Request(headers, body, path))
+        protocol.response_bytes(reply.status, typed(reply.headers), reply.body)
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         await asgi(self.respond, scope, receive, send)
@@ -164,13 +218,45 @@ class Application:
         body = await self._body(headers, read) if method != "GET" else b""
         if not isinstance(body, bytes):
             return body
-        request = Request(headers, body, path)
         if served is None or route.work is None:
-            return await self._act(route, request)
+            return await self._act(route, Request(headers, body, path))
+        return self._at_once(lead, path, headers, body) or await self._led(lead, Request(headers, body, path))
+
+    def _at_once(self, lead: _Lead, path: str, headers: Headers, body: bytes) -> Reply | None:
+        """The answer of a model that is quick, nothing else being in the way; None where it has to be waited for."""
+        served, work, looks = lead.served, lead.route.work, self.looks
+        if served is None or work is None or self.draining or served.servable.name in self._splits:
+            return None
+        if not served.is_quick(len(body)) or (looks is not None and looks.traces):
+            return None
+        started = time.perf_counter()
+        wrong = ""
+        try:
+            answer = work(served.servable, Request(headers, body, path))
+            reply = Reply(200, answer) if isinstance(answer, bytes) else answer
+        except CharkhError as error:
+            reply, wrong = _failure(error), error.code
+        except Exception:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
+            reply = self._broken(served)
+        if len(reply.body) >= WORTH_PACKING:
+            reply = _packed(reply, headers)
+        seconds = time.perf_counter() - started
+        served.took(seconds, len(body))
+        if served.instrument is not None:
+            did = noted()
+            served.instrument.answered(reply.status, seconds, did.rows, did.compute, did.prediction)
+            if wrong and reply.status == 400:
+                served.instrument.invalid(wrong)
+        return reply
+
+    async def _led(self, lead: _Lead, request: Request) -> Reply:
+        served, work = lead.served, lead.route.work
+        if served is None or work is None:
+            return await self._act(lead.route, request)
         split = self._splits.get(served.servable.name)
-        if split is not None and "/versions/" not in path:
-            return await self._split(split, route.work, request)
-        return (await self._looked_at(served, route.work, request))[0]
+        if split is not None and "/versions/" not in request.path:
+            return await self._split(split, work, request)
+        return (await self._looked_at(served, work, request))[0]
 
     async def _split(self, split: Split, work: Work, request: Request) -> Reply:
         """Ask the route that the split chooses, tell it how that went, and ask the shadows after it."""
@@ -285,21 +371,51 @@ class Application:
             if served.is_quick(size):
                 reply, seconds, did = _timed(work, served.servable, request)
             else:
-                loop = asyncio.get_running_loop()
-                reply, seconds, did = await loop.run_in_executor(self._pool, _timed, work, served.servable, request)
+                reply, seconds, did = await self._in_thread(served, work, request)
             served.took(seconds, size)
             return reply, did, ""
         except CharkhError as error:
             return _failure(error), NOTHING, error.code
+        except TimeoutError:
+            self._count("deadline")
+            return Reply(504, _error("the deadline passed before the model answered")), NOTHING, ""
         except Exception:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
-            short = new_id()[-8:]
-            _log.exception("inference of %s failed [%s]", served.servable.name, short)
-            return Reply(500, _error(f"the model failed; the server's log has it under [{short}]")), NOTHING, ""
+            return self._broken(served), NOTHING, ""
         finally:
             self._inflight -= 1
             served.inflight -= 1
             if served.retired and not served.inflight:
                 self._let_go(served)
+
+    async def _in_thread(self, served: _Served, work: Work, request: Request) -> tuple[Reply, float, Noted]:
+        """Ask a slow model beside the loop.
+
+        Raises:
+            TimeoutError: the client's deadline passed; what was not begun yet is not begun any more.
+        """
+        seconds = _patience_of(request.headers)
+        deadline = time.monotonic() + seconds
+
+        def run() -> tuple[Reply, float, Noted]:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            return _timed(work, served.shared, request)
+
+        asked = asyncio.get_running_loop().run_in_executor(self._pool, run)
+        if seconds == math.inf:
+            return await asked
+        try:
+            return await asyncio.wait_for(asyncio.shield(asked), seconds)
+        except TimeoutError:
+            # Its answer is nobody's any more; what it raises is still taken, so that nothing complains of it.
+            asked.add_done_callback(lambda done: done.exception())
+            raise
+
+    def _broken(self, served: _Served) -> Reply:
+        """What a client is told whose request broke the model: a number in the log. Called as it is raised."""
+        short = new_id()[-8:]
+        _log.exception("inference of %s failed [%s]", served.servable.name, short)
+        return Reply(500, _error(f"the model failed; the server's log has it under [{short}]"))
 
     def _not_found(self, path: str) -> str:
         names = ", ".join(sorted(served.servable.name for served in self._served)) or "none"
@@ -317,7 +433,7 @@ class Application:
         if [served.servable for served in self._served] == loaded and self._routes:
             return
         known = {id(served.servable): served for served in self._served}
-        now = [known.pop(id(servable), None) or _Served(servable) for servable in loaded]
+        now = [known.pop(id(servable), None) or self._taken(servable) for servable in loaded]
         self._served, self._routes = now, self._leads_to(now)
         self._in_use = {id(each.servable): each for each in now}
         if self.looks is not None:
@@ -326,6 +442,10 @@ class Application:
             served.retired = True
             if not served.inflight:
                 self._let_go(served)
+
+    def _taken(self, servable: Servable) -> _Served:
+        instrument = None if self.looks is None else self.looks.instruments.of(servable.name, servable.version)
+        return _Served(servable, instrument)
 
     def _leads_to(self, served: Sequence[_Served]) -> dict[str, _Lead]:
         in_use = {id(each.servable): each for each in served}
@@ -359,10 +479,25 @@ def _timed(work: Work, servable: Servable, request: Request) -> tuple[Reply, flo
     answer = work(servable, request)
     reply = Reply(200, answer) if isinstance(answer, bytes) else answer
     if len(reply.body) >= WORTH_PACKING:
-        body, encoding = packed(reply.body, request.headers)
-        if encoding:
-            reply = Reply(reply.status, body, (*reply.headers, (ENCODING, encoding), ("vary", "accept-encoding")))
+        reply = _packed(reply, request.headers)
     return reply, time.perf_counter() - started, noted()
+
+
+def _packed(reply: Reply, headers: Headers) -> Reply:
+    """A long answer as the client takes it."""
+    body, encoding = packed(reply.body, headers)
+    if not encoding:
+        return reply
+    return Reply(reply.status, body, (*reply.headers, (ENCODING, encoding), ("vary", "accept-encoding")))
+
+
+def _patience_of(headers: Headers) -> float:
+    """Seconds that the client waits, as it says; for ever where it does not, or says nothing that can be read."""
+    try:
+        seconds = float(headers.get(DEADLINE, "inf"))
+    except ValueError:
+        return math.inf
+    return seconds if seconds >= 0.0 else math.inf
 
 
 def _protocol(servables: Sequence[Servable], application: Application) -> Mapping[str, Route]:

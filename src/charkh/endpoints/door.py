@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 from charkh.core.errors import Denied
 
+REMEMBERED = 64
+"""Names with their ports that are known without taking them apart."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 WITHOUT_TOKEN = frozenset({"/v2/health/live", "/v2/health/ready"})
 """Paths that say nothing but whether the server is up."""
@@ -78,6 +80,7 @@ class Door:
         self._bearer = b"" if open_inference or not token else f"Bearer {token}".encode()
         names = {*LOOPBACK, *hosts} if local else {host, *hosts, *LOOPBACK}
         # Beyond loopback any name will do: there the token, which no browser adds by itself, is the guard.
+        self._ours: set[str] = set()
         self._names = None if not local and not hosts else {name.lower() for name in names}
 
     def refuses(self, path: str, host: str, headers: Headers) -> Refusal | None:
@@ -88,7 +91,7 @@ class Door:
             host: authority that the client named, with or without a port.
             headers: of the request.
         """
-        if self._names is not None and _without_port(host) not in self._names:
+        if host not in self._ours and not self._is_ours(host):
             return Refusal(403, f"this server is not called {host[:80]!r}")
         origin = headers.get("origin", "")
         if headers.get("sec-fetch-site", "") == "cross-site" or (origin and origin.partition("://")[2] != host):
@@ -99,6 +102,13 @@ class Door:
             if not is_owner and (self._knows is None or not self._knows(given, path)):
                 return Refusal(401, "this path needs the token: the header `Authorization: Bearer TOKEN`")
         return None
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether the server is called so; what it is called with a port is remembered, as often as it may be."""
+        ours = self._names is None or _without_port(host) in self._names
+        if ours and len(self._ours) < REMEMBERED:
+            self._ours.add(host)
+        return ours
 
 
 def is_loopback(host: str) -> bool:

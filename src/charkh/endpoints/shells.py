@@ -1,8 +1,9 @@
 """The two thin shells around the inference server: RSGI (Granian's own, the faster) and ASGI (to mount it)."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from charkh.endpoints.door import Headers
 
@@ -10,6 +11,10 @@ PATIENCE = 30.0
 """Seconds that a client has to send its body."""
 
 JSON = ("content-type", "application/json")
+PLAIN: list[tuple[str, str]] = [JSON]
+"""The headers of most answers; nobody changes them."""
+
+Body = TypeVar("Body")
 
 
 class Answer(Protocol):
@@ -65,12 +70,26 @@ async def rsgi(respond: Respond, scope: RsgiScope, protocol: RsgiProtocol) -> No
             return None if int(length) > limit else await _patiently(protocol())
         return await _patiently(_chunks(protocol, limit))
 
-    host: str = scope.authority or headers.get("host") or ""
+    host = host_of(scope, headers)
     reply = await _answered(respond, scope.method, scope.path, host, headers, read)
     if reply is None:
-        protocol.response_bytes(408, [JSON, ("connection", "close")], _LATE)
+        protocol.response_bytes(408, [JSON, ("connection", "close")], LATE)
     else:
-        protocol.response_bytes(reply.status, _typed(reply.headers), reply.body)
+        protocol.response_bytes(reply.status, typed(reply.headers), reply.body)
+
+
+def host_of(scope: RsgiScope, headers: Headers) -> str:
+    """The authority that the client named."""
+    return scope.authority or headers.get("host", "")
+
+
+async def read_at_once(protocol: RsgiProtocol) -> bytes:
+    """The body of a request that says how long it is.
+
+    Raises:
+        TimeoutError: it did not come in time.
+    """
+    return await _patience.until(protocol())
 
 
 async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
@@ -84,21 +103,23 @@ async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: A
         return await _patiently(_messages(receive, limit))
 
     reply = await _answered(respond, scope["method"], scope["path"], headers.get("host", ""), headers, read)
-    status, more, body = (408, (), _LATE) if reply is None else (reply.status, reply.headers, reply.body)
-    sent = [("content-length", str(len(body))), *_typed(more)]
+    status, more, body = (408, (), LATE) if reply is None else (reply.status, reply.headers, reply.body)
+    sent = [("content-length", str(len(body))), *typed(more)]
     encoded = [(name.encode(), value.encode()) for name, value in sent]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})
 
 
-def _typed(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+def typed(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     """The headers with a content type; JSON where they name none."""
+    if not headers:
+        return PLAIN
     if any(name == "content-type" for name, _ in headers):
         return list(headers)
     return [JSON, *headers]
 
 
-_LATE = b'{"error":"the body did not come in time"}'
+LATE = b'{"error":"the body did not come in time"}'
 
 
 async def _answered(
@@ -115,9 +136,61 @@ async def _answered(
         return None
 
 
-async def _patiently(body: Awaitable[bytes | None]) -> bytes | None:
-    async with asyncio.timeout(PATIENCE):
-        return await body
+class Patience:
+    """Ends reads of bodies that take too long.
+
+    Every one of them is looked at now and then, instead of each having a timer of its own: that costs a request
+    a dictionary's entry.
+
+    Args:
+        seconds: that a client has.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def until(self, body: Awaitable[Body]) -> Body:
+        """The body.
+
+        Raises:
+            TimeoutError: it did not come within the time, or up to a quarter more.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            return await body
+        self._since[task] = time.monotonic()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._seconds / 4, self._look)
+        try:
+            return await body
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise TimeoutError from None
+        finally:
+            del self._since[task]
+            self._late.discard(task)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for task, since in self._since.items():
+            if now - since > self._seconds:
+                self._late.add(task)
+        for task in self._late:
+            task.cancel()
+        waits = bool(self._since)
+        self._timer = asyncio.get_running_loop().call_later(self._seconds / 4, self._look) if waits else None
+
+
+_patience = Patience(PATIENCE)
+
+
+async def _patiently(body: Awaitable[Body]) -> Body:
+    return await _patience.until(body)
 
 
 async def _chunks(protocol: RsgiProtocol, limit: int) -> bytes | None:

@@ -10,6 +10,9 @@ from charkh.endpoints.metrics_page import MetricsPage, Page
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.tracing import HEADER, Trace, Tracer
 
+LOADING = "endpoint.loading"
+"""Code of the refusal while a model is loaded again."""
+
 
 class Look(NamedTuple):
     """One request that is looked at.
@@ -40,6 +43,11 @@ class Watch:
         self._tracer = tracer
         self._inflight = 0
 
+    @property
+    def traces(self) -> bool:
+        """Whether requests belong to traces."""
+        return self._tracer is not None
+
     def page(self, headers: Headers) -> Page:
         """The page for a scraper; it may wait for a catalog."""
         return self._page.write(headers.get("accept", ""), headers.get("accept-encoding", ""))
@@ -48,7 +56,24 @@ class Watch:
         """Say what is served from now on."""
         self.instruments.keep([(each.name, each.version) for each in servables])
         for each in servables:
-            self.instruments.of(each.name, each.version).loaded(info={"platform": each.platform})
+            self.instruments.of(each.name, each.version).loaded(
+                size=each.size, seconds=each.load_seconds, info={"platform": each.platform}
+            )
+        self._held = {each: True for each in servables}
+        self.holds()
+
+    def holds(self) -> None:
+        """Say which models are in memory now; called about once a second."""
+        for each, held in self._held.items():
+            now = each.is_held() and not each.away
+            if now == held:
+                continue
+            self._held[each] = now
+            instrument = self.instruments.of(each.name, each.version)
+            if now:
+                instrument.loaded(size=each.size, seconds=each.load_seconds, info={"platform": each.platform})
+            else:
+                instrument.unloaded()
 
     def begin(self, servable: Servable, headers: Headers) -> Look:
         """A request for a model has been read."""
@@ -68,12 +93,14 @@ class Watch:
             status: of the answer.
             noted: what the model did.
             route: of a split.
-            error: code of what was wrong with the request, for a status of 400.
+            error: code of why the model was not asked, for a status of 400 or 503.
         """
         self._inflight -= 1
         self.instruments.inflight.set(self._inflight)
         trace = "" if look.trace is None else look.trace.trace
         if status in {429, 503, 504}:
+            if error == LOADING:
+                self.instruments.refused("loading")
             look.instrument.turned_away(status, route)
         else:
             seconds = time.perf_counter() - look.began
