@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import polars as pl
 
-from charkh.core.errors import Invalid
+from charkh.core.errors import Corrupt, Invalid, NotFound
 from charkh.core.events import Draft, Edge, Fact
 from charkh.core.files import FileRef
 from charkh.core.gates import Condition, Evidence, Verdict, judge, parse_condition
@@ -18,12 +18,13 @@ from charkh.monitors.alerting import AlertTerms, Looked, alert_drafts
 from charkh.monitors.blocked import by_blocks
 from charkh.monitors.compare import Comparison, Table, compare
 from charkh.monitors.drift import DriftReport, Thresholds
+from charkh.monitors.index import LatestCollection
 from charkh.monitors.monitor import COLLECTED_KIND, MAX_FACTS, Collected
 from charkh.monitors.odd import OddRows, learned, odd_rows
 from charkh.monitors.performance import Enough, Performance, performance
 from charkh.monitors.quality import QualityReport
 from charkh.monitors.segments import drift_by_segment
-from charkh.monitors.sketches.table import Batches, TableSketch, batches_of
+from charkh.monitors.sketches.table import Batches, TableSketch, batches_of, decode_sketch, encode_sketch
 from charkh.ports.store import Store
 
 
@@ -81,6 +82,7 @@ def collect(
     thresholds: Thresholds | None = None,
     sources: Sequence[str] = (),
     moment: float | None = None,
+    reference_key: str = "",
 ) -> Report:
     """Compare, record, and raise an alert for each condition that is met.
 
@@ -108,6 +110,7 @@ def collect(
         thresholds: what counts as drift.
         sources: further subjects that were looked at, such as `model:ID` or `dataset:ID`.
         moment: seconds since the epoch for which it speaks; without, now.
+        reference_key: of what `reference` is a sketch; given, the sketch is kept (`kept_reference`).
 
     Raises:
         Invalid: a condition cannot be read, or a column is not there.
@@ -159,6 +162,9 @@ def collect(
         odd=odd,
     )
     details = store.vault.put_bytes(msgspec.json.encode(report), "report.json")
+    kept = None
+    if reference_key and isinstance(reference, TableSketch):
+        kept = store.vault.put_bytes(encode_sketch(reference), "reference.sketch")
     store.vault.flush()
     looked = Looked(
         monitor=monitor,
@@ -171,8 +177,20 @@ def collect(
     firing = store.queries.ask(Firing(monitor=monitor))
     silences = store.queries.ask(Silences(monitor=monitor, moment=report.moment))
     raised = alert_drafts(looked, terms or {}, firing, silences)
-    store.record(_collected(report, endpoint, details, sources), *raised, durable=bool(raised))
+    store.record(_collected(report, endpoint, details, sources, kept, reference_key), *raised, durable=bool(raised))
     return report
+
+
+def kept_reference(store: Store, name: str, reference_key: str) -> TableSketch | None:
+    """The sketch that the monitor's last collection kept; None where it is of something else, or gone."""
+    last = store.queries.ask(LatestCollection(monitor=name))
+    if last is None or last.made.reference is None or last.made.reference_key != reference_key:
+        return None
+    try:
+        return decode_sketch(b"".join(store.vault.read(last.made.reference)))
+    except (NotFound, Corrupt):
+        # It is made anew from the reference itself.
+        return None
 
 
 def read_details(store: Store, details: FileRef) -> Report:
@@ -267,7 +285,9 @@ def _judged(text: str, facts: Mapping[str, Fact]) -> Verdict:
     return each[0] if each else judge([condition], Evidence(candidate=facts))[0]
 
 
-def _collected(report: Report, endpoint: str, details: FileRef, sources: Sequence[str]) -> Draft:
+def _collected(
+    report: Report, endpoint: str, details: FileRef, sources: Sequence[str], kept: FileRef | None, reference_key: str
+) -> Draft:
     subject, monitor = f"collection:{report.collection}", f"monitor:{report.monitor}"
     watched = [f"endpoint:{parse_name(endpoint, 'endpoint name')}"] if endpoint else []
     return Draft(
@@ -281,6 +301,8 @@ def _collected(report: Report, endpoint: str, details: FileRef, sources: Sequenc
             rows=report.drift.rows,
             reference_rows=report.drift.reference_rows,
             details=details,
+            reference=kept,
+            reference_key=reference_key if kept is not None else "",
         ),
         edges=(
             Edge(subject, "collected_by", monitor),
@@ -289,5 +311,5 @@ def _collected(report: Report, endpoint: str, details: FileRef, sources: Sequenc
         ),
         facts=report.facts,
         about=monitor,
-        holds=(details.held,),
+        holds=(details.held,) if kept is None else (details.held, kept.held),
     )

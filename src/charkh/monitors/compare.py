@@ -61,10 +61,12 @@ def compare(
     if limits.exact:
         # An exact distance needs both columns whole, which a sketch no longer has.
         reference, live = _whole(reference), _whole(live)
-    before = (
-        reference if isinstance(reference, TableSketch) else sketch_reference(batches_of(_chosen(reference, columns)))
-    )
-    after = live if isinstance(live, TableSketch) else sketch_live(batches_of(_chosen(live, columns))(), before)
+    before = _chosen(reference, columns)
+    if not isinstance(before, TableSketch):
+        before = sketch_reference(batches_of(before))
+    after = _chosen(live, columns)
+    if not isinstance(after, TableSketch):
+        after = sketch_live(batches_of(after)(), before)
     if (
         isinstance(reference, pl.DataFrame)
         and isinstance(live, pl.DataFrame)
@@ -109,8 +111,10 @@ def _whole(table: Table | TableSketch) -> Table | TableSketch:
     return table.collect() if isinstance(table, pl.LazyFrame) else table
 
 
-def _chosen(table: Table, columns: Sequence[str] | None) -> Table:
+def _chosen(table: Table | TableSketch, columns: Sequence[str] | None) -> Table | TableSketch:
     if columns is None:
         return table
+    if isinstance(table, TableSketch):
+        return msgspec.structs.replace(table, columns=tuple(each for each in table.columns if each.name in columns))
     there = table.columns if isinstance(table, pl.DataFrame) else table.collect_schema().names()
     return table.select([name for name in columns if name in there])

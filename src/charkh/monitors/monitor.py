@@ -26,6 +26,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         rows: live rows.
         reference_rows: rows that they were compared with.
         details: everything that was found, as JSON in the vault.
+        reference: sketch of the reference (MessagePack in the vault), so that it is not read again; None of few rows.
+        reference_key: digest of what the sketch is of: the model, what prepares its rows, the columns.
     """
 
     monitor: str
@@ -35,6 +37,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     reference_rows: int
     details: FileRef
+    reference: FileRef | None = None
+    reference_key: str = ""
 
 
 class Raised(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from blake3 import blake3
 
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.monitor_settings import AlertSettings, MonitorSettings
@@ -20,7 +21,7 @@ from charkh.models.find import find as find_model
 from charkh.models.model import ModelVersion
 from charkh.monitors.alerting import AlertTerms
 from charkh.monitors.bins import EXACT
-from charkh.monitors.collect import Report, collect
+from charkh.monitors.collect import Report, collect, kept_reference
 from charkh.monitors.index import LatestCollection
 from charkh.monitors.odd import learned
 from charkh.monitors.sketches.table import Batches, TableSketch, batches_of, sketch_reference
@@ -70,12 +71,15 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
     live = prepare(_requests(asked))
     beside = [each for each in dict.fromkeys((settings.block, *settings.segments)) if each in live.columns]
     rows = _reference(workspace, version, prepare, [*inputs, *(each for each in beside if each not in inputs)])
+    # What the sketch is of: with another model, recipe or schema the reference is another one.
+    key = blake3(repr((version.id, deployment.made.recipes, inputs)).encode()).hexdigest()
     return collect(
         store,
         name,
         endpoint=endpoint,
-        reference=_small_or_sketched(rows),
-        live=live.select(dict.fromkeys((*inputs, *beside))),
+        reference_key=key,
+        reference=kept_reference(store, name, key) or _small_or_sketched(rows),
+        live=live.select(list(dict.fromkeys((*inputs, *beside)))),
         rows=rows,
         columns=inputs,
         truth=truth,

@@ -14,6 +14,8 @@ from charkh.datasets.add import add_table
 from charkh.endpoints.rest import infer
 from charkh.endpoints.route import Request
 from charkh.endpoints.servable import Servable
+from charkh.monitors.collect import Report, kept_reference
+from charkh.monitors.index import LatestCollection
 from charkh.workspace.ambient import use
 from charkh.workspace.serving import Serving
 from charkh.workspace.tables import add
@@ -102,3 +104,26 @@ def test_truth_meets_the_predictions_that_waited_for_it_and_no_others(workspace:
     two = watch(workspace, "late").performance
     assert two is not None
     assert (two.predictions, two.matched) == (500, 300)
+
+
+def test_a_large_reference_is_read_once_and_its_sketch_is_kept(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charkh.workspace.watching.EXACT", 100)
+    (servable,) = Serving(workspace)()
+    found = list[Report]()
+    for start in (0, 3000):
+        ask(servable, trips(start, 1000))
+        found.append(watch(workspace, "late"))
+        last = workspace.store.queries.ask(LatestCollection(monitor="late"))
+        assert last is not None
+        assert last.made.reference is not None
+        assert kept_reference(workspace.store, "late", last.made.reference_key) is not None
+        assert kept_reference(workspace.store, "late", "of another model") is None
+    assert [report.drift.reference_rows for report in found] == [2000, 2000]
+    assert [report.quality.missing for report in found] == [(), ()]
+    first, second = ({each.column: each for each in report.drift.columns} for report in found)
+    assert first["distance"].missing_reference == second["distance"].missing_reference == 0.0
+    assert 0 < second["distance"].ks_error < 0.01
+    assert found[1].odd is not None
+    assert found[1].odd.rows == 1000
