@@ -126,7 +126,7 @@ def _with_nulls(body: bytes) -> InferRequest | None:
     """The request, where all that is odd are members that are null: MLServer's client writes those that it lacks."""
     try:
         came = _decode_nulls(body)
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return InferRequest(
         inputs=tuple(
