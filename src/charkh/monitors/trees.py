@@ -12,8 +12,10 @@ import polars as pl
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
-BINS = 32
+BINS = 64
 """Of a column: 0 is missing, and the last of categories is every other one."""
+_MASS = 40
+"""Of the bins of a number are of equal mass, the others of equal width, so that tails are told apart."""
 _RIDGE = 1.0
 
 
@@ -31,14 +33,13 @@ class Binning(NamedTuple):
 
 
 def binning_of(frame: pl.DataFrame) -> Binning:
-    """Equal-mass bins of numbers and times, and the most frequent categories; other columns are left out."""
+    """Bins of numbers and times, and the most frequent categories; other columns are left out."""
     edges, categories = dict[str, Floats](), dict[str, dict[str, int]]()
     for column in frame.get_columns():
         if column.dtype.is_numeric() or column.dtype.is_temporal():
             values = _numbers(column)
             some = values[np.isfinite(values)]
-            cuts = np.quantile(some, np.linspace(0, 1, BINS)[1:-1], method="lower") if len(some) else np.zeros(0)
-            edges[column.name] = np.unique(cuts)
+            edges[column.name] = _cuts(some) if len(some) else np.zeros(0)
         elif isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum | pl.Boolean):
             texts = column.cast(pl.String).drop_nulls()
             counts = texts.value_counts().sort(["count", column.name], descending=[True, False])
@@ -133,6 +134,12 @@ def _descend(codes: Bytes, columns: npt.NDArray[np.intp], cuts: npt.NDArray[np.i
         at = 2**level - 1 + node
         node = node * 2 + (codes[rows, columns[at]] > cuts[at])
     return node
+
+
+def _cuts(values: Floats) -> Floats:
+    mass = np.quantile(values, np.linspace(0, 1, _MASS)[1:-1], method="lower")
+    low, high = np.quantile(values, [0.001, 0.999])
+    return np.unique(np.append(mass, np.linspace(float(low), float(high), BINS - _MASS)))
 
 
 def _numbers(column: pl.Series) -> Floats:
