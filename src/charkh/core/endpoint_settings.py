@@ -17,6 +17,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         capture: share of the requests whose inputs and outputs are logged, from 0 to 1.
         graph: several models behind the endpoint, and how they answer together.
         rollout: how a candidate is let in beside the model.
+        pinned: the model stays in memory, whatever `[serving] memory` says.
     """
 
     model: str = ""
@@ -25,6 +26,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capture: float = 1.0
     graph: Graph = Graph()
     rollout: RolloutSettings = RolloutSettings()
+    pinned: bool = False
 
 
 def check_endpoint(name: str, settings: EndpointSettings, source: str) -> None:

@@ -3,6 +3,7 @@
 import msgspec
 
 from charkh.core.errors import Invalid
+from charkh.core.quantities import parse_size
 
 
 class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -11,17 +12,26 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         grpc_port: TCP port on which `charkh serve` and `charkh up` answer the Open Inference Protocol over gRPC, beside
             REST; 0 for none. It needs `charkh[grpc]`.
+        memory: what models may take together, such as `2GB`, counted as twice the size of their files; the one that was
+            not asked for longest is let go first, and loaded again when it is asked for. Empty for no bound.
     """
 
     grpc_port: int = 0
+    memory: str = ""
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes; 0 for no bound."""
+        return parse_size(self.memory) if self.memory else 0
 
 
 def check_serving(settings: ServingSettings, source: str) -> None:
     """Refuse what the types do not.
 
     Raises:
-        Invalid: the port is none.
+        Invalid: the port is none, or the memory is no size.
     """
+    _ = settings.memory_bytes
     if not 0 <= settings.grpc_port <= 65535:
         raise Invalid(
             f"{source}: [serving] grpc_port is {settings.grpc_port}",

@@ -24,6 +24,7 @@ def deploy(
     graph: str = "",
     rollout: str = "",
     route: str = "",
+    rolls_back: str = "",
 ) -> Deployment:
     """Let a model version answer at the endpoint `name`; the deployment that is there where it says the same.
 
@@ -40,6 +41,7 @@ def deploy(
         graph: the graph as canonical JSON.
         rollout: id of the rollout that this is a route of; what answers otherwise stays.
         route: name of that route.
+        rolls_back: id of the deployment that it takes back.
 
     Raises:
         Invalid: a name, a subject or the share is none, or the graph is longer than `MAX_GRAPH`.
@@ -71,6 +73,7 @@ def deploy(
         graph=graph,
         rollout=rollout,
         route=route,
+        rolls_back=rolls_back,
     )
     store.commands.decide(Deploy(made=made))
     deployment = store.queries.ask(CurrentDeployment(endpoint=made.endpoint, rollout=rollout, route=route))

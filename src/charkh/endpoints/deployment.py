@@ -34,6 +34,8 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
         graph: the graph as canonical JSON, or empty.
         rollout: id of the rollout that it is a route of; such a deployment does not replace what answers otherwise.
         route: name of that route, or empty.
+        rolls_back: id of the deployment that it takes back, or empty; it answers instead until the settings
+            say something else than that one did.
     """
 
     endpoint: str
@@ -49,6 +51,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     graph: str = ""
     rollout: str = ""
     route: str = ""
+    rolls_back: str = ""
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,10 @@ from charkh.endpoints.log import PredictionLog
 from charkh.ports.runtimes import Signature, Tensors
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Servable:
     """A model that requests can be sent to.
@@ -21,6 +25,10 @@ class Servable:
         predict: outputs for inputs that fit the signature; raises `Invalid` for rows that the model refuses.
         log: where requests are recorded and what gives predictions their ids; None for neither.
         platform: what `GET /v2/models/NAME` says that it runs on.
+        size: bytes of the model's files.
+        load_seconds: that it took to load and to answer its example.
+        away: why it cannot be asked now, where it cannot; `predict` raises `Unavailable` then.
+        is_held: whether it is in memory now, and not let go until it is asked for.
     """
 
     name: str
@@ -30,3 +38,7 @@ class Servable:
     predict: Callable[[Tensors], Tensors]
     log: PredictionLog | None = None
     platform: str = "charkh"
+    size: int = 0
+    load_seconds: float = 0.0
+    away: str = ""
+    is_held: Callable[[], bool] = _always

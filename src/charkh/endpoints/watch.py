@@ -59,7 +59,7 @@ class Watch:
             self.instruments.of(each.name, each.version).loaded(
                 size=each.size, seconds=each.load_seconds, info={"platform": each.platform}
             )
-        self._held = {each: True for each in servables}
+        self._held = dict.fromkeys(servables, True)
         self.holds()
 
     def holds(self) -> None:

@@ -4,6 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from charkh.core.errors import CharkhError
+from charkh.endpoints.memory import Memory
 from charkh.endpoints.offer import Offer
 from charkh.workspace.workspace import Workspace
 
@@ -30,7 +31,9 @@ class Offering:
             # Here, because a server without endpoints need not load what reads tables.
             from charkh.workspace import serving
 
-            self._each = {name: serving.Serving(workspace, [name]) for name in sorted(workspace.settings.endpoint)}
+            memory = Memory(workspace.settings.serving.memory_bytes)
+            names = sorted(workspace.settings.endpoint)
+            self._each = {name: serving.Serving(workspace, [name], memory) for name in names}
         self._last: dict[str, Offer] = {}
         self._failures: dict[str, str] = {}
 

@@ -9,6 +9,7 @@ import msgspec
 
 from charkh.core.errors import CharkhError, Invalid
 from charkh.endpoints.feedback import Feedbacks, feedback_routes
+from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.endpoints.serve import serve as serve_models
 from charkh.server.looking import looking, open_paths
@@ -78,13 +79,18 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
     shared = work.meters >= 0
     try:
         with looking(workspace, table=work.meters if shared else None, instance=f"{work.host}:{work.port}") as watch:
+
+            def again() -> Offer:
+                watch.holds()
+                return serving.offer()
+
             serve_models(
                 offer,
                 work.host,
                 work.port,
                 token=token_of(workspace.store_folder),
                 open_inference=work.open_inference,
-                reload=serving.offer,
+                reload=again,
                 grace=GRACE,
                 grpc_port=work.grpc_port,
                 shared=shared,

@@ -13,6 +13,7 @@ from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.feedback import Feedbacks, feedback_routes
+from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import announce, grpc_beside, numeric_address, refuse_a_taken_port
 from charkh.server.assistants import Assistants
 from charkh.server.beside import Beside
@@ -90,8 +91,13 @@ def up(
     )
     beneath = contextlib.ExitStack()
     watch = beneath.enter_context(looking(workspace, table=meters, instance=f"{doors.name}:{number}"))
+
+    def again() -> Offer:
+        watch.holds()
+        return offering()
+
     inference = Application(
-        offered, door, reload=offering, watch=watch, makers=(feedback_routes(Feedbacks(workspace.store)),)
+        offered, door, reload=again, watch=watch, makers=(feedback_routes(Feedbacks(workspace.store)),)
     )
     mlflow = MlflowApplication(workspace, doors.gatekeeper)
     later = Later(lambda: _api(workspace, doors))

@@ -1,7 +1,5 @@
 """What the workspace's endpoints serve: each model behind its recipe, deployed as a fact, swapped with its alias."""
 
-import dataclasses
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -9,17 +7,17 @@ import msgspec
 import polars as pl
 
 from charkh.core.endpoint_settings import EndpointSettings
-from charkh.core.errors import Denied, Invalid, NotFound
-from charkh.core.graph_settings import models_of, recipes_of
+from charkh.core.errors import Invalid, NotFound
+from charkh.core.graph_settings import Graph, models_of
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
-from charkh.endpoints.deploy import deploy
 from charkh.endpoints.graphs.compile import Part, compile_graph
 from charkh.endpoints.graphs.frames import request_frame
+from charkh.endpoints.memory import Memory
 from charkh.endpoints.offer import Offer, Split
 from charkh.endpoints.servable import Servable
 from charkh.models.candidate import model_inputs
-from charkh.models.example import example_tensors, input_specs
+from charkh.models.example import MAX_ROWS, example_bytes, example_tensors, input_specs
 from charkh.models.find import find as find_model
 from charkh.models.load import load
 from charkh.models.model import ModelVersion
@@ -31,10 +29,11 @@ from charkh.recipes.find import load as load_recipe
 from charkh.recipes.recorded import RecipeVersion
 from charkh.recipes.tables import read_tables
 from charkh.workspace.governing import rules_of
-from charkh.workspace.rollouts import RolloutOf, log_of
+from charkh.workspace.keeping import Keeping
+from charkh.workspace.rollouts import RolloutOf
+from charkh.workspace.wanted import Wanted, wanted
 from charkh.workspace.workspace import Workspace
 
-_log = logging.getLogger("charkh")
 Prepare = Callable[[pl.DataFrame], pl.DataFrame]
 """What recipes make of rows."""
 
@@ -45,12 +44,13 @@ class Serving:
     Args:
         workspace: whose endpoints are served.
         names: endpoints to serve; all that the settings name by default.
+        memory: that other endpoints of this process share; what the settings allow by default.
 
     Raises:
         NotFound: the settings name no such endpoint.
     """
 
-    def __init__(self, workspace: Workspace, names: Sequence[str] = ()) -> None:
+    def __init__(self, workspace: Workspace, names: Sequence[str] = (), memory: Memory | None = None) -> None:
         known = workspace.settings.endpoint
         for name in names:
             if name not in known:
@@ -61,8 +61,10 @@ class Serving:
                 )
         self._workspace = workspace
         self._settings = {name: known[name] for name in names or sorted(known)}
-        self._served: dict[str, tuple[tuple[str, ...], Servable]] = {}
-        self._refused: dict[str, str] = {}
+        self._memory = memory or Memory(workspace.settings.serving.memory_bytes)
+        self._kept = {
+            name: Keeping(workspace, name, partial(_made, workspace, name), self._memory) for name in self._settings
+        }
         self._rollouts = {
             name: RolloutOf(workspace, name, settings.model, settings.rollout)
             for name, settings in self._settings.items()
@@ -75,85 +77,67 @@ class Serving:
     def offer(self) -> Offer:
         """What is to be served now, and how requests are split where a rollout goes on.
 
-        An endpoint whose new version is refused goes on with the one that it has, and the log says so once.
+        An endpoint whose new version is refused, cannot be loaded or does not answer its example goes on with the one
+        that it has, and the log says so once. One whose model is distrusted is offered and answers no more.
 
         Raises:
             NotFound: a model, recipe or example is not there.
             Invalid: a recipe changes the rows of a request.
             Denied: the first version of an endpoint may not be loaded.
+            Unavailable: the first version of an endpoint does not answer its example.
         """
         servables: list[Servable] = []
         splits: dict[str, Split] = {}
         for name, settings in self._settings.items():
-            routed = self._rollouts[name](self._servable(name, settings), partial(self._candidate, name, settings))
+            champion = self._servable(name, settings)
+            if champion.away:
+                self._rollouts[name].close()
+                servables.append(champion)
+                continue
+            routed = self._rollouts[name](champion, partial(self._candidate, name, settings))
             servables.extend(routed.servables)
             if routed.split is not None:
                 splits[name] = routed.split
         return Offer(tuple(servables), splits)
 
     def close(self) -> None:
-        """Write what the rollouts have counted."""
+        """Write what the rollouts have counted, and load nothing more."""
         for rollout in self._rollouts.values():
             rollout.close()
+        self._memory.close()
 
     def _candidate(self, name: str, settings: EndpointSettings, subject: str) -> Servable:
         store = self._workspace.store
-        recipes = [find_recipe(store, ref) for ref in settings.recipes]
-        return bare_servable(self._workspace, name, settings, [find_model(store, subject)], recipes, alone=True)
+        recipes = tuple(find_recipe(store, ref) for ref in settings.recipes)
+        alone = msgspec.structs.replace(settings, model=subject, graph=Graph())
+        return self._kept[name].candidate(Wanted(alone, (find_model(store, subject),), recipes))
 
     def _servable(self, name: str, settings: EndpointSettings) -> Servable:
-        store = self._workspace.store
-        refs = models_of(settings.graph) if settings.graph else (settings.model,)
-        versions = [find_model(store, ref) for ref in refs]
-        recipes = [find_recipe(store, ref) for ref in (*settings.recipes, *recipes_of(settings.graph))]
-        identity = (*(version.id for version in versions), *(recipe.id for recipe in recipes))
-        known = self._served.get(name)
-        if known is not None and known[0] == identity:
-            self._refused.pop(name, None)
-            return known[1]
+        kept = self._kept[name]
         try:
-            made = make_servable(self._workspace, name, settings, versions, recipes)
-        except Denied as error:
-            if known is None:
-                raise
-            if self._refused.get(name) != error.message:
-                _log.warning("endpoint %s goes on with version %s: %s", name, known[1].version, error.message)
-            self._refused[name] = error.message
-            return known[1]
-        self._served[name] = (identity, made)
-        self._refused.pop(name, None)
-        return made
+            what = wanted(self._workspace.store, name, settings)
+        except NotFound as error:
+            return kept.keep(error)
+        return kept.serve(what)
 
 
-def make_servable(
-    workspace: Workspace,
-    name: str,
-    settings: EndpointSettings,
-    versions: Sequence[ModelVersion],
-    recipes: Sequence[RecipeVersion],
-) -> Servable:
-    """Load the models, put the recipes in front, and deploy all of it at an endpoint.
+def _made(workspace: Workspace, name: str, what: Wanted) -> tuple[Servable, bytes]:
+    settings = what.settings
+    recipes = what.recipes[: len(settings.recipes)]
+    made = bare_servable(workspace, name, settings, what.versions, recipes)
+    return made, _example(workspace, settings, what.versions, made.signature)
 
-    Args:
-        workspace: whose endpoint it is.
-        name: of the endpoint.
-        settings: what `charkh.toml` says about it.
-        versions: the model, or every model of the graph.
-        recipes: in front of it, and in the graph.
-    """
-    store = workspace.store
-    made = bare_servable(workspace, name, settings, versions, recipes[: len(settings.recipes)])
-    deployment = deploy(
-        store,
-        name,
-        made.subject,
-        signature=made.signature,
-        recipe_subjects=[recipe.subject for recipe in recipes],
-        capture=settings.capture,
-        models=[version.subject for version in versions] if settings.graph else (),
-        graph=msgspec.json.encode(settings.graph, order="deterministic").decode() if settings.graph else "",
-    )
-    return dataclasses.replace(made, log=log_of(store, deployment, made.version))
+
+def _example(
+    workspace: Workspace, settings: EndpointSettings, versions: Sequence[ModelVersion], signature: Signature
+) -> bytes:
+    """The body of an example request; empty where none was given."""
+    if settings.example and (settings.recipes or settings.graph):
+        return example_bytes(example_tensors(_raw_rows(workspace, settings).head(MAX_ROWS)), signature.inputs)
+    example = versions[0].made.example
+    if example is None or versions[0].made.signature.inputs != signature.inputs:
+        return b""
+    return b"".join(workspace.store.vault.read(example))
 
 
 def bare_servable(
@@ -162,8 +146,6 @@ def bare_servable(
     settings: EndpointSettings,
     versions: Sequence[ModelVersion],
     recipes: Sequence[RecipeVersion],
-    *,
-    alone: bool = False,
 ) -> Servable:
     """A model or graph behind its recipes, without a deployment and so without a log.
 
@@ -173,7 +155,6 @@ def bare_servable(
         settings: what `charkh.toml` says about it.
         versions: the model, or every model of the graph.
         recipes: that prepare every request.
-        alone: serve the one version although the endpoint has a graph.
     """
     rules, runtimes = rules_of(workspace), workspace.runtimes
     parts = [
@@ -184,7 +165,7 @@ def bare_servable(
     ]
     first = versions[0]
     whole, platform = parts[0], first.made.runtime
-    if settings.graph and not alone:
+    if settings.graph:
         whole, platform = _graph(workspace, name, settings, parts), "charkh_graph"
     signature, predict = whole.signature, whole.predict
     if recipes:
@@ -246,11 +227,15 @@ def request_signature(workspace: Workspace, name: str, settings: EndpointSetting
             code="endpoint.no_example",
             hint=f'Write example = "DATASET" into [endpoint.{name}]: a dataset whose rows look like a request.',
         )
-    rows = read_table(workspace.store, find_dataset(workspace.store, settings.example))
-    # A request is JSON, which has no times: they come as text, and a recipe reads them.
-    rows = rows.with_columns(pl.selectors.temporal().cast(pl.String))
+    rows = _raw_rows(workspace, settings)
     nullable = [column for column, count in rows.null_count().row(0, named=True).items() if count]
     return Signature(inputs=input_specs(example_tensors(rows), nullable), outputs=())
+
+
+def _raw_rows(workspace: Workspace, settings: EndpointSettings) -> pl.DataFrame:
+    rows = read_table(workspace.store, find_dataset(workspace.store, settings.example))
+    # A request is JSON, which has no times: they come as text, and a recipe reads them.
+    return rows.with_columns(pl.selectors.temporal().cast(pl.String))
 
 
 def _behind(

@@ -1,0 +1,36 @@
+"""Ask a model its example before anybody else asks it: what it does at first takes longest, or fails. No I/O."""
+
+from charkh.core.errors import CharkhError, Unavailable
+from charkh.endpoints.reader import reader_of
+from charkh.endpoints.servable import Servable
+from charkh.ports.runtimes import row_count
+
+
+def warm_up(servable: Servable, example: bytes) -> None:
+    """Ask every row of an example together, and the first row alone; nothing is logged.
+
+    Args:
+        servable: that is to be offered.
+        example: body of a request, as it is kept with a model version (`charkh.models.example`).
+
+    Raises:
+        Unavailable: the model does not answer its own example.
+    """
+    try:
+        _, inputs = reader_of(servable.signature).read(example, "")
+        for asked in (inputs, {name: tensor[:1] for name, tensor in inputs.items()}):
+            rows = row_count(servable.predict(asked))
+            if rows != row_count(asked):
+                raise _cold(servable, f"it gave {rows} rows for {row_count(asked)}")
+    except CharkhError as error:
+        raise _cold(servable, error.message) from error
+    except Exception as error:  # a model's own code may raise anything
+        raise _cold(servable, f"{type(error).__name__}: {error}"[:400]) from error
+
+
+def _cold(servable: Servable, why: str) -> Unavailable:
+    return Unavailable(
+        f"version {servable.version} at {servable.name!r} does not answer its example: {why}",
+        code="endpoint.warm_up",
+        hint="It was never offered. Load it and ask it the example that it was registered with.",
+    )
