@@ -6,7 +6,8 @@ left, to the right, and to the side to which a column is skewed; the largest of 
 sketch that drift is measured with. A category has the share of its rows for a tail, and a gap that of gaps.
 """
 
-from typing import cast
+from functools import lru_cache
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -108,22 +109,42 @@ def _tails(reference: TableSketch, rows: pl.DataFrame) -> tuple[list[str], Float
     return names, left, right, auto
 
 
-def _number_tails(sketch: NumberSketch, column: pl.Series) -> tuple[Floats, Floats, Floats]:
-    values = as_floats(column)
+class _Tables(NamedTuple):
+    """What a column's tails are looked up in."""
+
+    edges: Floats
+    left: Floats
+    right: Floats
+    beyond: float
+    gap: float
+    skewed_left: bool
+
+
+@lru_cache(maxsize=4096)
+def _tables(sketch: NumberSketch) -> _Tables:
     counts, known = sketch.counts, sketch.known
     reached = np.cumsum(counts)
     # Half a row for what was never seen, so that no tail is empty.
-    left = -np.log(np.maximum(reached, 0.5) / known)
-    right = -np.log(np.maximum(known - np.concatenate([[0], reached[:-1]]), 0.5) / known)
-    place = np.searchsorted(sketch.at, values, "left")
-    low, high = left[place], right[place]
+    return _Tables(
+        edges=sketch.at,
+        left=-np.log(np.maximum(reached, 0.5) / known),
+        right=-np.log(np.maximum(known - np.concatenate([[0], reached[:-1]]), 0.5) / known),
+        beyond=float(-np.log(0.5 / known)),
+        gap=float(-np.log(max(0.5, sketch.missing + sketch.infinite) / max(1, sketch.rows))),
+        skewed_left=_skewed_left(sketch),
+    )
+
+
+def _number_tails(sketch: NumberSketch, column: pl.Series) -> tuple[Floats, Floats, Floats]:
+    values, tables = as_floats(column), _tables(sketch)
+    place = np.searchsorted(tables.edges, values, "left")
+    low, high = tables.left[place], tables.right[place]
     # Within the outermost bins a value beyond all of the reference's is still told from one inside.
-    beyond = -np.log(0.5 / known)
-    low, high = np.where(values < sketch.least, beyond, low), np.where(values > sketch.greatest, beyond, high)
+    low[values < sketch.least] = tables.beyond
+    high[values > sketch.greatest] = tables.beyond
     absent = ~np.isfinite(values)
-    gap = -np.log(max(0.5, sketch.missing + sketch.infinite) / max(1, sketch.rows))
-    low, high = np.where(absent, gap, low), np.where(absent, gap, high)
-    return low, high, (low if _skewed_left(sketch) else high)
+    low[absent] = high[absent] = tables.gap
+    return low, high, (low if tables.skewed_left else high)
 
 
 def _skewed_left(sketch: NumberSketch) -> bool:
