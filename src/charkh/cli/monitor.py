@@ -97,11 +97,53 @@ def _write_report(report: "Report") -> None:
             for each in report.drift.columns
         ],
     )
+    _write_estimates(report)
+    _write_together(report)
     for verdict in report.verdicts:
         write_line(f"{'ALERT' if verdict.met else 'quiet'}  {verdict.condition}: {verdict.reason}")
     if report.performance is not None:
         for what, why in report.performance.refused.items():
             write_line(f"{what}: {why}")
+
+
+def _write_estimates(report: "Report") -> None:
+    """What is expected of rows without truth, beside what the truth showed where it is known."""
+    found = report.estimated
+    if found is None:
+        return
+    if found.refused:
+        write_line(f"no estimate: {found.refused}")
+        return
+    realised = report.performance.metrics if report.performance is not None else {}
+    names = [name for name in found.metrics if "." not in name]
+    write_line()
+    write_table(
+        ["without truth", "estimated", "low", "high", "of those known now", "realised", "reference"],
+        [
+            [
+                name,
+                *(found.metrics.get(each) for each in (name, f"{name}.low", f"{name}.high")),
+                found.matched.get(name),
+                realised.get(name),
+                found.realised.get(name),
+            ]
+            for name in names
+        ],
+    )
+
+
+def _write_together(report: "Report") -> None:
+    found = report.multivariate
+    if found is None:
+        return
+    write_line()
+    write_table(
+        ["together", "effect", "p", "groups", "drifted"],
+        [[test.name, test.effect, test.p, test.groups, "yes" if test.drifted else "no"] for test in found.tests],
+        empty="no test of many columns was made",
+    )
+    for name, why in found.refused.items():
+        write_line(f"{name}: {why}")
 
 
 app.command()(alerts)

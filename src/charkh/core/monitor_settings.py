@@ -2,8 +2,12 @@
 
 import msgspec
 
+from charkh.core.errors import Invalid
 from charkh.core.gates import parse_condition
 from charkh.core.quantities import parse_duration
+
+JOINT_TESTS = ("mmd", "domain")
+"""Tests of many columns at once."""
 
 
 class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,6 +38,13 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         block: a column whose equal values share what made them, such as the day: for the intervals, and for the
             p-values of drift where requests and the reference have it too.
         segments: columns by whose values drift and metrics are also given, the largest ten values of each.
+        score: output of the model that is its score; without, `predict_proba`, or else `predict`.
+        estimate: whether performance is estimated before the truth is known.
+        held_out: dataset with the target that the model was not fitted to, from which estimates are learned; without,
+            they are from the predictions whose truth is known.
+        threshold: score from which on a row counts as predicted positive, in estimates.
+        multivariate: tests of all inputs at once: `mmd`, `domain` or both.
+        embedding: a column of vectors, in requests and the reference, that is compared by itself.
         every: shortest time between two collections by `charkh up`, such as 1d; empty to collect by hand.
         alert: conditions that raise an alert when met; a condition, or a table of one and its terms.
         severity: of its alerts, such as `warning` or `page`.
@@ -47,6 +58,12 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: str = ""
     block: str = ""
     segments: tuple[str, ...] = ()
+    score: str = ""
+    estimate: bool = False
+    held_out: str = ""
+    threshold: float = 0.5
+    multivariate: tuple[str, ...] = ()
+    embedding: str = ""
     every: str = ""
     alert: tuple[str | AlertSettings, ...] = ()
     severity: str = "warning"
@@ -74,8 +91,21 @@ def check_monitor(settings: MonitorSettings) -> None:
     """Refuse what the types do not.
 
     Raises:
-        Invalid: a duration or condition cannot be read.
+        Invalid: a duration or condition cannot be read, a test is unknown, or estimates have nothing to learn from.
     """
+    unknown = [each for each in settings.multivariate if each not in JOINT_TESTS]
+    if unknown:
+        raise Invalid(
+            f"no test of many columns is called {unknown[0]!r}",
+            code="monitor.multivariate",
+            hint=f"There are: {', '.join(JOINT_TESTS)}.",
+        )
+    if settings.estimate and not (settings.target and (settings.truth or settings.held_out)):
+        raise Invalid(
+            "an estimate needs a target, and a truth or a held-out dataset to learn from",
+            code="monitor.estimate",
+            hint='Write `target = "COLUMN"`, and `truth = "DATASET on KEY"` or `held_out = "DATASET"`.',
+        )
     if settings.every:
         parse_duration(settings.every)
     for each in settings.alerts:

@@ -18,8 +18,10 @@ from charkh.monitors.alerting import AlertTerms, Looked, alert_drafts
 from charkh.monitors.blocked import by_blocks
 from charkh.monitors.compare import Comparison, Table, compare
 from charkh.monitors.drift import DriftReport, Thresholds
+from charkh.monitors.estimated.estimate import Estimated
 from charkh.monitors.index import LatestCollection
 from charkh.monitors.monitor import COLLECTED_KIND, MAX_FACTS, Collected
+from charkh.monitors.multivariate.judge import Multivariate
 from charkh.monitors.odd import OddRows, learned, odd_rows
 from charkh.monitors.performance import Enough, Performance, performance
 from charkh.monitors.quality import QualityReport
@@ -43,6 +45,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         performance: against the truth; None when there is none yet.
         segments: drift within segments, by `COLUMN=VALUE`.
         odd: live rows that are odder than nearly all of the reference; None where that cannot be said.
+        estimated: what is expected of rows without truth; None where that was not asked for.
+        multivariate: drift of many columns at once; None where that was not asked for.
     """
 
     collection: str
@@ -56,6 +60,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     performance: Performance | None = None
     segments: dict[str, DriftReport] = {}
     odd: OddRows | None = None
+    estimated: Estimated | None = None
+    multivariate: Multivariate | None = None
 
 
 def collect(
@@ -83,6 +89,8 @@ def collect(
     sources: Sequence[str] = (),
     moment: float | None = None,
     reference_key: str = "",
+    estimated: Estimated | None = None,
+    multivariate: Multivariate | None = None,
 ) -> Report:
     """Compare, record, and raise an alert for each condition that is met.
 
@@ -111,6 +119,8 @@ def collect(
         sources: further subjects that were looked at, such as `model:ID` or `dataset:ID`.
         moment: seconds since the epoch for which it speaks; without, now.
         reference_key: of what `reference` is a sketch; given, the sketch is kept (`kept_reference`).
+        estimated: what is expected of the live rows (`monitors.estimated.estimate`), to be recorded along.
+        multivariate: what their columns came to together (`monitors.multivariate.judge`), likewise.
 
     Raises:
         Invalid: a condition cannot be read, or a column is not there.
@@ -146,7 +156,10 @@ def collect(
             enough=enough,
         )
     odd = odd_rows(_learned(compared.reference, rows), live)
-    facts = _facts(found, state, scored, segmented, odd)
+    beside = {
+        name: value for each in (estimated, multivariate) if each is not None for name, value in each.facts().items()
+    }
+    facts = _facts(found, state, scored, segmented, odd, beside)
     verdicts = tuple(_judged(condition.text, facts) for condition in conditions)
     report = Report(
         collection=new_id(),
@@ -160,6 +173,8 @@ def collect(
         performance=scored,
         segments=segmented,
         odd=odd,
+        estimated=estimated,
+        multivariate=multivariate,
     )
     details = store.vault.put_bytes(msgspec.json.encode(report), "report.json")
     kept = None
@@ -222,6 +237,7 @@ def _facts(
     scored: Performance | None,
     segmented: Mapping[str, DriftReport],
     odd: OddRows | None,
+    beside: Mapping[str, Fact],
 ) -> dict[str, Fact]:
     facts: dict[str, Fact] = {
         "rows": found.rows,
@@ -236,6 +252,7 @@ def _facts(
         "missing_columns": len(state.missing),
         "stuck": sum(column.stuck for column in state.columns),
     }
+    facts |= beside
     if odd is not None:
         facts["odd"] = odd.share
     if scored is not None:

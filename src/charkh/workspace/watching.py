@@ -26,12 +26,10 @@ from charkh.monitors.index import LatestCollection
 from charkh.monitors.odd import learned
 from charkh.monitors.sketches.table import Batches, TableSketch, batches_of, sketch_reference
 from charkh.monitors.truth import TruthSource, parse_truth
+from charkh.workspace.estimating import estimate_live, judge_together
+from charkh.workspace.predicted import SCORE, requests, score_name
 from charkh.workspace.serving import Prepare, preparing
 from charkh.workspace.workspace import Workspace
-
-SCORE = "score"
-PROBABILITY = "predict_proba"
-PREDICTION = "predict"
 
 
 def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Report:
@@ -68,18 +66,20 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
         )
     inputs = [spec.name for spec in version.made.signature.inputs]
     truth, waiting, source = _late_truth(workspace, settings, logged, since, prepare)
-    live = prepare(_requests(asked))
-    beside = [each for each in dict.fromkeys((settings.block, *settings.segments)) if each in live.columns]
+    live = prepare(requests(asked, settings.score))
+    named = dict.fromkeys((settings.block, *settings.segments, settings.embedding))
+    beside = [each for each in named if each in live.columns]
     rows = _reference(workspace, version, prepare, [*inputs, *(each for each in beside if each not in inputs)])
     # What the sketch is of: with another model, recipe or schema the reference is another one.
     key = blake3(repr((version.id, deployment.made.recipes, inputs)).encode()).hexdigest()
+    live = live.select(list(dict.fromkeys((*inputs, *beside))))
     return collect(
         store,
         name,
         endpoint=endpoint,
         reference_key=key,
         reference=kept_reference(store, name, key) or _small_or_sketched(rows),
-        live=live.select(list(dict.fromkeys((*inputs, *beside)))),
+        live=live,
         rows=rows,
         columns=inputs,
         truth=truth,
@@ -93,6 +93,8 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
         terms={each.when: _terms(each) for each in settings.alerts},
         sources=[version.subject],
         moment=moment,
+        estimated=estimate_live(workspace, settings, version, prepare, logged=logged, asked=asked, truth=truth),
+        multivariate=judge_together(settings, rows, live, inputs),
     )
 
 
@@ -107,10 +109,16 @@ def due(workspace: Workspace, moment: float) -> list[str]:
     return waiting
 
 
-def scored(logged: pl.DataFrame, prepare: Prepare) -> pl.DataFrame:
-    """Logged predictions with what their recipes made of them, and `score`: one number a row."""
-    outputs = logged[PROBABILITY] if PROBABILITY in logged.columns else logged[PREDICTION]
-    return prepare(_requests(logged)).with_columns(
+def scored(logged: pl.DataFrame, prepare: Prepare, score: str = "") -> pl.DataFrame:
+    """Logged predictions with what their recipes made of them, and `score`: one number a row.
+
+    Args:
+        logged: predictions.
+        prepare: what their recipes make of rows.
+        score: output that is the score; without, probabilities, or else predictions.
+    """
+    outputs = logged[score_name(logged.columns, score)]
+    return prepare(requests(logged, outputs.name)).with_columns(
         logged["prediction_id"], logged["version"], _score(outputs).alias(SCORE)
     )
 
@@ -180,7 +188,7 @@ def _late_truth(
     if earlier.is_empty():
         return None, None, source
     known, new = _truth_by_age(workspace, version)
-    waiting = scored(earlier, prepare)
+    waiting = scored(earlier, prepare, settings.score)
     if known is not None:
         waiting = waiting.join(known.select(source.keys), on=list(source.keys), how="anti")
     if new.is_empty() or waiting.is_empty():
@@ -198,12 +206,6 @@ def _truth_by_age(workspace: Workspace, version: DatasetVersion) -> tuple[pl.Dat
         return None, read_table(store, version)
     added = [change.path for change in diff_files(store, parent, version).added]
     return read_table(store, parent), scan_table(store, version, files=added).collect()
-
-
-def _requests(logged: pl.DataFrame) -> pl.DataFrame:
-    """The raw inputs of logged predictions, without what the log says about them."""
-    said = {"prediction_id", "time", "deployment", "model", "version", "request_id", "latency", PROBABILITY, PREDICTION}
-    return logged.select(name for name in logged.columns if name not in said)
 
 
 def _score(outputs: pl.Series) -> pl.Series:

@@ -33,6 +33,18 @@ alert = ["psi > 0.2"]
 every = "1h"
 [monitor.other]
 endpoint = "late"
+[monitor.expected]
+endpoint = "late"
+truth = "truth on trip"
+target = "late"
+estimate = true
+multivariate = ["mmd", "domain"]
+alert = ["estimated.auc < 0.5", "mmd > 0"]
+[monitor.held]
+endpoint = "late"
+target = "late"
+estimate = true
+held_out = "fresh"
 """
 
 
@@ -52,6 +64,12 @@ def ask(servable: Servable, rows: pl.DataFrame) -> None:
         for name in ("trip", "distance")
     ]
     infer(servable, Request({}, json.dumps({"inputs": inputs}).encode()))
+
+
+def number(report: Report, fact: str) -> float:
+    value = report.facts[fact]
+    assert isinstance(value, float)
+    return value
 
 
 @pytest.fixture
@@ -127,3 +145,45 @@ def test_a_large_reference_is_read_once_and_its_sketch_is_kept(
     assert 0 < second["distance"].ks_error < 0.01
     assert found[1].odd is not None
     assert found[1].odd.rows == 1000
+
+
+def test_performance_is_expected_before_its_truth_and_columns_are_compared_together(workspace: Workspace) -> None:
+    (servable,) = Serving(workspace)()
+    first, second, third = trips(5000, 800), trips(6000, 800), trips(7000, 800, shift=1.0)
+    ask(servable, first)
+    start = watch(workspace, "expected")
+    assert start.estimated is not None
+    assert start.estimated.refused == "no prediction of this model has a known truth yet"
+    assert "estimated.auc" not in start.facts
+    add_table(workspace.store, "truth", first.select("trip", "late"), file="1.parquet")
+    ask(servable, second)
+    calm = watch(workspace, "expected")
+    assert calm.estimated is not None
+    assert calm.estimated.reference_rows == 800
+    assert number(calm, "estimated.auc.low") < number(calm, "estimated.auc") < number(calm, "estimated.auc.high")
+    assert calm.estimated.matched == {}, "there was no truth from before to judge the first by"
+    add_table(workspace.store, "truth", second.select("trip", "late"), file="2.parquet", append=True)
+    ask(servable, third)
+    moved = watch(workspace, "expected")
+    assert moved.estimated is not None
+    assert moved.performance is not None
+    low, high = (number(moved, f"estimated.matched.auc.{side}") for side in ("low", "high"))
+    assert low <= moved.performance.metrics["auc"] <= high
+    assert moved.multivariate is not None
+    assert moved.multivariate.columns == ("trip", "distance")
+    assert number(moved, "mmd") > 0
+    assert number(moved, "domain.auc") > 0.6
+    assert number(moved, "mmd.p") == pytest.approx(0.001)
+    assert [alert.condition for alert in moved.alerts] == ["mmd > 0"]
+
+
+def test_a_dataset_that_the_model_was_not_fitted_to_teaches_before_any_truth_comes(workspace: Workspace) -> None:
+    (servable,) = Serving(workspace)()
+    ask(servable, trips(5000, 400))
+    with pytest.raises(NotFound):
+        watch(workspace, "held")
+    add_table(workspace.store, "fresh", trips(9000, 1500), file="1.parquet")
+    found = watch(workspace, "held").estimated
+    assert found is not None
+    assert (found.method, found.rows, found.reference_rows) == ("cbpe", 400, 1500)
+    assert 0.75 < found.metrics["auc"] < 0.95

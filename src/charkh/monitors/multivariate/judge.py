@@ -11,6 +11,7 @@ import polars as pl
 
 from charkh.core.errors import Invalid
 from charkh.core.events import Fact
+from charkh.core.monitor_settings import JOINT_TESTS
 from charkh.monitors.multivariate.domain import Fit, domain, fisher
 from charkh.monitors.multivariate.features import features_of, has_vector, is_vector, vectors_of
 from charkh.monitors.multivariate.mmd import mean_distance, mmd
@@ -19,7 +20,7 @@ from charkh.monitors.trees import binning_of, boost
 
 Floats = npt.NDArray[np.float64]
 
-METHODS = ("mmd", "domain")
+METHODS = JOINT_TESTS
 LEVEL = 0.01
 MIN_ROWS = 50
 ROWS = 20_000
