@@ -142,7 +142,13 @@ class Keeping:
 
         def load() -> Callable[[Tensors], Tensors]:
             nonlocal example
-            made, example = self._make(wanted)
+            try:
+                made, example = self._make(wanted)
+            except CharkhError:
+                raise
+            except Exception as error:  # a disk, and the code of a runtime, may raise anything
+                _log.debug("endpoint %s cannot load", self._name, exc_info=error)
+                raise _not_loaded(self._name, wanted, error) from error
             first[:] = first or [made]
             return made.predict
 
@@ -180,7 +186,7 @@ class Keeping:
             graph=graph_text(settings),
             rolls_back=wanted.rolls_back,
         )
-        return dataclasses.replace(servable, log=log_of(store, deployment, servable.version))
+        return dataclasses.replace(servable, log=log_of(self._workspace, deployment, servable.version))
 
     def _unless_distrusted(self, now: _Loaded) -> Servable:
         why = _distrust(self._workspace, now.versions)
@@ -188,7 +194,9 @@ class Keeping:
             if now.away is not None and now.servable.log is not None:
                 store = self._workspace.store
                 deployment = find_deployment(store, f"deployment:{now.servable.log.deployment}")
-                now.servable = dataclasses.replace(now.servable, log=log_of(store, deployment, now.servable.version))
+                now.servable = dataclasses.replace(
+                    now.servable, log=log_of(self._workspace, deployment, now.servable.version)
+                )
                 now.away = None
             return now.servable
         if now.away is None or now.away.away != why:
@@ -204,6 +212,14 @@ def _distrust(workspace: Workspace, versions: Sequence[ModelVersion]) -> str:
         except Denied as error:
             return error.message
     return ""
+
+
+def _not_loaded(name: str, wanted: Wanted, error: Exception) -> Unavailable:
+    return Unavailable(
+        f"{wanted.versions[0].ref} cannot be loaded at {name!r}: {type(error).__name__}: {error}"[:400],
+        code="endpoint.cannot_load",
+        hint="`charkh fsck` says whether its bytes are as they were; `charkh model show` what loads it.",
+    )
 
 
 def _refusing(name: str, why: str) -> Callable[[Tensors], Tensors]:

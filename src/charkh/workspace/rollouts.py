@@ -26,7 +26,8 @@ from charkh.endpoints.rollouts.rollout import COUNTED_KIND, Rollout
 from charkh.endpoints.rollouts.split import RolloutSplit
 from charkh.endpoints.servable import Servable
 from charkh.models.find import find as find_model
-from charkh.ports.store import Store
+from charkh.models.trust import refuse_distrusted
+from charkh.workspace.masking import masks_of
 from charkh.workspace.promoting import move_by_hand, promote_version
 from charkh.workspace.workspace import Workspace
 
@@ -83,15 +84,18 @@ class RolloutOf:
         if found is None:
             self.close()
             return Routed((champion,))
+        distrusted = self._distrusted(found)
+        if distrusted:
+            self.close()
+            self._over(found, distrusted)
+            return Routed((champion,))
         serving = self._serving
         if serving is None or serving.split.rollout != found.id or serving.champion is not champion:
             self.close()
             try:
                 serving = self._serving = self._begin(found, champion, load)
             except CharkhError as error:
-                reason = f"a candidate cannot be served: {error.message}"[:400]
-                end_rollout(self._workspace.store, found.id, "rolled_back", reason=reason)
-                _log.warning("the rollout at %s is over: %s", self._name, reason)
+                self._over(found, f"a candidate cannot be served: {error.message}")
                 return Routed((champion,))
             self._looked = time.monotonic()
         elif time.monotonic() - self._looked >= self._every:
@@ -105,6 +109,20 @@ class RolloutOf:
         """Write what was counted; nothing is split any more."""
         self._write()
         self._serving = None
+
+    def _distrusted(self, found: Rollout) -> str:
+        """Why a candidate may be asked no more; empty where all may."""
+        store = self._workspace.store
+        try:
+            for arm in found.begun.arms:
+                refuse_distrusted(store, find_model(store, arm.model))
+        except CharkhError as error:
+            return error.message
+        return ""
+
+    def _over(self, found: Rollout, why: str) -> None:
+        end_rollout(self._workspace.store, found.id, "rolled_back", reason=why[:400])
+        _log.warning("the rollout at %s is over: %s", self._name, why)
 
     def _current(self, champion: Servable) -> Rollout | None:
         """The rollout that goes on; one whose champion is not the champion any more is over."""
@@ -160,7 +178,7 @@ class RolloutOf:
             rollout=found.id,
             route=route,
         )
-        return dataclasses.replace(servable, log=log_of(store, deployment, servable.version))
+        return dataclasses.replace(servable, log=log_of(self._workspace, deployment, servable.version))
 
     def _write(self) -> None:
         counted = None if self._serving is None else self._serving.split.counted()
@@ -184,16 +202,21 @@ class RolloutOf:
         return store.queries.ask(RolloutById(rollout=found.id)) or found
 
 
-def log_of(store: Store, deployment: Deployment, version: str) -> PredictionLog:
-    """The log of a deployment; `version` is the model's, as its answers say it."""
+def log_of(workspace: Workspace, deployment: Deployment, version: str) -> PredictionLog:
+    """The log of a deployment, under the masks of its endpoint; `version` is the model's, as its answers say it.
+
+    Raises:
+        Unavailable: the key of the masks cannot be made or read.
+    """
     made = deployment.made
     return PredictionLog(
-        store.journal,
+        workspace.store.journal,
         endpoint=made.endpoint,
         deployment=deployment.id,
         model=made.model,
         version=version,
         capture=made.capture,
+        masks=masks_of(workspace, made.endpoint),
     )
 
 

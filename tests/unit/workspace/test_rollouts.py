@@ -21,6 +21,7 @@ from charkh.endpoints.rollouts.move import begin_rollout, end_rollout
 from charkh.models.alias import move_alias
 from charkh.models.find import find
 from charkh.models.register import register
+from charkh.models.trust import distrust
 from charkh.workspace.rollouts import promote_route
 from charkh.workspace.serving import Serving
 from charkh.workspace.workspace import Workspace, open_workspace
@@ -199,3 +200,22 @@ def test_feedback_that_is_about_nothing_is_refused_and_truth_is_a_reward(workspa
 )
 def test_what_a_prediction_was_worth(predicted: Any, truth: Any, reward: float) -> None:
     assert reward_of(predicted, truth) == reward
+
+
+def test_a_candidate_that_is_distrusted_is_taken_out(workspace: Workspace) -> None:
+    client = Client(workspace)
+    begin_rollout(
+        workspace.store,
+        "delay",
+        {"new": find(workspace.store, "delay@2").subject},
+        champion=find(workspace.store, "delay@1").subject,
+        settings=workspace.settings.endpoint["delay"].rollout,
+    )
+    client.refresh()
+    assert len([each for each in client.application.offered if each.name == "delay"]) == 2
+    distrust(workspace.store, "delay@2", "it leaks")
+    client.refresh()
+    assert [each.version for each in client.application.offered if each.name == "delay"] == ["1"]
+    (rollout,) = workspace.store.queries.ask(Rollouts(endpoint="delay"))
+    assert rollout.ended is not None
+    assert "it leaks" in rollout.ended.reason
