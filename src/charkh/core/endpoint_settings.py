@@ -4,6 +4,8 @@ import msgspec
 
 from charkh.core.errors import Invalid
 from charkh.core.graph_settings import Graph, check_graph
+from charkh.core.mask_settings import parse_mask
+from charkh.core.quantities import parse_duration
 from charkh.core.rollout_settings import RolloutSettings, check_rollout
 
 
@@ -14,7 +16,9 @@ class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model: the model, such as `delay@champion`; empty where a graph names several.
         recipes: recipes that prepare a request, in order.
         example: a dataset whose rows look like a request; needed with recipes, else the model's signature says it.
-        capture: share of the requests whose inputs and outputs are logged, from 0 to 1.
+        capture: share of the requests whose inputs and outputs are logged, from 0 to 1; failed ones are always.
+        mask: by input or output, what is logged of it: `drop`, `hash` or `truncate:3`.
+        keep: how long logged predictions and posted truths are kept, such as `90d`; empty for ever.
         graph: several models behind the endpoint, and how they answer together.
         rollout: how a candidate is let in beside the model.
         pinned: the model stays in memory, whatever `[serving] memory` says.
@@ -24,6 +28,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recipes: tuple[str, ...] = ()
     example: str = ""
     capture: float = 1.0
+    mask: dict[str, str] = {}
+    keep: str = ""
     graph: Graph = Graph()
     rollout: RolloutSettings = RolloutSettings()
     pinned: bool = False
@@ -44,6 +50,10 @@ def check_endpoint(name: str, settings: EndpointSettings, source: str) -> None:
         )
     check_graph(settings.graph, f"{where}.graph]")
     check_rollout(settings.rollout, f"{where}.rollout]")
+    for mask in settings.mask.values():
+        parse_mask(mask)
+    if settings.keep:
+        parse_duration(settings.keep)
     if not 0.0 <= settings.capture <= 1.0:
         raise Invalid(
             f"{source}: [endpoint.{name}] capture is {settings.capture}",

@@ -60,7 +60,12 @@ def ask(servable: Servable, inputs: Tensors, request: str, wanted: Sequence[Infe
         choose(wanted, {spec.name: np.empty(0) for spec in servable.signature.outputs})
     rows = row_count(inputs)
     started = time.perf_counter()
-    outputs = servable.predict(inputs)
+    try:
+        outputs = servable.predict(inputs)
+    except Exception as error:
+        if servable.log is not None:
+            servable.log.failed(error, inputs, rows, request=request)
+        raise
     latency = time.perf_counter() - started
     for tensor in outputs.values():
         if type(tensor) is not np.ndarray or tensor.dtype not in KNOWN or len(tensor) != rows:

@@ -235,9 +235,9 @@ class Application:
             answer = work(served.servable, Request(headers, body, path))
             reply = Reply(200, answer) if isinstance(answer, bytes) else answer
         except CharkhError as error:
-            reply, wrong = _failure(error), error.code
-        except Exception:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
-            reply = self._broken(served)
+            reply, wrong = _refusal(served, error), error.code
+        except Exception as error:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
+            reply = self._broken(served, error)
         if len(reply.body) >= WORTH_PACKING:
             reply = _packed(reply, headers)
         seconds = time.perf_counter() - started
@@ -375,12 +375,12 @@ class Application:
             served.took(seconds, size)
             return reply, did, ""
         except CharkhError as error:
-            return _failure(error), NOTHING, error.code
+            return _refusal(served, error), NOTHING, error.code
         except TimeoutError:
             self._count("deadline")
             return Reply(504, _error("the deadline passed before the model answered")), NOTHING, ""
-        except Exception:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
-            return self._broken(served), NOTHING, ""
+        except Exception as error:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
+            return self._broken(served, error), NOTHING, ""
         finally:
             self._inflight -= 1
             served.inflight -= 1
@@ -411,8 +411,10 @@ class Application:
             asked.add_done_callback(lambda done: done.exception())
             raise
 
-    def _broken(self, served: _Served) -> Reply:
+    def _broken(self, served: _Served, error: Exception) -> Reply:
         """What a client is told whose request broke the model: a number in the log. Called as it is raised."""
+        if served.servable.log is not None:
+            served.servable.log.failed(error)
         short = new_id()[-8:]
         _log.exception("inference of %s failed [%s]", served.servable.name, short)
         return Reply(500, _error(f"the model failed; the server's log has it under [{short}]"))
@@ -513,6 +515,14 @@ def _protocol(servables: Sequence[Servable], application: Application) -> Mappin
     from charkh.endpoints.rest import routes
 
     return routes(servables, application)
+
+
+def _refusal(served: _Served, error: CharkhError) -> Reply:
+    """What a client is told whose request got no answer; in the log, unless it is welcome again later."""
+    reply = _failure(error)
+    if reply.status < 503 and served.servable.log is not None:
+        served.servable.log.failed(error)
+    return reply
 
 
 def _failure(error: CharkhError) -> Reply:

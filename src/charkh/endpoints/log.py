@@ -1,20 +1,22 @@
 """The prediction log: one record a request in a data segment, written by the process that answers.
 
 It never fails a request and never waits for a disk: what cannot be recorded is answered all the same, with an
-id that traces to its deployment, and the trouble is reported once.
+id that traces to its deployment, and the trouble is reported once. Requests that failed are recorded with the reason,
+whatever share of the others is. Masks are applied before anything is encoded.
 """
 
 import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from charkh.core.errors import CharkhError
 from charkh.core.ids import new_id
+from charkh.core.redact import redact
 from charkh.endpoints.prediction import PredictionId, new_unlogged
 from charkh.ports.journal import DataHeader, DataWriter, Journal
 from charkh.ports.runtimes import Tensors
@@ -59,6 +61,8 @@ class LoggedRequest(msgspec.Struct, frozen=True, array_like=True):
         rows: how many.
         inputs: as they were sent, after validation.
         outputs: everything the model said, whichever outputs were asked for.
+        error: why there is no answer, `CODE: MESSAGE`; empty where there is one. Of a request that could not be read
+            there are no rows and no inputs.
     """
 
     format: int
@@ -68,8 +72,12 @@ class LoggedRequest(msgspec.Struct, frozen=True, array_like=True):
     rows: int
     inputs: tuple[LoggedTensor, ...]
     outputs: tuple[LoggedTensor, ...]
+    error: str = ""
 
 
+MAX_ERROR = 500
+Masking = Callable[[Tensors], Tensors]
+"""What may be recorded of some tensors (`charkh.endpoints.masks`)."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -85,7 +93,8 @@ class PredictionLog:
         deployment: id of the deployment that answers.
         model: subject of the model version, `model:ID`.
         version: of the model.
-        capture: share of the requests that are recorded, from 0 to 1.
+        capture: share of the requests that are recorded, from 0 to 1; those that failed are recorded always.
+        masks: what may be recorded of inputs and outputs; None for all.
         rotate_bytes: a segment with more bytes is closed.
         rotate_seconds: a segment that is older is closed with the next request.
     """
@@ -99,6 +108,7 @@ class PredictionLog:
         model: str,
         version: str = "",
         capture: float = 1.0,
+        masks: Masking | None = None,
         rotate_bytes: int = ROTATE_BYTES,
         rotate_seconds: float = ROTATE_SECONDS,
     ) -> None:
@@ -107,6 +117,7 @@ class PredictionLog:
         self._subject = f"endpoint:{endpoint}"
         self._labels = {"deployment": deployment, "model": model, "version": version}
         self._capture = capture
+        self._masks = masks
         self._rotate_bytes = rotate_bytes
         self._rotate_seconds = rotate_seconds
         self._lock = threading.Lock()
@@ -125,14 +136,48 @@ class PredictionLog:
         try:
             # As a list: it has the bytes of a `LoggedRequest`, in half the time.
             now = time.time_ns() // 1000 / 1e6
+            if self._masks is not None:
+                inputs, outputs = self._masks(inputs), self._masks(outputs)
             payload = _encode([FORMAT, now, latency, request, rows, _logged(inputs), _logged(outputs)])
             with self._lock:
                 return self._append(payload)
         except (CharkhError, ValueError) as error:  # a ValueError is a text that is no Unicode
-            if not self._reported:
-                _log.warning("predictions of %s are not logged: %s", self._subject, error)
-            self._reported = True
-            return new_unlogged(self.deployment)
+            return self._unlogged(error)
+
+    def failed(
+        self, error: BaseException, inputs: "Tensors | None" = None, rows: int = 0, *, request: str = ""
+    ) -> PredictionId | None:
+        """Record a request that got no answer, and why; once for one `error`, whoever tells of it first. Never raises.
+
+        Args:
+            error: that the client was told; its message, which may repeat what was sent, is left out under masks.
+            inputs: where they could be read.
+            rows: of the inputs.
+            request: the id that the client gave.
+        """
+        if _TOLD in vars(error):
+            return None
+        vars(error)[_TOLD] = True
+        known = isinstance(error, CharkhError)
+        why = error.code if known else type(error).__name__
+        sent = inputs or {}
+        try:
+            now = time.time_ns() // 1000 / 1e6
+            if self._masks is not None:
+                sent = self._masks(sent)
+            else:
+                why = f"{why}: {redact(error.message if known else str(error))}"[:MAX_ERROR]
+            payload = _encode([FORMAT, now, 0.0, request, rows, _logged(sent), [], why])
+            with self._lock:
+                return self._append(payload)
+        except (CharkhError, ValueError) as trouble:
+            return self._unlogged(trouble)
+
+    def _unlogged(self, error: Exception) -> PredictionId:
+        if not self._reported:
+            _log.warning("predictions of %s are not logged: %s", self._subject, error)
+        self._reported = True
+        return new_unlogged(self.deployment)
 
     def close(self) -> None:
         """Let go of the segment, ready to be sealed; requests that still come are answered and not logged."""
@@ -183,6 +228,8 @@ def _tensor(name: str, tensor: "npt.NDArray[Any]") -> list[Any]:
     return [name, kind, tensor.shape[1:], tensor.tobytes()]
 
 
+_TOLD = "_charkh_logged"
+"""Marks an error that was recorded: the edge of the process meets what the model raised once more."""
 OBJECT = "object"
 _names: "dict[np.dtype[Any], str]" = {}
 """NumPy's name of each element type that was met: it takes a microsecond to ask for one."""

@@ -66,6 +66,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
         request: the id that the client gave the request, or empty.
         inputs: what the row was, by input.
         outputs: what the model said, by output.
+        route: of a rollout that answered, or `champion`.
+        error: why there is no answer; empty where there is one.
     """
 
     id: str
@@ -77,6 +79,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     request: str = ""
     inputs: dict[str, Any] = {}
     outputs: dict[str, Any] = {}
+    route: str = ""
+    error: str = ""
 
 
 def new_unlogged(deployment: str) -> PredictionId:

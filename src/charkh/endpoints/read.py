@@ -1,16 +1,16 @@
 """Read predictions back: as a table, or one by its id; sealed or still in an open segment."""
 
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import polars as pl
 
 from charkh.core.errors import NotFound
+from charkh.core.gates import CHAMPION
 from charkh.core.refs import parse_name
 from charkh.endpoints.deployment import Sealed
 from charkh.endpoints.find import find
-from charkh.endpoints.index import SealedSegment, SealedSegments
+from charkh.endpoints.index import Deployments, SealedSegment, SealedSegments
 from charkh.endpoints.log import CONTENT
 from charkh.endpoints.prediction import Prediction, PredictionId, parse_prediction_id
 from charkh.endpoints.table import INPUT, OUTPUT, Source, cells_of, from_parquet, row_of, shown, source_of, table_of
@@ -29,20 +29,48 @@ def predictions(store: Store, endpoint: str, *, since: float | None = None, unti
         since: seconds since the epoch of the first, or None.
         until: of the first that is not wanted any more, or None.
     """
-    name = parse_name(endpoint, "endpoint name")
-    # Open segments first: one that is sealed meanwhile is then met twice, never missed.
-    tables = {source.segment: (source, table) for source, table in _open_tables(store, name)}
-    for sealed in store.queries.ask(SealedSegments(endpoint=name, since=since, until=until)):
-        tables[sealed.segment] = (_source(sealed), _sealed_table(store, sealed))
-    parts = [shown(table, source) for source, table in tables.values() if table.height]
+    parts = list(scan_predictions(store, endpoint, since=since, until=until))
     if not parts:
         return pl.DataFrame(schema={"prediction_id": pl.String, "time": pl.Datetime("us", "UTC")})
-    whole = pl.concat(parts, how="diagonal_relaxed")
+    return pl.concat(parts, how="diagonal_relaxed").sort("time", maintain_order=True)
+
+
+def scan_predictions(
+    store: Store, endpoint: str, *, since: float | None = None, until: float | None = None
+) -> Iterator[pl.DataFrame]:
+    """The same, a segment at a time: a log of any length takes the memory of one segment.
+
+    Within a segment the records are in the order in which they were written; of segments that several processes or
+    deployments wrote at once, the one that began first comes first. None is empty.
+    """
+    name = parse_name(endpoint, "endpoint name")
+    routes = {each.id: each.made.route or CHAMPION for each in store.queries.ask(Deployments(endpoint=name))}
+    # Open segments first: one that is sealed meanwhile is then met twice, never missed.
+    found = [segment.header for segment in store.journal.list_data()]
+    waiting = {each.segment: each for each in found if each.content == CONTENT and each.subject == f"endpoint:{name}"}
+    sealed = store.queries.ask(SealedSegments(endpoint=name, since=since, until=until))
+    for each in sealed:
+        waiting.pop(each.segment, None)
+        yield from _within(_sealed_table(store, each), _source(each, routes), since, until)
+    for header in waiting.values():
+        table = _unless_gone(lambda segment=header.segment: table_of(store.journal.read_data(segment)))
+        source = source_of(header)
+        if table is None:
+            late = store.queries.ask(SealedSegment(segment=header.segment))
+            table = pl.DataFrame() if late is None else _sealed_table(store, late)
+        yield from _within(table, source._replace(route=routes.get(source.deployment, CHAMPION)), since, until)
+
+
+def _within(table: pl.DataFrame, source: Source, since: float | None, until: float | None) -> Iterator[pl.DataFrame]:
+    """The part of a segment's table that is wanted, as it is shown; nothing where there is none."""
+    if not table.height:
+        return
     if since is not None:
-        whole = whole.filter(pl.col("time") >= datetime.fromtimestamp(since, UTC))
+        table = table.filter(pl.col("@time") >= since)
     if until is not None:
-        whole = whole.filter(pl.col("time") < datetime.fromtimestamp(until, UTC))
-    return whole.sort("time", maintain_order=True)
+        table = table.filter(pl.col("@time") < until)
+    if table.height:
+        yield shown(table, source)
 
 
 def prediction(store: Store, identifier: str) -> Prediction:
@@ -62,6 +90,7 @@ def prediction(store: Store, identifier: str) -> Prediction:
         endpoint=deployment.made.endpoint,
         model=deployment.made.model,
         logged=where.logged,
+        route=deployment.made.route or CHAMPION,
     )
     if not where.logged:
         return known
@@ -75,19 +104,12 @@ def prediction(store: Store, identifier: str) -> Prediction:
         model=known.model,
         logged=True,
         time=row["@time"],
+        route=known.route,
+        error=row.get("@error") or "",
         request=row["@request"],
         inputs=cells_of(row, INPUT),
         outputs=cells_of(row, OUTPUT),
     )
-
-
-def _open_tables(store: Store, endpoint: str) -> Iterable[tuple[Source, pl.DataFrame]]:
-    for segment in store.journal.list_data():
-        header = segment.header
-        if header.content == CONTENT and header.subject == f"endpoint:{endpoint}":
-            table = _unless_gone(lambda found=header.segment: table_of(store.journal.read_data(found)))
-            if table is not None:
-                yield source_of(header), table
 
 
 def _table_of_segment(store: Store, where: PredictionId) -> pl.DataFrame:
@@ -104,8 +126,9 @@ def _sealed_table(store: Store, sealed: Sealed) -> pl.DataFrame:
     return from_parquet(b"".join(store.vault.read(sealed.file))) if sealed.file else pl.DataFrame()
 
 
-def _source(sealed: Sealed) -> Source:
-    return Source(sealed.segment, sealed.endpoint, sealed.deployment, sealed.model, sealed.version)
+def _source(sealed: Sealed, routes: Mapping[str, str]) -> Source:
+    route = routes.get(sealed.deployment, CHAMPION)
+    return Source(sealed.segment, sealed.endpoint, sealed.deployment, sealed.model, sealed.version, route)
 
 
 def _unless_gone(read: Callable[[], Result]) -> Result | None:

@@ -1,7 +1,8 @@
 """Logged requests as a table: one row a prediction; how it lies in a sealed Parquet file, and how it is shown.
 
-In the file the columns of the record are `@ordinal`, `@row`, `@time`, `@latency`, `@request`, those of the request
-`<NAME` and those of the answer `>NAME` (docs/formats/predictions.md). Shown, they have their own names.
+In the file the columns of the record are `@ordinal`, `@row`, `@time`, `@latency`, `@request`, `@error` where one
+failed, those of the request `<NAME` and those of the answer `>NAME` (docs/formats/predictions.md). Shown, they have
+their own names.
 """
 
 import io
@@ -14,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from charkh.core.errors import Corrupt
+from charkh.core.gates import CHAMPION
 from charkh.endpoints.log import LoggedRequest, LoggedTensor
 from charkh.endpoints.prediction import PredictionId
 from charkh.ports.journal import DataHeader, Record
@@ -24,13 +26,14 @@ _decode = msgspec.msgpack.Decoder(LoggedRequest).decode
 
 
 class Source(NamedTuple):
-    """Where a table's records lie and who answered them."""
+    """Where a table's records lie and who answered them; `route` is that of a rollout, or `champion`."""
 
     segment: str
     endpoint: str
     deployment: str
     model: str
     version: str
+    route: str = CHAMPION
 
 
 def source_of(header: DataHeader) -> Source:
@@ -74,10 +77,11 @@ def from_parquet(data: bytes) -> pl.DataFrame:
 
 
 def shown(table: pl.DataFrame, source: Source) -> pl.DataFrame:
-    """The table as it is shown: `prediction_id`, `time`, `deployment`, `model`, `version`, `request_id`, `latency`,
-    then inputs and outputs under their own names.
+    """The table as it is shown: `prediction_id`, `time`, `deployment`, `model`, `version`, `route`, `request_id`,
+    `latency`, `error`, then inputs and outputs under their own names.
 
-    `time` is UTC, `latency` seconds. A name that an earlier column has is written `input.NAME` or `output.NAME`.
+    `time` is UTC, `latency` seconds, `error` null where there is an answer. A name that an earlier column has is
+    written `input.NAME` or `output.NAME`.
     """
     numbers = zip(table["@ordinal"].to_list(), table["@row"].to_list(), strict=True)
     ids = [
@@ -90,8 +94,10 @@ def shown(table: pl.DataFrame, source: Source) -> pl.DataFrame:
         pl.lit(source.deployment).alias("deployment"),
         pl.lit(source.model).alias("model"),
         pl.lit(source.version).alias("version"),
+        pl.lit(source.route).alias("route"),
         pl.col("@request").alias("request_id"),
         pl.col("@latency").alias("latency"),
+        (pl.col("@error") if "@error" in table.columns else pl.lit(None, pl.String)).alias("error"),
     )
     names = own_names([name for name in table.columns if name[0] in INPUT + OUTPUT], set(leading.columns))
     return leading.hstack(table.select(pl.col(name).alias(own) for name, own in names.items()).get_columns())
@@ -133,12 +139,17 @@ def _request(record: Record) -> LoggedRequest:
 
 def _layout(request: LoggedRequest) -> tuple[Any, ...]:
     tensors = (*request.inputs, *request.outputs)
-    return (len(request.inputs), *((tensor.name, tensor.dtype, tensor.shape) for tensor in tensors))
+    return (
+        len(request.inputs),
+        bool(request.error),
+        *((tensor.name, tensor.dtype, tensor.shape) for tensor in tensors),
+    )
 
 
 def _part(requests: Sequence[tuple[int, LoggedRequest]]) -> pl.DataFrame:
     """Requests of one layout, each column put together at once."""
-    counts = np.array([request.rows for _, request in requests])
+    # A request that could not be read has no rows, and stands as one.
+    counts = np.array([request.rows if request.inputs else max(request.rows, 1) for _, request in requests])
     total = int(counts.sum())
     begins = np.repeat(np.cumsum(counts) - counts, counts)
     columns = [
@@ -150,6 +161,9 @@ def _part(requests: Sequence[tuple[int, LoggedRequest]]) -> pl.DataFrame:
             "@request", np.repeat(np.array([request.request for _, request in requests], object), counts).tolist()
         ),
     ]
+    if requests[0][1].error:
+        errors = np.array([request.error for _, request in requests], object)
+        columns.append(pl.Series("@error", np.repeat(errors, counts).tolist(), dtype=pl.String))
     for position in range(len(requests[0][1].inputs)):
         columns.append(_column(INPUT, [request.inputs[position] for _, request in requests], total))
     for position in range(len(requests[0][1].outputs)):

@@ -9,7 +9,9 @@ SCORE = "score"
 PROBABILITY = "predict_proba"
 PREDICTION = "predict"
 
-_SAID = frozenset({"prediction_id", "time", "deployment", "model", "version", "request_id", "latency"})
+_SAID = frozenset(
+    {"prediction_id", "time", "deployment", "model", "version", "route", "request_id", "latency", "error"}
+)
 
 
 def requests(logged: pl.DataFrame, *outputs: str) -> pl.DataFrame:

@@ -84,7 +84,8 @@ def test_predictions_are_one_table_over_open_and_sealed_segments(store: Store, s
     after = [row["prediction_id"] for row in ask(second, RECORDS[:1])]
     table = predictions(store, "delay")
     assert table["prediction_id"].to_list() == [*before, *after]
-    assert table.columns[:7] == ["prediction_id", "time", "deployment", "model", "version", "request_id", "latency"]
+    said = ["prediction_id", "time", "deployment", "model", "version", "route", "request_id", "latency", "error"]
+    assert table.columns[:9] == said
     assert table["version"].to_list() == ["3", "3", "4"]
     assert table["model"].to_list() == [first.subject, first.subject, second.subject]
     assert table["wind"].to_list() == [None, 3.5, None]

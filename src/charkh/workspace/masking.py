@@ -1,0 +1,56 @@
+"""The masks of an endpoint's prediction log, and the key of their digests: a file beside the store, for its owner."""
+
+import os
+import secrets
+from pathlib import Path
+
+from charkh.core.errors import Unavailable
+from charkh.core.mask_settings import parse_mask
+from charkh.endpoints.masks import Masks
+from charkh.workspace.workspace import Workspace
+
+FILE = "mask.key"
+KEY_BYTES = 32
+
+
+def masks_of(workspace: Workspace, endpoint: str) -> Masks | None:
+    """What may be recorded of the endpoint's requests; None where everything may.
+
+    Raises:
+        Unavailable: the key cannot be made or read; nothing is recorded without it.
+    """
+    settings = workspace.settings.endpoint.get(endpoint)
+    if settings is None or not settings.mask:
+        return None
+    columns = {column: parse_mask(text) for column, text in settings.mask.items()}
+    hashes = any(mask.way == "hash" for mask in columns.values())
+    return Masks(columns, mask_key(workspace.store_folder) if hashes else b"")
+
+
+def mask_key(folder: Path) -> bytes:
+    """The key of a store, made at the first call.
+
+    Raises:
+        Unavailable: the file cannot be written or read, or holds no key.
+    """
+    path = folder / FILE
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror}", code="endpoint.mask_key") from error
+    try:
+        key = bytes.fromhex(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"cannot read {path}: {error}", code="endpoint.mask_key") from error
+    if len(key) != KEY_BYTES:
+        raise Unavailable(
+            f"{path} holds no key",
+            code="endpoint.mask_key",
+            hint="Put back the file that was there: with another key, digests are others.",
+        )
+    return key
