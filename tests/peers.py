@@ -59,7 +59,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "schemathesis": ("schemathesis>=4,<5",),
     "smtp": ("aiosmtpd==1.4.6",),
     "tensorboard": ("tensorboard==2.21.0", "setuptools<81", "tensorboardX==2.6.5", "pillow>=10", "soundfile>=0.12"),
-    "torch": (*CORE, "onnx>=1.16", "onnxruntime>=1.20", "safetensors>=0.4.5", "torch==2.13.0"),
+    "torch": (*CORE, "onnx>=1.16", "onnxruntime>=1.20", "pytest>=8,<10", "safetensors>=0.4.5", "torch==2.13.0"),
     "triton": ("tritonclient[all]==2.73.0",),
     "webhooks": ("standardwebhooks>=1.0,<2", "cloudevents>=1.11,<2"),
     "uv": ("uv>=0.9",),

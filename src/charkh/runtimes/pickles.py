@@ -25,7 +25,7 @@ BINSTRING SHORT_BINSTRING UNICODE BINUNICODE BINUNICODE8 SHORT_BINUNICODE BINBYT
 BYTEARRAY8 EMPTY_LIST APPEND APPENDS LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS
 EMPTY_SET ADDITEMS FROZENSET GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE PROTO FRAME
 """
-_HARMLESS = frozenset(_HARMLESS_NAMES.split())
+HARMLESS = frozenset(_HARMLESS_NAMES.split())
 
 _WRAPPERS: tuple[tuple[bytes, str, Callable[[bytes], bytes]], ...] = (
     (b"\x1f\x8b", "gzip", lambda data: zlib.decompressobj(31).decompress(data, MAX_PEEK)),
@@ -80,7 +80,7 @@ def _opcode_reasons(data: bytes) -> Iterator[str]:
             elif opcode.name == "STACK_GLOBAL":
                 # The two texts may come from the memo, so the names are a hint and the opcode is the verdict.
                 yield f"it imports {'.'.join(texts[-2:])}"
-            elif opcode.name not in _HARMLESS:
+            elif opcode.name not in HARMLESS:
                 yield f"it executes {opcode.name}"
             if isinstance(argument, str):
                 texts.append(argument[:100])

@@ -25,12 +25,14 @@ RUNTIMES = (
     RuntimeRow("lightgbm", "charkh.runtimes.lightgbm:LightgbmRuntime", ("lightgbm",)),
     RuntimeRow("catboost", "charkh.runtimes.catboost:CatboostRuntime", ("catboost",)),
     RuntimeRow("onnx", "charkh.runtimes.onnx:OnnxRuntime", ("onnxruntime",)),
+    # It judges without PyTorch; what needs it says how to install the build that fits.
+    RuntimeRow("torch", "charkh.runtimes.torch:TorchRuntime", (), apart=True),
     RuntimeRow("sklearn", "charkh.runtimes.sklearn:SklearnRuntime", ("sklearn", "skops")),
     RuntimeRow("pickle", "charkh.runtimes.pickled:PickledRuntime", ("sklearn",), apart=True),
     RuntimeRow("mlflow", "charkh.runtimes.mlflow:MlflowRuntime", (), apart=True),
 )
 
-FRAMEWORKS = {"onnx": ("onnx",)}
+FRAMEWORKS = {"onnx": ("onnx",), "torch": ("torch",)}
 """The package that a runtime's estimators come from, where it is another than the first that the runtime needs."""
 
 
