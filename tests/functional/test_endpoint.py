@@ -67,6 +67,24 @@ def test_from_a_registered_model_to_its_predictions(charkh: Any) -> None:
     assert "stopped" in charkh("endpoint", "show", "delay")
 
 
+def test_an_endpoint_goes_back_by_its_alias_or_by_the_deployment_before(charkh: Any) -> None:
+    charkh.python(MODEL)
+    charkh.python(MODEL.replace("LogisticRegression()", "LogisticRegression(C=0.1)").replace("delay@1", "delay@2"))
+    charkh.write("charkh.toml", '[endpoint.delay]\nmodel = "delay@champion"\n')
+    assert "delay@1 again (the alias champion moved back)" in charkh(
+        "endpoint", "rollback", "delay", "--reason", "worse"
+    )
+    assert "no earlier" in charkh.fails(13, "endpoint", "rollback", "delay")
+    charkh.json("endpoint", "deploy", "fixed", "delay@1")
+    assert "before" in charkh.fails(13, "endpoint", "rollback", "fixed")
+    charkh.json("endpoint", "deploy", "fixed", "delay@2")
+    back = charkh.json("endpoint", "rollback", "fixed", "--reason", "worse")
+    assert (back["model"], back["alias"]) == ("delay@1", "")
+    assert (
+        charkh.json("endpoint", "list", "--prefix", "fixed")[0]["current"]["made"]["deployment"] == back["deployment"]
+    )
+
+
 def test_what_is_not_there_is_said(charkh: Any) -> None:
     assert "no endpoint" in charkh.fails(13, "endpoint", "show", "nothing")
     assert "no endpoint" in charkh.fails(13, "endpoint", "stop", "nothing")

@@ -127,7 +127,7 @@ def _paths_of_the_server(offer: Sequence[Servable], application: "Application") 
 def _paths_of(servable: Servable, versions: Sequence[str], application: "Application") -> Mapping[str, Route]:
     return {
         "": Route(("GET",), metadata(servable, versions)),
-        "/ready": Route(("GET",), act=lambda _: application.readiness(servable.name)),
+        "/ready": Route(("GET",), act=lambda _: _readiness(servable, application)),
         "/infer": Route(("POST",), servable=servable, work=infer),
         "/config": Route(("GET",), _encode(config(servable))),
         "/stats": Route(("GET",), act=lambda _: Reply(200, statistics([servable], application))),
@@ -172,16 +172,20 @@ def _configured(spec: TensorSpec) -> dict[str, object]:
 
 def _index(application: "Application", request: Request) -> Reply:
     only_ready = bool(_object(request).get("ready"))
-    states = [
-        {
-            "name": each.name,
-            "version": each.version,
-            "state": "UNAVAILABLE" if each.name in application.unloaded else "READY",
-            "reason": "unloaded" if each.name in application.unloaded else "",
-        }
-        for each in offered(application)
-    ]
+    states = [_state(each, application) for each in offered(application)]
     return Reply(200, _encode([each for each in states if not only_ready or each["state"] == "READY"]))
+
+
+def _state(servable: Servable, application: "Application") -> dict[str, str]:
+    reason = "unloaded" if servable.name in application.unloaded else servable.away
+    state = "UNAVAILABLE" if reason else "READY"
+    return {"name": servable.name, "version": servable.version, "state": state, "reason": reason}
+
+
+def _readiness(servable: Servable, application: "Application") -> Reply:
+    if servable.away:
+        return Reply(503, _encode({"name": servable.name, "ready": False}))
+    return application.readiness(servable.name)
 
 
 def _loading(application: "Application", name: str) -> Act:

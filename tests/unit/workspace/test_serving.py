@@ -203,6 +203,7 @@ def test_what_is_distrusted_is_taken_down_and_says_why(workspace: Workspace, cap
     assert (status, answer["code"]) == (503, "endpoint.taken_down")
     assert "it leaks" in answer["error"]
     assert headers["retry-after"] == "1"
+    assert client.ask("/v2/models/delay/ready", "GET")[:2] == (503, {"name": "delay", "ready": False})
     assert client.version("fixed") == "2", "its neighbour answers"
     assert len([each for each in caplog.records if "answers no more" in each.getMessage()]) == 1
     trust(workspace.store, "delay@1", "it does not")
