@@ -106,6 +106,7 @@ def _estimated(
         score=SCORE,
         columns=[name for name in inputs if name in reference.columns and name in live.columns],
         block=settings.block if settings.block in reference.columns else "",
+        segments=[name for name in settings.segments if name in live.columns],
         threshold=settings.threshold,
     )
 

@@ -237,3 +237,37 @@ def test_what_cannot_be_estimated_has_a_reason() -> None:
     three = rows.with_columns(score=pl.concat_list("score", "score", "score"), late=pl.lit("a"))
     with pytest.raises(Invalid, match="1 classes and the score 3"):
         estimated(three, three, target="late", score="score")
+
+
+def test_segments_have_estimates_of_their_own() -> None:
+    random = np.random.default_rng(8)
+    score, late = binary(3000, random)
+    easy, hard = binary(500, random, width=2.0), binary(400, random, width=0.2)
+    live = pl.DataFrame(
+        {"score": np.concatenate([easy[0], hard[0], [0.5]]), "port": ["east"] * 500 + ["west"] * 400 + ["north"]}
+    )
+    found = estimated(
+        pl.DataFrame({"score": score, "late": late}), live, target="late", score="score", segments=["port"]
+    )
+    assert set(found.segments) == {"port=east", "port=west"}
+    assert found.segments["port=east"]["auc"] > found.segments["port=west"]["auc"] + 0.2
+    assert found.facts()["slice(port=west).estimated.auc"] == found.segments["port=west"]["auc"]
+    batches = [live[:300], live[300:]]
+    assert estimated(
+        pl.DataFrame({"score": score, "late": late}), lambda: batches, target="late", score="score", segments=["port"]
+    ).segments["port=west"]["auc"] == pytest.approx(found.segments["port=west"]["auc"])
+
+
+def test_gaps_in_scores_are_left_out() -> None:
+    random = np.random.default_rng(8)
+    score, late = binary(800, random)
+    rows = pl.DataFrame({"score": score, "late": late})
+    gaps = pl.DataFrame({"score": [None, float("nan")], "late": [1.0, 0.0]}, schema=rows.schema)
+    assert estimated(pl.concat([rows, gaps]), rows, target="late", score="score") == estimated(
+        rows, rows, target="late", score="score"
+    )
+    lists = rows.with_columns(pl.concat_list(1 - pl.col("score"), "score").alias("score"))
+    short = pl.DataFrame({"score": [None, [0.3]], "late": [1.0, 0.0]}, schema=lists.schema)
+    assert estimated(pl.concat([lists, short]), lists, target="late", score="score") == estimated(
+        lists, lists, target="late", score="score"
+    )

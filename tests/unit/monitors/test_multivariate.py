@@ -138,6 +138,24 @@ def test_few_rows_and_no_shared_column_are_said_and_not_judged() -> None:
     assert "too few" in one_day.refused["domain"]
 
 
+def test_one_live_day_of_few_is_said_to_prove_nothing() -> None:
+    random = np.random.default_rng(1)
+    found = multivariate(days(20, 30, random), days(1, 60, random, first=20), block="day", methods=["mmd"])
+    assert found.refused == {"mmd": "1 of 21 blocks are live: no p can be 0.01 or less"}
+    assert not found.tests[0].drifted
+
+
+def test_vectors_with_gaps_or_of_another_length_are_left_out() -> None:
+    random = np.random.default_rng(1)
+    rows: list[list[float | None] | None] = [*random.normal(0, 1, (60, 3)).tolist(), None, [1.0], [None, 1.0, 2.0]]
+    side = pl.DataFrame({"text": pl.Series(rows, dtype=pl.List(pl.Float64))})
+    found = multivariate(side, side.sample(fraction=1.0, shuffle=True, seed=1), methods=[], embedding="text", rounds=99)
+    assert [test.name for test in found.tests] == ["embedding.mean", "embedding.covariance"]
+    assert [test.effect for test in found.tests] == [0.0, 0.0]
+    other = multivariate(side, pl.DataFrame({"text": random.normal(0, 1, (60, 4))}), methods=[], embedding="text")
+    assert "other lengths" in other.refused["embedding"]
+
+
 def test_gaps_and_constant_columns_are_no_obstacle() -> None:
     random = np.random.default_rng(2)
     gaps = np.where(random.random(300) < 0.5, np.nan, 1.0)

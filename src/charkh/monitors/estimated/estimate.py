@@ -1,7 +1,7 @@
 """Estimate how a model does on rows whose truth nobody knows yet, from rows whose truth is known."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -10,9 +10,10 @@ import polars as pl
 
 from charkh.core.errors import Invalid
 from charkh.core.events import Fact
-from charkh.monitors.estimated.classification import Band, Calibrated, calibrate
+from charkh.monitors.estimated.classification import Band, calibrate
 from charkh.monitors.estimated.classification import estimate as expect
-from charkh.monitors.estimated.regression import ErrorModel, estimate_errors, learn_errors, plain
+from charkh.monitors.estimated.columns import block_codes, class_codes, is_binary, score_matrix, with_scores
+from charkh.monitors.estimated.regression import LossSums, estimate_errors, learn_errors, plain
 from charkh.monitors.estimated.scores import ScoreSketch
 from charkh.monitors.performance import Enough
 from charkh.monitors.sketches.table import Batches, batches_of
@@ -21,6 +22,10 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 
 MAX_CLASSES = 50
+SEGMENTS = 10
+"""Of a column's values, those with the most live rows."""
+MAX_PARTS = 500
+"""Values of all segments together that are counted; of more, those that came first."""
 
 
 class Estimated(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +40,7 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
         realised: metrics of the reference by its truth.
         expected: the same, estimated out of fold: how far estimates are off where nothing changed.
         matched: estimates of the rows whose truth came this time; the realised metrics are the performance's.
+        segments: by `COLUMN=VALUE`, the same metrics.
         outside: share of live scores that lie where the reference has none.
         refused: why something is not estimated.
     """
@@ -47,6 +53,7 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
     realised: dict[str, float] = {}
     expected: dict[str, float] = {}
     matched: dict[str, float] = {}
+    segments: dict[str, dict[str, float]] = {}
     outside: float | None = None
     refused: str = ""
 
@@ -55,7 +62,11 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, Fact] = {f"estimated.{name}": value for name, value in self.metrics.items()}
         if self.outside is not None:
             found["estimated.outside"] = self.outside
-        return found | {f"estimated.matched.{name}": value for name, value in self.matched.items()}
+        found |= {f"estimated.matched.{name}": value for name, value in self.matched.items()}
+        for segment, metrics in self.segments.items():
+            points = {name: value for name, value in metrics.items() if "." not in name}
+            found |= {f"slice({segment}).estimated.{name}": value for name, value in points.items()}
+        return found
 
 
 def estimated(
@@ -67,6 +78,7 @@ def estimated(
     columns: Sequence[str] = (),
     classes: Sequence[Any] = (),
     block: str = "",
+    segments: Sequence[str] = (),
     threshold: float = 0.5,
     enough: Enough | None = None,
     seed: int = 0,
@@ -85,8 +97,9 @@ def estimated(
         columns: inputs that say how large an error is, for numbers.
         classes: labels in the order of the list's values; without, those of the target in their order.
         block: column of the reference whose equal values share what made them, such as the day.
+        segments: columns of the live rows by whose largest values metrics are also given.
         threshold: from which on a row counts as predicted positive.
-        enough: how many rows of the reference it takes.
+        enough: how many rows of the reference, and of a segment, it takes.
         seed: of all that is random.
 
     Raises:
@@ -100,80 +113,171 @@ def estimated(
                 hint=f"It has: {', '.join(reference.columns[:20])}.",
             )
     needs = enough or Enough()
-    known = reference.drop_nulls([target, score])
     read = live if callable(live) else batches_of(live)
-    if known.height < needs.rows:
-        rows = sum(batch.height for batch in read())
-        few = f"{known.height} rows with truth are fewer than {needs.rows}"
-        return Estimated(rows=rows, reference_rows=known.height, refused=few)
-    scores, blocks = _matrix(known[score]), _blocks(known, block)
-    if scores.shape[1] == 1 and known[target].dtype.is_numeric() and not _is_binary(known[target]):
-        return _numbers(known, read, target, score, columns, blocks, needs, seed)
-    return _classes(known, scores, read, target, score, classes, blocks, threshold, needs, seed)
+    known = with_scores(reference.drop_nulls([target, score]), score)
+    learned = _learn(known, target, score, columns, classes, block, threshold, needs, seed)
+    if isinstance(learned, str):
+        return Estimated(rows=sum(batch.height for batch in read()), reference_rows=known.height, refused=learned)
+    return _read(learned, read, segments, needs)
 
 
-class _Part(NamedTuple):
-    """One binary question that a classifier answers: the rows' scores, and whether it was so."""
+class _Learned(Protocol):
+    """What rows with truth taught: it reads live rows into sums that add up, and says what they lead to expect."""
 
-    name: str
-    known: Calibrated
+    said: Estimated
+
+    def sums(self, rows: pl.DataFrame) -> Any: ...
+
+    def plus(self, sums: Any, more: Any) -> Any: ...
+
+    def rows(self, sums: Any) -> int: ...
+
+    def outside(self, sums: Any, /) -> float | None: ...
+
+    def bands(self, sums: Any) -> dict[str, Band]: ...
 
 
-def _classes(
+def _learn(
     known: pl.DataFrame,
-    scores: Floats,
-    read: Batches,
     target: str,
     score: str,
+    columns: Sequence[str],
     classes: Sequence[Any],
-    blocks: Codes | None,
+    block: str,
     threshold: float,
     needs: Enough,
     seed: int,
-) -> Estimated:
-    truth = _codes(known[target], classes, scores.shape[1])
+) -> "_Learned | str":
+    """What the reference teaches, or why it teaches nothing."""
+    if known.height < needs.rows:
+        return f"{known.height} rows with truth are fewer than {needs.rows}"
+    scores, blocks = score_matrix(known[score]), block_codes(known, block)
+    if scores.shape[1] == 1 and known[target].dtype.is_numeric() and not is_binary(known[target]):
+        return _Numbers(known, target, score, columns, blocks, seed)
+    truth = class_codes(known[target], classes, scores.shape[1])
     counts = np.bincount(truth, minlength=max(2, scores.shape[1]))
-    if counts.min() < needs.of_class or len(counts) > MAX_CLASSES:
-        why = f"{int(counts.min())} rows of the rarest class are fewer than {needs.of_class}"
-        if len(counts) > MAX_CLASSES:
-            why = f"{len(counts)} classes are more than {MAX_CLASSES}"
-        return Estimated(rows=sum(each.height for each in read()), reference_rows=known.height, refused=why)
-    binary = len(counts) == 2
-    parts = [
-        _Part(name, calibrate(some, hit.astype(np.float64), blocks, threshold=threshold, seed=seed))
-        for name, some, hit in _questions(scores, truth, binary)
-    ]
-    sketches: list[ScoreSketch] | None = None
+    if len(counts) > MAX_CLASSES:
+        return f"{len(counts)} classes are more than {MAX_CLASSES}"
+    if counts.min() < needs.of_class:
+        return f"{int(counts.min())} rows of the rarest class are fewer than {needs.of_class}"
+    return _Classes(scores, truth, score, blocks, threshold, seed)
+
+
+def _read(learned: _Learned, read: Batches, segments: Sequence[str], needs: Enough) -> Estimated:
+    total: Any = None
+    parts = dict[tuple[str, str], Any]()
     rows = 0
     for batch in read():
         rows += batch.height
-        matrix = _matrix(batch[score])
-        some = [part.known.sketch(each) for part, each in zip(parts, _scores(matrix, binary), strict=True)]
-        sketches = some if sketches is None else [a + b for a, b in zip(sketches, some, strict=True)]
-    if not sketches or not sketches[0].rows:
-        return Estimated(rows=rows, reference_rows=known.height, refused="no live row has a score")
-    bands = [expect(part.known, sketch, seed=seed) for part, sketch in zip(parts, sketches, strict=True)]
-    found = bands[0] if binary else _together(bands)
-    realised, expected = [part.known.realised for part in parts], [part.known.expected for part in parts]
-    return Estimated(
-        method="cbpe",
+        sums = learned.sums(batch)
+        total = sums if total is None else learned.plus(total, sums)
+        for column in segments:
+            for (value,), part in batch.drop_nulls(column).group_by(column, maintain_order=True):
+                key = (column, str(value))
+                if key in parts:
+                    parts[key] = learned.plus(parts[key], learned.sums(part))
+                elif len(parts) < MAX_PARTS:
+                    parts[key] = learned.sums(part)
+    if total is None or not learned.rows(total):
+        return msgspec.structs.replace(learned.said, method="", rows=rows, refused="no live row has a score")
+    by_segment = dict[str, dict[str, float]]()
+    for column in segments:
+        mine = sorted((key for key in parts if key[0] == column), key=lambda key: -learned.rows(parts[key]))
+        for key in mine[:SEGMENTS]:
+            if learned.rows(parts[key]) >= needs.rows:
+                by_segment[f"{key[0]}={key[1]}"] = _flat(learned.bands(parts[key]))
+    return msgspec.structs.replace(
+        learned.said,
         rows=rows,
-        reference_rows=known.height,
-        calibration=parts[0].known.calibration.method,
-        metrics=_flat(found),
-        realised=realised[0] if binary else _macro(realised),
-        expected=expected[0] if binary else _macro(expected),
-        outside=sketches[-1].outside,
+        metrics=_flat(learned.bands(total)),
+        outside=learned.outside(total),
+        segments=by_segment,
     )
 
 
-def _questions(scores: Floats, truth: Codes, binary: bool) -> list[tuple[str, Floats, npt.NDArray[np.bool_]]]:
+class _Classes:
+    """Calibrated binary questions: one of two classes; of more, one for each and whether the likeliest is right."""
+
+    def __init__(
+        self, scores: Floats, truth: Codes, score: str, blocks: Codes | None, threshold: float, seed: int
+    ) -> None:
+        self._score, self._seed = score, seed
+        self._binary = scores.shape[1] <= 2
+        self._parts = [
+            calibrate(some, hit.astype(np.float64), blocks, threshold=threshold, seed=seed)
+            for some, hit in _questions(scores, truth, self._binary)
+        ]
+        realised, expected = [each.realised for each in self._parts], [each.expected for each in self._parts]
+        self.said = Estimated(
+            method="cbpe",
+            reference_rows=len(truth),
+            calibration=self._parts[0].calibration.method,
+            realised=realised[0] if self._binary else _macro(realised),
+            expected=expected[0] if self._binary else _macro(expected),
+        )
+
+    def sums(self, rows: pl.DataFrame) -> list[ScoreSketch]:
+        each = _scores(score_matrix(rows[self._score]), self._binary)
+        return [part.sketch(some) for part, some in zip(self._parts, each, strict=True)]
+
+    def plus(self, sums: list[ScoreSketch], more: list[ScoreSketch]) -> list[ScoreSketch]:
+        return [a + b for a, b in zip(sums, more, strict=True)]
+
+    def rows(self, sums: list[ScoreSketch]) -> int:
+        return sums[0].rows
+
+    def outside(self, sums: list[ScoreSketch], /) -> float | None:
+        return sums[-1].outside
+
+    def bands(self, sums: list[ScoreSketch]) -> dict[str, Band]:
+        each = [expect(part, some, seed=self._seed) for part, some in zip(self._parts, sums, strict=True)]
+        return each[0] if self._binary else _together(each)
+
+
+class _Numbers:
+    """A model of the errors of predicted numbers."""
+
+    def __init__(
+        self, known: pl.DataFrame, target: str, score: str, columns: Sequence[str], blocks: Codes | None, seed: int
+    ) -> None:
+        self._score = score
+        self._inputs = [name for name in columns if name not in (target, score)]
+        truth = known[target].cast(pl.Float64).to_numpy()
+        guess = score_matrix(known[score])[:, 0]
+        self._model = learn_errors(known.select(self._inputs), guess, truth, blocks, seed=seed)
+        self.said = Estimated(
+            method="dle",
+            reference_rows=self._model.rows,
+            realised=plain(self._model, expected=False),
+            expected=plain(self._model, expected=True),
+        )
+
+    def sums(self, rows: pl.DataFrame) -> LossSums:
+        prediction = score_matrix(rows[self._score])[:, 0]
+        there = np.isfinite(prediction)
+        inputs = rows.select(self._inputs).filter(pl.Series(there, dtype=pl.Boolean))
+        return self._model.sums(inputs, prediction[there])
+
+    def plus(self, sums: LossSums, more: LossSums) -> LossSums:
+        return sums.plus(more)
+
+    def rows(self, sums: LossSums) -> int:
+        return sums.rows
+
+    def outside(self, _: LossSums, /) -> float | None:
+        return None
+
+    def bands(self, sums: LossSums) -> dict[str, Band]:
+        return estimate_errors(self._model, sums)
+
+
+def _questions(scores: Floats, truth: Codes, binary: bool) -> list[tuple[Floats, npt.NDArray[np.bool_]]]:
     """Of two classes whether it is the second; of more, whether it is each one, and whether the likeliest was right."""
     parts = _scores(scores, binary)
     if binary:
-        return [("positive", parts[0], truth == 1)]
-    each = [(str(code), part, truth == code) for code, part in enumerate(parts[:-1])]
-    return [*each, ("right", parts[-1], truth == scores.argmax(axis=1))]
+        return [(parts[0], truth == 1)]
+    each = [(part, truth == code) for code, part in enumerate(parts[:-1])]
+    return [*each, (parts[-1], truth == scores.argmax(axis=1))]
 
 
 def _scores(matrix: Floats, binary: bool) -> list[Floats]:
@@ -200,100 +304,8 @@ def _macro(parts: Sequence[dict[str, float]]) -> dict[str, float]:
     return {"auc": float(np.mean([each["auc"] for each in parts[:-1]])), "accuracy": parts[-1]["rate"]}
 
 
-def _numbers(
-    known: pl.DataFrame,
-    read: Batches,
-    target: str,
-    score: str,
-    columns: Sequence[str],
-    blocks: Codes | None,
-    needs: Enough,
-    seed: int,
-) -> Estimated:
-    inputs = [name for name in columns if name not in (target, score)]
-    guess, truth = _matrix(known[score])[:, 0], known[target].cast(pl.Float64).to_numpy()
-    sound = np.isfinite(guess) & np.isfinite(truth)
-    if np.count_nonzero(sound) < needs.rows:
-        few = f"{np.count_nonzero(sound)} rows with truth are fewer than {needs.rows}"
-        return Estimated(rows=sum(batch.height for batch in read()), reference_rows=known.height, refused=few)
-    model: ErrorModel = learn_errors(
-        known.select(inputs).filter(pl.Series(sound)),
-        guess[sound],
-        truth[sound],
-        None if blocks is None else blocks[sound],
-        seed=seed,
-    )
-    total = None
-    for batch in read():
-        prediction = _matrix(batch[score])[:, 0]
-        there = np.isfinite(prediction)
-        sums = model.sums(batch.select(inputs).filter(pl.Series(there, dtype=pl.Boolean)), prediction[there])
-        total = sums if total is None else total.plus(sums)
-    if total is None or not total.rows:
-        return Estimated(reference_rows=known.height, refused="no live row has a prediction")
-    return Estimated(
-        method="dle",
-        rows=total.rows,
-        reference_rows=model.rows,
-        metrics=_flat(estimate_errors(model, total)),
-        realised=plain(model, expected=False),
-        expected=plain(model, expected=True),
-    )
-
-
 def _flat(bands: dict[str, Band]) -> dict[str, float]:
     found = dict[str, float]()
     for name, band in bands.items():
         found |= {name: band.value, f"{name}.low": band.low, f"{name}.high": band.high}
     return found
-
-
-def _matrix(column: pl.Series) -> Floats:
-    """A row of scores for each row; one that is missing is NaN."""
-    if isinstance(column.dtype, pl.List | pl.Array):
-        rows = column.to_list()
-        width = max((len(row) for row in rows if row is not None), default=1)
-        gap = [None] * width
-        matrix: Floats = np.array([row if row is not None and len(row) == width else gap for row in rows], np.float64)
-        return matrix.reshape(len(rows), width)
-    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        raise Invalid(
-            f"the score {column.name!r} is {column.dtype}",
-            code="monitor.score",
-            hint="Name an output of probabilities, such as predict_proba, or of numbers, in `score`.",
-        )
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().reshape(-1, 1)
-
-
-def _codes(target: pl.Series, classes: Sequence[Any], width: int) -> Codes:
-    """The class of each row by number."""
-    if _is_binary(target) and width <= 2:
-        return target.cast(pl.Int64).to_numpy().astype(np.intp)
-    labels = list(classes) or target.unique().sort().to_list()
-    if len(labels) != max(2, width):
-        raise Invalid(
-            f"the target has {len(labels)} classes and the score {width} values",
-            code="monitor.classes",
-            hint="Give `classes`, the labels in the order of the score's values.",
-        )
-    numbers = {label: number for number, label in enumerate(labels)}
-    unknown = set(target.unique().to_list()) - set(labels)
-    if unknown:
-        raise Invalid(
-            f"the target has {sorted(map(str, unknown))[0]!r}, which the model does not know",
-            code="monitor.classes",
-            hint=f"It knows: {', '.join(map(str, labels[:20]))}.",
-        )
-    return np.array([numbers[label] for label in target.to_list()], np.intp)
-
-
-def _is_binary(target: pl.Series) -> bool:
-    if target.dtype == pl.Boolean:
-        return True
-    return target.dtype.is_numeric() and bool(((target == 0) | (target == 1)).all())
-
-
-def _blocks(known: pl.DataFrame, block: str) -> Codes | None:
-    if not block:
-        return None
-    return np.unique(known[block].cast(pl.String).fill_null("").to_numpy(), return_inverse=True)[1].reshape(-1)

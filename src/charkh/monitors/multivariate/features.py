@@ -33,22 +33,18 @@ def features_of(reference: pl.DataFrame, live: pl.DataFrame, columns: Sequence[s
     return np.column_stack(parts) if parts else np.zeros((reference.height + live.height, 0))
 
 
-def vectors_of(column: pl.Series) -> Floats | None:
-    """A column of vectors as a matrix, without rows that have none or a gap; None where their lengths differ."""
-    whole = column.drop_nulls()
-    rows = whole.to_list()
-    width = len(rows[0]) if rows else 0
-    if not width or any(len(row) != width for row in rows):
-        return None
-    matrix = np.asarray(rows, np.float64)
-    return matrix[np.isfinite(matrix).all(axis=1)]
-
-
-def has_vector(column: pl.Series) -> npt.NDArray[np.bool_]:
-    """Of each row, whether `vectors_of` keeps it."""
-    return np.array(
-        [row is not None and all(v is not None and np.isfinite(v) for v in row) for row in column.to_list()]
-    )
+def vectors_of(column: pl.Series) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """A column of vectors as a matrix, and which rows it has: those of the usual length, without a gap."""
+    lists = column.cast(pl.List(pl.Float64))
+    lengths = lists.list.len().fill_null(0)
+    usual = lengths.filter(lengths > 0).mode().sort()
+    width = int(usual[0]) if len(usual) else 0
+    there = (lengths == width).to_numpy() if width else np.zeros(len(column), np.bool_)
+    flat = lists.filter(pl.Series(there)).explode().fill_null(float("nan")).to_numpy()
+    matrix: Floats = flat.reshape(-1, width) if width else np.zeros((0, 0))
+    sound = np.isfinite(matrix).all(axis=1)
+    there[there] = sound
+    return matrix[sound], there
 
 
 def _values(column: pl.Series) -> Floats:

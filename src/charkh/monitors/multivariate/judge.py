@@ -13,7 +13,7 @@ from charkh.core.errors import Invalid
 from charkh.core.events import Fact
 from charkh.core.monitor_settings import JOINT_TESTS
 from charkh.monitors.multivariate.domain import Fit, domain, fisher
-from charkh.monitors.multivariate.features import features_of, has_vector, is_vector, vectors_of
+from charkh.monitors.multivariate.features import features_of, is_vector, vectors_of
 from charkh.monitors.multivariate.mmd import mean_distance, mmd
 from charkh.monitors.permutation import ROUNDS, Chance, Groups, groups_of, permute
 from charkh.monitors.trees import binning_of, boost
@@ -56,7 +56,7 @@ class Multivariate(msgspec.Struct, frozen=True, kw_only=True):
         columns: that were compared together.
         embedding: column of vectors that was compared, or empty.
         tests: what was tested.
-        refused: by name of a test, why it was not made.
+        refused: by name of a test, why it was not made, or why it can find nothing.
     """
 
     rows: int
@@ -118,6 +118,10 @@ def multivariate(
         if found is None:
             refused[name] = f"{len(groups.live)} groups of rows are too few to learn from half of them"
             return
+        if math.comb(len(groups.live), int(groups.live.sum())) * level < 1:
+            refused[name] = (
+                f"{int(groups.live.sum())} of {len(groups.live)} blocks are live: no p can be {level:g} or less"
+            )
         effect = found.value if name.endswith("domain") else math.sqrt(max(0.0, found.value - found.expected))
         tests.append(JointTest(name=name, effect=effect, p=found.p, groups=len(groups.live), drifted=found.p <= level))
 
@@ -155,10 +159,10 @@ def _vectors(
     seed: int,
 ) -> None:
     """Shift of the mean and the covariance, and the methods, of a column of vectors."""
-    reference, live = (side.filter(pl.Series(has_vector(side[name]), dtype=pl.Boolean)) for side in (reference, live))
-    before, after = vectors_of(reference[name]), vectors_of(live[name])
-    if before is None or after is None or before.shape[1] != after.shape[1] or min(len(before), len(after)) < MIN_ROWS:
-        refused["embedding"] = f"{name!r} has too few vectors, or vectors of several lengths"
+    (before, there), (after, met) = (vectors_of(side[name]) for side in (reference, live))
+    reference, live = reference.filter(pl.Series(there)), live.filter(pl.Series(met))
+    if before.shape[1] != after.shape[1] or min(len(before), len(after)) < MIN_ROWS:
+        refused["embedding"] = f"{name!r} has too few vectors, or of other lengths than the reference"
         return
     rows = np.concatenate([before, after])
     # One scale for all directions: distances and angles between vectors keep their meaning.
