@@ -31,6 +31,7 @@ class Scheduler:
         self._workspace = workspace
         self._every = every
         self._leadership = leadership_of(workspace, "loops")
+        self._said: dict[str, tuple[str, str]] = {}
         self._looked: dict[str, float] = {}
         self._untried: dict[str, float] = {}
         self._stop = threading.Event()
@@ -73,7 +74,10 @@ class Scheduler:
             except CharkhError as error:
                 _log.error("loop %s: %s", name, error.message)
                 continue
-            if decision.decided.outcome != "idle":
+            said = (decision.id, decision.decided.outcome)
+            if decision.decided.outcome != "idle" and self._said.get(name) != said:
+                # A brake that holds on gives the same decision at every round.
+                self._said[name] = said
                 _log.info("loop %s: %s: %s", name, decision.decided.outcome, decision.decided.reason)
         try:
             seal_all(self._workspace)
