@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from charkh.cli import endpoint_rollout
+from charkh.cli.endpoint_expire import expire
 from charkh.cli.endpoint_export import export
 from charkh.cli.endpoint_rollback import rollback
 from charkh.cli.opening import open_workspace
@@ -138,6 +139,9 @@ def predictions(
     name: Name,
     since: Annotated[str, typer.Option(help="From then on: 2h, 7d, or 2026-01-31[T12:00].")] = "",
     until: Annotated[str, typer.Option(help="Up to then, in the same form.")] = "",
+    failed: Annotated[
+        bool, typer.Option("--failed", help="The requests that got no answer instead, and why; they are always logged.")
+    ] = False,
     limit: Annotated[int, typer.Option(help="The last so many; 0 for all.", min=0)] = 20,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all to a .parquet or .csv file.")] = None,
     json: AsJson = False,
@@ -149,7 +153,7 @@ def predictions(
     if output is not None and output.suffix not in {".parquet", ".csv"}:
         raise Invalid(f"cannot write {output.name}", code="cli.output", hint="End it in .parquet or .csv.")
     with open_workspace() as workspace:
-        found = read_predictions(workspace.store, name, since=_moment(since), until=_moment(until))
+        found = read_predictions(workspace.store, name, since=_moment(since), until=_moment(until), failed=failed)
     if output is not None:
         _write_file(found, output)
         write_line(f"wrote {found.height} predictions to {output}")
@@ -221,6 +225,7 @@ def _as_json(cell: "pl.Series") -> str:
 
 
 app.command("export")(export)
+app.command("expire")(expire)
 app.add_typer(endpoint_rollout.app, name="rollout")
 app.command("feedback")(endpoint_rollout.feedback)
 app.command("rollback")(rollback)

@@ -10,6 +10,8 @@ from charkh.ports.runtimes import Signature
 DEPLOYED_KIND = "endpoint.deployed/1"
 STOPPED_KIND = "endpoint.stopped/1"
 SEALED_KIND = "endpoint.sealed/1"
+EXPIRED_KIND = "endpoint.expired/1"
+TRUTH_KIND = "endpoint.truth/1"
 
 SERVES = "serves"
 PREPARES_WITH = "prepares_with"
@@ -93,6 +95,46 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     segment: str
     file: FileRef | None
     records: int
+    rows: int
+    first: float
+    last: float
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `endpoint.expired/1`: predictions and truths are older than they are kept, and are gone.
+
+    Attributes:
+        endpoint: name of the endpoint.
+        before: seconds since the epoch; everything in them is older.
+        segments: the sealed segments.
+        truths: ids of the files of truths.
+        rows: predictions in the segments.
+        bytes: of the files.
+    """
+
+    endpoint: str
+    before: float
+    segments: tuple[str, ...]
+    truths: tuple[str, ...] = ()
+    rows: int = 0
+    bytes: int = 0
+
+
+class TruthTold(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `endpoint.truth/1`: what turned out to be right for predictions of an endpoint.
+
+    Attributes:
+        endpoint: name of the endpoint.
+        truths: id of the file, which is the subject's id.
+        file: Parquet (docs/formats/predictions.md).
+        rows: in it.
+        first: seconds since the epoch at which the earliest of them was known.
+        last: the latest.
+    """
+
+    endpoint: str
+    truths: str
+    file: FileRef
     rows: int
     first: float
     last: float

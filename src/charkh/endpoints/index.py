@@ -12,15 +12,19 @@ from charkh.core.events import Draft, Edge, Event, body_of
 from charkh.core.ids import new_id
 from charkh.endpoints.deployment import (
     DEPLOYED_KIND,
+    EXPIRED_KIND,
     PREPARES_WITH,
     SEALED_KIND,
     SERVES,
     STOPPED_KIND,
+    TRUTH_KIND,
     Deployed,
     Deployment,
     EndpointSummary,
+    Expired,
     Sealed,
     Stopped,
+    TruthTold,
 )
 from charkh.ports.folding import add_rows, keep_rows
 from charkh.ports.projections import Command, Description, Projection, Query
@@ -49,10 +53,22 @@ _sealed = Table(
     Column("body", LargeBinary, nullable=False),
     Column("stamp", String, nullable=False),
 )
+_truths = Table(
+    "endpoint_truth",
+    _metadata,
+    Column("truths", String, primary_key=True),
+    Column("endpoint", String, nullable=False, index=True),
+    Column("last", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("stamp", String, nullable=False),
+)
+_expired = Table("endpoint_expired", _metadata, Column("id", String, primary_key=True))
+"""Sealed segments, and files of truths, that are gone."""
 
 _decode_deployed = msgspec.msgpack.Decoder(Deployed).decode
 _decode_stopped = msgspec.msgpack.Decoder(Stopped).decode
 _decode_sealed = msgspec.msgpack.Decoder(Sealed).decode
+_decode_truth = msgspec.msgpack.Decoder(TruthTold).decode
 
 
 class Deploy(Command, frozen=True, kw_only=True):
@@ -108,11 +124,33 @@ class SealedSegment(Query[Sealed | None], frozen=True, kw_only=True):
     segment: str
 
 
+class Truths(Query[tuple[TruthTold, ...]], frozen=True, kw_only=True):
+    """The files of truths about an endpoint's predictions, in the order in which they came."""
+
+    endpoint: str
+
+
 def fold(connection: Connection, events: Sequence[Event]) -> None:
     """Add deployments, stops and sealed segments; nothing is computed from them here."""
-    add_rows(connection, _moves, [_move_row(event) for event in events if event.kind != SEALED_KIND])
+    moves = [event for event in events if event.kind in (DEPLOYED_KIND, STOPPED_KIND)]
+    add_rows(connection, _moves, [_move_row(event) for event in moves])
     sealed = [_sealed_row(event) for event in events if event.kind == SEALED_KIND]
     keep_rows(connection, _sealed, sealed, stamp="stamp", keep="earliest")
+    told = [_truth_row(event) for event in events if event.kind == TRUTH_KIND]
+    keep_rows(connection, _truths, told, stamp="stamp", keep="earliest")
+    gone = [body_of(event, Expired) for event in events if event.kind == EXPIRED_KIND]
+    add_rows(connection, _expired, [{"id": each} for body in gone for each in (*body.segments, *body.truths)])
+
+
+def _truth_row(event: Event) -> dict[str, object]:
+    body = body_of(event, TruthTold)
+    return {
+        "truths": body.truths,
+        "endpoint": body.endpoint,
+        "last": body.last,
+        "body": bytes(event.body),
+        "stamp": event.stamp,
+    }
 
 
 def _move_row(event: Event) -> dict[str, object]:
@@ -190,7 +228,8 @@ def decide_stop(connection: Connection, command: StopEndpoint) -> Sequence[Draft
 def endpoints(connection: Connection, query: Endpoints) -> tuple[EndpointSummary, ...]:
     begins = _moves.c.endpoint.startswith(query.prefix, autoescape=True)
     names = connection.execute(select(_moves.c.endpoint).where(begins).distinct().order_by(_moves.c.endpoint)).scalars()
-    counts = select(_sealed.c.endpoint, func.sum(_sealed.c.rows).label("rows")).group_by(_sealed.c.endpoint)
+    here = _sealed.c.segment.not_in(select(_expired.c.id))
+    counts = select(_sealed.c.endpoint, func.sum(_sealed.c.rows).label("rows")).where(here).group_by(_sealed.c.endpoint)
     sealed = {row.endpoint: int(row.rows) for row in connection.execute(counts)}
     return tuple(_summary(connection, name, sealed.get(name, 0)) for name in list(names))
 
@@ -230,12 +269,19 @@ def deployments(connection: Connection, query: Deployments) -> tuple[Deployment,
 
 def sealed_segments(connection: Connection, query: SealedSegments) -> tuple[Sealed, ...]:
     statement = select(_sealed.c.body).where(_sealed.c.endpoint == query.endpoint, _sealed.c.rows > 0)
+    statement = statement.where(_sealed.c.segment.not_in(select(_expired.c.id)))
     if query.since is not None:
         statement = statement.where(_sealed.c.last >= query.since)
     if query.until is not None:
         statement = statement.where(_sealed.c.first < query.until)
     rows = connection.execute(statement.order_by(_sealed.c.first, _sealed.c.segment)).scalars()
     return tuple(_decode_sealed(body) for body in rows)
+
+
+def truths(connection: Connection, query: Truths) -> tuple[TruthTold, ...]:
+    here = (_truths.c.endpoint == query.endpoint, _truths.c.truths.not_in(select(_expired.c.id)))
+    rows = connection.execute(select(_truths.c.body).where(*here).order_by(_truths.c.stamp)).scalars()
+    return tuple(_decode_truth(body) for body in rows)
 
 
 def sealed_segment(connection: Connection, query: SealedSegment) -> Sealed | None:
@@ -313,9 +359,9 @@ def _deployment(row: Any, *, current: bool) -> Deployment:
 
 PROJECTION = Projection(
     name="endpoint",
-    version=1,
+    version=2,
     tables=_metadata,
-    kinds=frozenset({DEPLOYED_KIND, STOPPED_KIND, SEALED_KIND}),
+    kinds=frozenset({DEPLOYED_KIND, STOPPED_KIND, SEALED_KIND, EXPIRED_KIND, TRUTH_KIND}),
     fold=fold,
     answers={
         Endpoints: endpoints,
@@ -324,6 +370,7 @@ PROJECTION = Projection(
         Deployments: deployments,
         SealedSegments: sealed_segments,
         SealedSegment: sealed_segment,
+        Truths: truths,
     },
     portraits={
         "deployment": portray_deployment,

@@ -13,14 +13,27 @@ from charkh.endpoints.find import find
 from charkh.endpoints.index import Deployments, SealedSegment, SealedSegments
 from charkh.endpoints.log import CONTENT
 from charkh.endpoints.prediction import Prediction, PredictionId, parse_prediction_id
-from charkh.endpoints.table import INPUT, OUTPUT, Source, cells_of, from_parquet, row_of, shown, source_of, table_of
+from charkh.endpoints.table import (
+    ERROR,
+    INPUT,
+    OUTPUT,
+    Source,
+    cells_of,
+    from_parquet,
+    row_of,
+    shown,
+    source_of,
+    table_of,
+)
 from charkh.ports.store import Store
 
 Result = TypeVar("Result")
 _NOT_HERE = "journal.no_segment"
 
 
-def predictions(store: Store, endpoint: str, *, since: float | None = None, until: float | None = None) -> pl.DataFrame:
+def predictions(
+    store: Store, endpoint: str, *, since: float | None = None, until: float | None = None, failed: bool = False
+) -> pl.DataFrame:
     """The logged predictions of an endpoint, oldest first, with the columns that `table.shown` names.
 
     Args:
@@ -28,15 +41,16 @@ def predictions(store: Store, endpoint: str, *, since: float | None = None, unti
         endpoint: name of the endpoint.
         since: seconds since the epoch of the first, or None.
         until: of the first that is not wanted any more, or None.
+        failed: the requests that got no answer instead, with the column `error`.
     """
-    parts = list(scan_predictions(store, endpoint, since=since, until=until))
+    parts = list(scan_predictions(store, endpoint, since=since, until=until, failed=failed))
     if not parts:
         return pl.DataFrame(schema={"prediction_id": pl.String, "time": pl.Datetime("us", "UTC")})
     return pl.concat(parts, how="diagonal_relaxed").sort("time", maintain_order=True)
 
 
 def scan_predictions(
-    store: Store, endpoint: str, *, since: float | None = None, until: float | None = None
+    store: Store, endpoint: str, *, since: float | None = None, until: float | None = None, failed: bool = False
 ) -> Iterator[pl.DataFrame]:
     """The same, a segment at a time: a log of any length takes the memory of one segment.
 
@@ -51,26 +65,30 @@ def scan_predictions(
     sealed = store.queries.ask(SealedSegments(endpoint=name, since=since, until=until))
     for each in sealed:
         waiting.pop(each.segment, None)
-        yield from _within(_sealed_table(store, each), _source(each, routes), since, until)
+        yield from _within(_sealed_table(store, each), _source(each, routes), since, until, failed)
     for header in waiting.values():
         table = _unless_gone(lambda segment=header.segment: table_of(store.journal.read_data(segment)))
         source = source_of(header)
         if table is None:
             late = store.queries.ask(SealedSegment(segment=header.segment))
             table = pl.DataFrame() if late is None else _sealed_table(store, late)
-        yield from _within(table, source._replace(route=routes.get(source.deployment, CHAMPION)), since, until)
+        yield from _within(table, source._replace(route=routes.get(source.deployment, CHAMPION)), since, until, failed)
 
 
-def _within(table: pl.DataFrame, source: Source, since: float | None, until: float | None) -> Iterator[pl.DataFrame]:
+def _within(
+    table: pl.DataFrame, source: Source, since: float | None, until: float | None, failed: bool
+) -> Iterator[pl.DataFrame]:
     """The part of a segment's table that is wanted, as it is shown; nothing where there is none."""
     if not table.height:
         return
+    error = pl.col(ERROR) if ERROR in table.columns else pl.lit(None, pl.String)
+    table = table.filter(error.is_not_null() if failed else error.is_null())
     if since is not None:
         table = table.filter(pl.col("@time") >= since)
     if until is not None:
         table = table.filter(pl.col("@time") < until)
     if table.height:
-        yield shown(table, source)
+        yield shown(table, source, failed=failed)
 
 
 def prediction(store: Store, identifier: str) -> Prediction:
@@ -105,7 +123,7 @@ def prediction(store: Store, identifier: str) -> Prediction:
         logged=True,
         time=row["@time"],
         route=known.route,
-        error=row.get("@error") or "",
+        error=row.get(ERROR) or "",
         request=row["@request"],
         inputs=cells_of(row, INPUT),
         outputs=cells_of(row, OUTPUT),

@@ -22,6 +22,7 @@ from charkh.ports.journal import DataHeader, Record
 
 INPUT = "<"
 OUTPUT = ">"
+ERROR = "@error"
 _decode = msgspec.msgpack.Decoder(LoggedRequest).decode
 
 
@@ -76,11 +77,11 @@ def from_parquet(data: bytes) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(data))
 
 
-def shown(table: pl.DataFrame, source: Source) -> pl.DataFrame:
+def shown(table: pl.DataFrame, source: Source, *, failed: bool = False) -> pl.DataFrame:
     """The table as it is shown: `prediction_id`, `time`, `deployment`, `model`, `version`, `route`, `request_id`,
-    `latency`, `error`, then inputs and outputs under their own names.
+    `latency`, and `error` of what failed, then inputs and outputs under their own names.
 
-    `time` is UTC, `latency` seconds, `error` null where there is an answer. A name that an earlier column has is
+    `time` is UTC, `latency` seconds, `error` why there was no answer. A name that an earlier column has is
     written `input.NAME` or `output.NAME`.
     """
     numbers = zip(table["@ordinal"].to_list(), table["@row"].to_list(), strict=True)
@@ -97,7 +98,7 @@ def shown(table: pl.DataFrame, source: Source) -> pl.DataFrame:
         pl.lit(source.route).alias("route"),
         pl.col("@request").alias("request_id"),
         pl.col("@latency").alias("latency"),
-        (pl.col("@error") if "@error" in table.columns else pl.lit(None, pl.String)).alias("error"),
+        *([pl.col(ERROR).alias("error")] if failed else []),
     )
     names = own_names([name for name in table.columns if name[0] in INPUT + OUTPUT], set(leading.columns))
     return leading.hstack(table.select(pl.col(name).alias(own) for name, own in names.items()).get_columns())
@@ -163,7 +164,7 @@ def _part(requests: Sequence[tuple[int, LoggedRequest]]) -> pl.DataFrame:
     ]
     if requests[0][1].error:
         errors = np.array([request.error for _, request in requests], object)
-        columns.append(pl.Series("@error", np.repeat(errors, counts).tolist(), dtype=pl.String))
+        columns.append(pl.Series(ERROR, np.repeat(errors, counts).tolist(), dtype=pl.String))
     for position in range(len(requests[0][1].inputs)):
         columns.append(_column(INPUT, [request.inputs[position] for _, request in requests], total))
     for position in range(len(requests[0][1].outputs)):

@@ -1,4 +1,4 @@
-"""The scheduler: fetches sources, collects monitors, tries models, turns loops and seals what is closed, in turn."""
+"""The scheduler: fetches sources, collects monitors, tries models, turns loops, seals, lets old predictions go."""
 
 import logging
 import threading
@@ -55,7 +55,7 @@ class Scheduler:
         return ended
 
     def round(self) -> None:
-        """One round: sources, monitors and stability tests that are due, every loop once, then seal what is closed."""
+        """One round: sources, monitors and stability tests that are due, every loop once, then seal and let go."""
         for name in due_sources(self._workspace, time.time(), self._looked):
             if self._stop.is_set():
                 return
@@ -83,6 +83,21 @@ class Scheduler:
             seal_all(self._workspace)
         except CharkhError as error:
             _log.error("sealing: %s", error.message)
+        self._expire()
+
+    def _expire(self) -> None:
+        if not any(settings.keep for settings in self._workspace.settings.endpoint.values()):
+            return
+        # Here, because a server that keeps everything need not load what reads tables.
+        from charkh.workspace.expiring import expire
+
+        try:
+            done = expire(self._workspace)
+        except CharkhError as error:
+            _log.error("letting old predictions go: %s", error.message)
+            return
+        for each in done:
+            _log.info("endpoint %s: %d predictions were older than they are kept", each.endpoint, each.rows)
 
     def _fetch(self, name: str) -> None:
         # A source that fails waits as long as one that has nothing new: what it did bring is kept meanwhile.

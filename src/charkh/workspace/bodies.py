@@ -110,6 +110,8 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     deployment.DEPLOYED_KIND: deployment.Deployed,
     deployment.STOPPED_KIND: deployment.Stopped,
     deployment.SEALED_KIND: deployment.Sealed,
+    deployment.EXPIRED_KIND: deployment.Expired,
+    deployment.TRUTH_KIND: deployment.TruthTold,
     rollout.BEGUN_KIND: rollout.Begun,
     rollout.MOVED_KIND: rollout.Moved,
     rollout.ENDED_KIND: rollout.Ended,

@@ -57,8 +57,6 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
     last = store.queries.ask(LatestCollection(monitor=name))
     since = last.at if last is not None else 0.0
     logged = read_predictions(store, endpoint)
-    if "error" in logged.columns:
-        logged = logged.filter(pl.col("error").is_null())
     asked = logged.filter(pl.col("time").dt.epoch("us") > since * 1e6)
     if asked.is_empty():
         raise Invalid(

@@ -84,8 +84,8 @@ def test_predictions_are_one_table_over_open_and_sealed_segments(store: Store, s
     after = [row["prediction_id"] for row in ask(second, RECORDS[:1])]
     table = predictions(store, "delay")
     assert table["prediction_id"].to_list() == [*before, *after]
-    said = ["prediction_id", "time", "deployment", "model", "version", "route", "request_id", "latency", "error"]
-    assert table.columns[:9] == said
+    said = ["prediction_id", "time", "deployment", "model", "version", "route", "request_id", "latency"]
+    assert table.columns[:8] == said
     assert table["version"].to_list() == ["3", "3", "4"]
     assert table["model"].to_list() == [first.subject, first.subject, second.subject]
     assert table["wind"].to_list() == [None, 3.5, None]
@@ -135,7 +135,7 @@ def test_names_that_are_taken_are_written_with_their_side(store: Store, servable
     log = PredictionLog(store.journal, endpoint="e", deployment=new_id(), model="model:m")
     log.record({"time": np.zeros(1), "x": np.zeros(1)}, {"x": np.ones(1), "model": np.ones(1)}, 1)
     table = predictions(store, "e")
-    assert table.columns[7:] == ["input.time", "x", "output.x", "output.model"]
+    assert table.columns[8:] == ["input.time", "x", "output.x", "output.model"]
 
 
 def test_requests_of_different_layouts_share_a_segment(store: Store) -> None:

@@ -99,13 +99,14 @@ def test_requests_that_fail_are_logged_with_the_reason_whatever_is_sampled(store
     made.log.failed(Invalid("no such input 'y'", code="endpoint.bad_request", hint="Leave it out."), request="r1")
     asked(made, ROW)
     for _ in range(2):
-        found = predictions(store, "delay").sort("time")
+        found = predictions(store, "delay", failed=True).sort("time")
         assert found["error"].to_list() == [
             "model.refused: the wind is too strong",
             "endpoint.bad_request: no such input 'y'",
         ]
         assert found["origin"].to_list() == ["Marjane Satrapi", None]
         assert found["route"].to_list() == ["champion"] * 2
+        assert predictions(store, "delay").height == 0
         made.log.close()
         seal(store)
 
@@ -115,4 +116,4 @@ def test_under_masks_only_the_code_of_a_failure_is_kept(store: Store, servable: 
     assert made.log is not None
     made.log.failed(Invalid("cannot read 'Marjane'", code="endpoint.bad_request", hint="No."))
     made.log.failed(ValueError("Marjane"))
-    assert predictions(store, "delay")["error"].to_list() == ["endpoint.bad_request", "ValueError"]
+    assert predictions(store, "delay", failed=True)["error"].to_list() == ["endpoint.bad_request", "ValueError"]
