@@ -252,11 +252,11 @@ def _facts(
         "missing_columns": len(state.missing),
         "stuck": sum(column.stuck for column in state.columns),
     }
-    facts |= beside
     if odd is not None:
         facts["odd"] = odd.share
     if scored is not None:
         facts |= _scores(scored)
+    facts |= beside
     for segment, report in segmented.items():
         facts |= {f"slice({segment}).psi": report.psi, f"slice({segment}).drifted": report.drifted}
     return {name: value for name, value in list(facts.items())[:MAX_FACTS] if _is_finite(value)}

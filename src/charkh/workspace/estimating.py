@@ -138,6 +138,7 @@ def _learned(
     last = known.drop_nulls([*keys, settings.target]).unique(keys, keep="last", maintain_order=True)
     if settings.target in rows.columns and settings.target not in keys:
         rows = rows.drop(settings.target)
+    rows = rows.unique(keys, keep="last", maintain_order=True)
     joined = rows.join(last.select([*keys, settings.target, *block]), on=keys, how="inner", maintain_order="left")
     if truth is None:
         return Learned(joined, joined.clear())

@@ -68,6 +68,7 @@ _HELP = {
     "charkh_monitor_collected_timestamp_seconds": "When the last collection was made, since the epoch.",
     "charkh_monitor_every_seconds": "Time in which the monitor should collect once.",
     "charkh_realized_performance": "A score against the late truth, by metric.",
+    "charkh_estimated_performance": "A score that is expected before the truth comes, by metric.",
     "charkh_label_coverage_ratio": "Share of the predictions whose truth is known.",
     "charkh_label_lag_seconds": "Median time from a prediction to its truth.",
     "charkh_label_lag_allowed_seconds": "Time in which the truth is to come.",
@@ -127,6 +128,9 @@ class MonitorMeters:
             yield "charkh_monitor_value", {**labels, "fact": fact}, float(value)
             if fact in METRICS:
                 yield "charkh_realized_performance", {**labels, "metric": fact}, float(value)
+            metric = fact.removeprefix("estimated.")
+            if metric != fact and metric in METRICS:
+                yield "charkh_estimated_performance", {**labels, "metric": metric}, float(value)
         for name, fact in (
             ("charkh_drift_detected", "drifted"),
             ("charkh_drifted_columns", "drifted_columns"),

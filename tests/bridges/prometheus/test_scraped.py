@@ -19,6 +19,7 @@ import pytest
 from charkh.bridges.grafana.dashboards import dashboards
 from charkh.core.metrics_settings import MetricsSettings
 from charkh.monitors.collect import collect
+from charkh.monitors.estimated.estimate import estimated
 from functional.conftest import Charkh
 from functional.test_server import Server, free_port
 from workspaces import SETTINGS, make_workspace
@@ -118,6 +119,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
             target="late",
             score="score",
             alerts=["auc < 0.6"],
+            estimated=estimated(rows.join(truth, on="id"), rows, target="late", score="score"),
         )
     made = Scraped(folder)
     yield made

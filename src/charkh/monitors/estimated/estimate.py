@@ -21,6 +21,8 @@ from charkh.monitors.sketches.table import Batches, batches_of
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 
+MAIN = ("auc", "accuracy", "brier", "mae", "rmse")
+"""Metrics that are facts of segments and of rows whose truth came; the others are in the details."""
 MAX_CLASSES = 50
 SEGMENTS = 10
 """Of a column's values, those with the most live rows."""
@@ -62,9 +64,9 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, Fact] = {f"estimated.{name}": value for name, value in self.metrics.items()}
         if self.outside is not None:
             found["estimated.outside"] = self.outside
-        found |= {f"estimated.matched.{name}": value for name, value in self.matched.items()}
+        found |= {f"estimated.matched.{name}": value for name, value in self.matched.items() if _is_main(name)}
         for segment, metrics in self.segments.items():
-            points = {name: value for name, value in metrics.items() if "." not in name}
+            points = {name: metrics[name] for name in MAIN if name in metrics}
             found |= {f"slice({segment}).estimated.{name}": value for name, value in points.items()}
         return found
 
@@ -302,6 +304,10 @@ def _together(bands: Sequence[dict[str, Band]]) -> dict[str, Band]:
 
 def _macro(parts: Sequence[dict[str, float]]) -> dict[str, float]:
     return {"auc": float(np.mean([each["auc"] for each in parts[:-1]])), "accuracy": parts[-1]["rate"]}
+
+
+def _is_main(name: str) -> bool:
+    return name.partition(".")[0] in MAIN
 
 
 def _flat(bands: dict[str, Band]) -> dict[str, float]:
