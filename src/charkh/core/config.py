@@ -18,6 +18,7 @@ from charkh.core.loop_settings import LoopSettings, check_loop
 from charkh.core.metrics_settings import MetricsSettings, check_metrics
 from charkh.core.monitor_settings import MonitorSettings, check_monitor
 from charkh.core.quantities import parse_duration, parse_size
+from charkh.core.runtime_settings import RuntimeSettings, check_runtime
 from charkh.core.serving_settings import ServingSettings, check_serving
 from charkh.core.source_settings import AnySource, check_source
 from charkh.core.stability_settings import StabilitySettings, check_stability
@@ -246,17 +247,6 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: str = "10s"
 
 
-class RuntimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[runtime.NAME]`: how models of one runtime are loaded; `mlflow` alone takes it.
-
-    Attributes:
-        python: an interpreter, relative to the workspace, whose environment loads models whose code is trusted, such as
-            `.venv-mlflow/bin/python`; that of charkh by default.
-    """
-
-    python: str = ""
-
-
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that `charkh.toml` or `[tool.charkh]` may say.
 
@@ -269,7 +259,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheSettings = CacheSettings()
     gc: GcSettings = GcSettings()
     run: RunSettings = RunSettings()
-    runtime: dict[Literal["mlflow"], RuntimeSettings] = {}
+    runtime: dict[str, RuntimeSettings] = {}
     gate: dict[str, GateSettings] = {}
     registry: RegistrySettings = RegistrySettings()
     endpoint: dict[str, EndpointSettings] = {}
@@ -319,6 +309,8 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
         check_monitor(monitor)
     for name, stability in settings.stability.items():
         check_stability(name, stability)
+    for name, runtime in settings.runtime.items():
+        check_runtime(name, runtime, source)
     for loop in settings.loop.values():
         check_loop(loop)
     parse_duration(settings.tensorboard.every)

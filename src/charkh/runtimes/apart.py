@@ -49,6 +49,7 @@ class ApartPredictor:
         files: the model's, by path.
         signature: of the model.
         loader: `module:function` that the worker calls with the folder and the signature, for a predictor.
+        options: further arguments for the loader.
         limits: what the worker may use.
 
     Raises:
@@ -56,10 +57,17 @@ class ApartPredictor:
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], signature: Signature, *, loader: str, limits: Limits | None = None
+        self,
+        files: Mapping[str, bytes],
+        signature: Signature,
+        *,
+        loader: str,
+        options: tuple[str, ...] = (),
+        limits: Limits | None = None,
     ) -> None:
         self._signature = signature
         self._loader = loader
+        self._options = options
         self._limits = limits or Limits()
         self._turn = threading.Lock()
         self._worker = WorkerProcess(files, prefix="charkh-apart-", mode=0o400)
@@ -104,6 +112,7 @@ class ApartPredictor:
         limits = self._limits
         start = Start(
             loader=self._loader,
+            options=self._options,
             folder=str(self._worker.model),
             signature=msgspec.to_builtins(self._signature),
             memory=limits.memory,

@@ -40,6 +40,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         file_size: bytes of the largest file that may be written.
         open_files: how many.
         network: the worker may reach one.
+        options: further arguments for the loader.
     """
 
     loader: str
@@ -49,6 +50,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     file_size: int
     open_files: int
     network: bool = False
+    options: tuple[str, ...] = ()
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):

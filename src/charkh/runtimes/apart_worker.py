@@ -37,7 +37,7 @@ def main() -> None:
     try:
         module, _, function = start.loader.partition(":")
         loader = getattr(importlib.import_module(module), function)
-        predictor = loader(Path(start.folder), msgspec.convert(start.signature, Signature))
+        predictor = loader(Path(start.folder), msgspec.convert(start.signature, Signature), *start.options)
     except Exception as error:  # noqa: BLE001 (foreign code may raise anything; who asked is told)
         write_frame(answers, Reply(failed=_told(error)))
         return

@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, cast
 
@@ -36,18 +36,22 @@ FRAMEWORKS = {"onnx": ("onnx",), "torch": ("torch",)}
 """The package that a runtime's estimators come from, where it is another than the first that the runtime needs."""
 
 
-def installed_runtimes(pythons: Mapping[str, str] | None = None) -> tuple[ModelRuntime, ...]:
+def installed_runtimes(
+    pythons: Mapping[str, str] | None = None, own: Sequence[ModelRuntime] = ()
+) -> tuple[ModelRuntime, ...]:
     """Each runtime whose libraries can be imported; none of them is until it is asked something.
 
     Args:
         pythons: by name of a runtime, the interpreter in whose environment trusted code runs (`[runtime.NAME] python`).
+        own: the workspace's, asked first.
     """
     chosen = pythons or {}
-    return tuple(
+    offered = tuple(
         (ApartAtFirstUse if row.apart else RuntimeAtFirstUse)(row, chosen.get(row.name, ""))
         for row in RUNTIMES
         if all(importlib.util.find_spec(name) for name in row.needs)
     )
+    return (*own, *offered)
 
 
 class RuntimeAtFirstUse:

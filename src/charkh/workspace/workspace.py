@@ -45,6 +45,7 @@ from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.segment_file import login_name
 from charkh.stores.sql_engine import postgres_engine, sqlite_engine
 from charkh.workspace.filesystems import is_shared
+from charkh.workspace.own_runtimes import own_runtime
 from charkh.workspace.projections import PROJECTIONS
 from charkh.workspace.runtimes import installed_runtimes
 from charkh.workspace.settings import find_workspace, read_settings, require_workspace
@@ -137,8 +138,10 @@ class Workspace:
         """The model runtimes whose libraries are installed, loaded at the first use."""
         if self._runtimes is None:
             # Relative to the workspace, as paths in its settings are.
-            pythons = {name: each.python for name, each in self.settings.runtime.items() if each.python}
-            self._runtimes = installed_runtimes({name: str(self.folder / path) for name, path in pythons.items()})
+            named = self.settings.runtime
+            pythons = {name: str(self.folder / each.python) for name, each in named.items() if each.python}
+            own = [own_runtime(name, each.class_, self.folder) for name, each in named.items() if each.class_]
+            self._runtimes = installed_runtimes(pythons, own)
         return self._runtimes
 
     @functools.cached_property
