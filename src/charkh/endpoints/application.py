@@ -49,6 +49,8 @@ CONCURRENCY = 64
 THREADS = 64
 """Requests to slow models that wait or run; `WIDTH` of them run at once."""
 WIDTH = max(1, min(4, os.cpu_count() or 1))
+HOLDING = ("sklearn", "pickle", "mlflow")
+"""Runtimes that hold the interpreter while they predict: two of them at once only wait for each other."""
 QUICK = 0.001
 """Seconds: what is expected to take less is done at once, what takes more goes to a thread."""
 
@@ -85,7 +87,8 @@ class _Served:
         self.servable = servable
         self.instrument = instrument
         counted = None if instrument is None else instrument.batched
-        self.shared = dataclasses.replace(servable, predict=Batched(servable.predict, WIDTH, counted))
+        width = 1 if servable.platform in HOLDING else WIDTH
+        self.shared = dataclasses.replace(servable, predict=Batched(servable.predict, width, counted))
         self.inflight = 0
         self.retired = False
         self._seconds = 1.0

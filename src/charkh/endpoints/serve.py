@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from charkh.endpoints.watch import Watch
 
 HOST = "127.0.0.1"
 PORT = 7462
+SWITCH = 0.0005
+"""Seconds after which a thread that waits for the interpreter gets it."""
 
 
 def serve(
@@ -128,6 +131,8 @@ async def _serve(
     grace: float,
     ready: Callable[[], None] | None,
 ) -> None:
+    # A model that computes in Python would keep the loop waiting for five milliseconds at each of its steps.
+    sys.setswitchinterval(SWITCH)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     with contextlib.suppress(ValueError, NotImplementedError):  # outside the main thread there are no signals
