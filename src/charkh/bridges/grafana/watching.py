@@ -71,6 +71,13 @@ def watching() -> list[Panel]:
         ),
         Panel(
             "timeseries",
+            "Score expected before the truth comes",
+            (Question(f"max by (monitor, metric) (charkh_estimated_performance{{{one}}})", "{{monitor}} {{metric}}"),),
+            "short",
+            "Where a monitor says `estimate = true`.",
+        ),
+        Panel(
+            "timeseries",
             "Truth that has come",
             (Question(f"max by (monitor) (charkh_label_coverage_ratio{{{one}}})", "{{monitor}}"),),
             "percentunit",

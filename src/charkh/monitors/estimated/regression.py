@@ -1,8 +1,8 @@
 """Direct loss estimation (DLE): a model of the errors says how large they are on rows whose truth is not known.
 
 Boosted trees learn the absolute and the squared error from the inputs and the prediction, on rows with truth that the
-model was not fitted to; the mean of what they say of live rows is the expected MAE and MSE. The method is NannyML's
-(Kuberski & Białek, *Direct loss estimation*, 2022). It holds while the error given the inputs is that of the reference.
+model was not fitted to; the mean of what they say of live rows is the expected MAE and MSE. The method is that of
+NannyML's documentation. It holds while the error given the inputs is that of the reference.
 """
 
 import math
