@@ -7,11 +7,9 @@ the first of those that wait then asks for all of them, as far as they fit toget
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
-
-import numpy as np
 
 from charkh.core.errors import CharkhError
 from charkh.ports.runtimes import Tensors, row_count
@@ -172,6 +170,9 @@ class Batched:
 
     def _together(self, batch: "Sequence[_Waiting]") -> bool:
         """Ask once for all; False where somebody's rows are refused, so that each is asked alone."""
+        # Here, because a server without endpoints needs no NumPy.
+        import numpy as np
+
         tensors = {name: np.concatenate([each.inputs[name] for each in batch]) for name, _, _ in batch[0].key}
         rows = sum(each.rows for each in batch)
         try:
@@ -189,7 +190,7 @@ class Batched:
             self._counted(rows)
         return True
 
-    def _share_out(self, batch: "Sequence[_Waiting]", outputs: "dict[str, np.ndarray[Any, Any]]") -> None:
+    def _share_out(self, batch: "Sequence[_Waiting]", outputs: Mapping[str, Any]) -> None:
         begin = 0
         for each in batch:
             # A copy: an answer must not keep the whole batch in memory.
