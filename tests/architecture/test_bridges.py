@@ -11,7 +11,7 @@ from charkh.bridges.table import BRIDGES, Bridge
 
 SOURCE = Path(charkh.__file__).parent / "bridges"
 ROOT = SOURCE.parent.parent.parent
-SHARED = {"__init__", "table", "contents", "histories", "manifests", "rows", "served"}
+SHARED = {"__init__", "table", "contents", "histories", "manifests", "plain_yaml", "rows", "served"}
 
 
 def modules() -> set[str]:
