@@ -23,9 +23,10 @@ class Offering:
 
     Args:
         workspace: whose endpoints.
+        resumes: another process served them until now: see `charkh.workspace.keeping.Keeping`.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, resumes: bool = False) -> None:
         self._each: dict[str, Serving] = {}
         if workspace.settings.endpoint:
             # Here, because a server without endpoints need not load what reads tables.
@@ -33,7 +34,7 @@ class Offering:
 
             memory = Memory(workspace.settings.serving.memory_bytes)
             names = sorted(workspace.settings.endpoint)
-            self._each = {name: serving.Serving(workspace, [name], memory) for name in names}
+            self._each = {name: serving.Serving(workspace, [name], memory, resumes=resumes) for name in names}
         self._last: dict[str, Offer] = {}
         self._failures: dict[str, str] = {}
 

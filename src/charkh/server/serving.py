@@ -13,7 +13,7 @@ from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.endpoints.serve import serve as serve_models
 from charkh.server.looking import looking, open_paths
-from charkh.server.team import enter_team, run_team, say_listening
+from charkh.server.team import Told, enter_team, run_team, say_listening
 from charkh.workspace.metering import meter_table
 from charkh.workspace.serving import Serving
 from charkh.workspace.token import token_of
@@ -31,7 +31,7 @@ class Answering(NamedTuple):
     model: str
 
 
-class Work(msgspec.Struct, frozen=True, kw_only=True):
+class Work(Told, frozen=True, kw_only=True):
     """What is served, and where; what a worker is told.
 
     Attributes:
@@ -41,7 +41,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         grpc_port: TCP port for gRPC; 0 for none.
         names: endpoints; all by default.
         open_inference: ask for no token.
-        meters: the table of meters that the workers share; none for a server of one process.
     """
 
     folder: str
@@ -50,7 +49,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     grpc_port: int = 0
     names: tuple[str, ...] = ()
     open_inference: bool = False
-    meters: int = -1
 
 
 def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[Answering]], None]) -> None:
@@ -67,7 +65,7 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
         Denied: it would let anyone in, or a model may not be loaded.
         Unavailable: the address cannot be listened on.
     """
-    serving = Serving(workspace, work.names)
+    serving = Serving(workspace, work.names, resumes=work.resumes)
     offer = serving.offer()
     if not offer.servables:
         raise Invalid(
@@ -96,7 +94,9 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
                 shared=shared,
                 without_token=open_paths(workspace),
                 watch=watch,
-                makers=(feedback_routes(Feedbacks(workspace.store)),),
+                makers=(
+                    feedback_routes(Feedbacks(workspace.store)),
+                ),
                 ready=lambda: ready(answering),
             )
     finally:
@@ -122,7 +122,6 @@ def serve_together(work: Work, workers: int, ready: Callable[[Sequence[Answering
         "charkh.server.serving",
         work,
         workers,
-        inherits=(work.meters,),
         ready=lambda line: ready(msgspec.json.decode(line, type=list[Answering])),
         grace=2 * GRACE,
     )

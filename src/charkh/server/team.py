@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -24,12 +24,23 @@ SOUND_SECONDS = 60.0
 _log = logging.getLogger("charkh.server")
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What every worker is told.
+
+    Attributes:
+        meters: descriptor of the table of meters that the workers share; negative for a server of one process.
+        resumes: it takes the place of one that died.
+    """
+
+    meters: int = -1
+    resumes: bool = False
+
+
 def run_team(
     module: str,
-    work: msgspec.Struct,
+    work: Told,
     workers: int,
     *,
-    inherits: Sequence[int],
     ready: Callable[[bytes], None],
     grace: float,
 ) -> None:
@@ -37,9 +48,8 @@ def run_team(
 
     Args:
         module: name of the module that each runs.
-        work: what each is told.
+        work: what each is told; one that is started again is told that it `resumes`.
         workers: how many.
-        inherits: descriptors that they get.
         ready: called with what the first one said, once all of them listen.
         grace: seconds that they have to end.
 
@@ -49,8 +59,7 @@ def run_team(
     stop = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda _number, _frame: stop.set())
-    command = [sys.executable, "-m", module, msgspec.json.encode(work).decode()]
-    team = [_Worker(command, inherits) for _ in range(workers)]
+    team = [_Worker(module, work) for _ in range(workers)]
     try:
         told = [each.listening() for each in team]
         ready(told[0])
@@ -91,9 +100,9 @@ def _end_with_parent() -> None:
 class _Worker:
     """One process, and how it is brought back."""
 
-    def __init__(self, command: Sequence[str], inherits: Sequence[int]) -> None:
-        self._command = command
-        self._inherits = tuple(inherits)
+    def __init__(self, module: str, work: Told) -> None:
+        self._module = module
+        self._work = work
         self._pause = AGAIN_SECONDS[0]
         self._again = 0.0
         self._start()
@@ -126,6 +135,7 @@ class _Worker:
             _log.error("server process %d ended (%s)", self._process.pid, self._process.returncode)
         if now >= self._again:
             self._close()
+            self._work = msgspec.structs.replace(self._work, resumes=True)
             self._start()
 
     def end(self) -> None:
@@ -144,8 +154,9 @@ class _Worker:
 
     def _start(self) -> None:
         self._begun, self._again = time.monotonic(), 0.0
+        command = [sys.executable, "-m", self._module, msgspec.json.encode(self._work).decode()]
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=self._inherits
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(self._work.meters,)
         )
 
     def _close(self) -> None:

@@ -52,6 +52,7 @@ def up(
     key: Path | None = None,
     tensorboard: Collection[Path] = (),
     meters: int | None = None,
+    resumes: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way.
 
@@ -68,6 +69,7 @@ def up(
         key: file of its private key.
         tensorboard: folders of event files that are followed, beside those of the settings.
         meters: the table of meters that the other processes of the same server share.
+        resumes: another process of the same server answered until now, and this one takes its place.
 
     Raises:
         Denied: it would listen beyond this machine, and nobody is a user yet.
@@ -79,7 +81,7 @@ def up(
     listened = numeric_address(address, number)
     if not shared:
         refuse_a_taken_port(listened, number)
-    offering = Offering(workspace)
+    offering = Offering(workspace, resumes=resumes)
     offered = offering()
     door = Door(
         address,

@@ -12,13 +12,13 @@ import msgspec
 
 from charkh.core.errors import CharkhError
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
-from charkh.server.team import enter_team, run_team, say_listening
+from charkh.server.team import Told, enter_team, run_team, say_listening
 from charkh.server.up import GRACE, Ready, up
 from charkh.workspace.metering import meter_table
 from charkh.workspace.workspace import Workspace, open_workspace
 
 
-class Work(msgspec.Struct, frozen=True, kw_only=True):
+class Work(Told, frozen=True, kw_only=True):
     """What a worker is told."""
 
     folder: str
@@ -29,7 +29,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     certificate: str = ""
     key: str = ""
-    meters: int = -1
 
 
 def up_together(
@@ -75,7 +74,7 @@ def up_together(
         if ready is not None:
             ready(msgspec.json.decode(line, type=Ready))
 
-    run_team("charkh.server.workers", work, workers, inherits=(work.meters,), ready=told, grace=2 * GRACE)
+    run_team("charkh.server.workers", work, workers, ready=told, grace=2 * GRACE)
 
 
 def main(work: Work) -> None:
@@ -95,6 +94,7 @@ def main(work: Work) -> None:
                 certificate=Path(work.certificate) if work.certificate else None,
                 key=Path(work.key) if work.key else None,
                 meters=work.meters,
+                resumes=work.resumes,
             )
     except CharkhError as error:
         sys.exit(f"error: {error.message}\n  hint: {error.hint}")

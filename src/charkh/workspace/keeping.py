@@ -9,9 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import CharkhError, Denied, Unavailable
 from charkh.endpoints.deploy import deploy
 from charkh.endpoints.find import find as find_deployment
+from charkh.endpoints.index import CurrentDeployment
 from charkh.endpoints.memory import Memory, Resident
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.warm import warm_up
@@ -21,7 +23,7 @@ from charkh.models.trust import refuse_distrusted
 from charkh.ports.runtimes import Tensors
 from charkh.workspace.governing import rules_of
 from charkh.workspace.rollouts import log_of
-from charkh.workspace.wanted import Wanted, graph_text
+from charkh.workspace.wanted import Wanted, deployed, graph_text
 from charkh.workspace.workspace import Workspace
 
 AGAIN_SECONDS = 30.0
@@ -36,7 +38,7 @@ Make = Callable[[Wanted], tuple[Servable, bytes]]
 class _Loaded:
     identity: tuple[str, ...]
     servable: Servable
-    resident: Resident
+    resident: Resident | None
     versions: tuple[ModelVersion, ...]
     away: Servable | None = None
 
@@ -49,13 +51,16 @@ class Keeping:
         name: of the endpoint.
         make: loads what is wanted.
         memory: that it shares with other endpoints.
+        resumes: another process served it until now, or still does: where what is wanted cannot be loaded, it begins
+            with what was deployed last, and without that it says why it answers nothing.
     """
 
-    def __init__(self, workspace: Workspace, name: str, make: Make, memory: Memory) -> None:
+    def __init__(self, workspace: Workspace, name: str, make: Make, memory: Memory, *, resumes: bool = False) -> None:
         self._workspace = workspace
         self._name = name
         self._make = make
         self._memory = memory
+        self._resumes = resumes
         self._now: _Loaded | None = None
         self._before: _Loaded | None = None
         self._refused: tuple[tuple[str, ...], str, float] = ((), "", 0.0)
@@ -68,23 +73,25 @@ class Keeping:
         """
         now = self._now
         if now is None:
-            now = self._now = self._load(wanted)
+            now = self._now = self._first(wanted)
         elif now.identity != wanted.identity:
             now = self._swapped(now, wanted)
         else:
             self._refused = ((), "", 0.0)
         return self._unless_distrusted(now)
 
-    def keep(self, why: CharkhError) -> Servable:
+    def keep(self, settings: EndpointSettings, why: CharkhError) -> Servable:
         """What is to be asked where nobody can say what is wanted.
 
         Raises:
             CharkhError: `why`, where nothing answers yet.
         """
-        if self._now is None:
-            raise why
-        self._refuse((), self._now, why)
-        return self._unless_distrusted(self._now)
+        now = self._now
+        if now is None:
+            now = self._now = self._last(settings, (), why)
+        else:
+            self._refuse((), now, why)
+        return self._unless_distrusted(now)
 
     def candidate(self, wanted: Wanted) -> Servable:
         """A model that is to answer beside it, or to be compared with it; without a deployment and a log.
@@ -93,6 +100,38 @@ class Keeping:
             CharkhError: as `serve`.
         """
         return self._made(wanted)[0]
+
+    def _first(self, wanted: Wanted) -> _Loaded:
+        try:
+            return self._load(wanted)
+        except CharkhError as error:
+            self._refused = (wanted.identity, error.message, time.monotonic())
+            return self._last(wanted.settings, wanted.identity, error)
+
+    def _last(self, settings: EndpointSettings, identity: tuple[str, ...], why: CharkhError) -> _Loaded:
+        """What was deployed last, which is loaded unless it is `identity`; raises `why` where this process is new."""
+        store = self._workspace.store
+        current = store.queries.ask(CurrentDeployment(endpoint=self._name)) if self._resumes else None
+        if current is None:
+            raise why
+        _log.warning("endpoint %s begins with what was deployed last: %s", self._name, why.message)
+        made = current.made
+        last = deployed(store, settings, made)
+        if last.identity != identity:
+            try:
+                return self._load(last)
+            except CharkhError as error:
+                why = error
+        version = last.versions[0]
+        nothing = Servable(
+            name=self._name,
+            version=str(version.made.number),
+            subject=version.subject,
+            signature=made.signature,
+            predict=_refusing(self._name, why.message),
+            away=why.message,
+        )
+        return _Loaded((), nothing, None, ())
 
     def _swapped(self, now: _Loaded, wanted: Wanted) -> _Loaded:
         identity, _, since = self._refused
@@ -105,7 +144,8 @@ class Keeping:
         except CharkhError as error:
             self._refuse(wanted.identity, now, error)
             return now
-        now.resident.standby = True
+        if now.resident is not None:
+            now.resident.standby = True
         self._now, self._before, self._refused = made, now, ((), "", 0.0)
         _log.info(
             "endpoint %s answers with version %s%s", self._name, made.servable.version, ", kept loaded" * bool(back)
@@ -131,8 +171,9 @@ class Keeping:
             if version.made.safety.runs_code:
                 require_trust(store, version, version.made.safety, rules)
             require_signatures(store, version, rules)
-        before.resident.hold()
-        before.resident.standby = False
+        if before.resident is not None:
+            before.resident.hold()
+            before.resident.standby = False
         servable = self._deployed(before.servable, wanted)
         return _Loaded(wanted.identity, servable, before.resident, wanted.versions)
 

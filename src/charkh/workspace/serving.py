@@ -45,12 +45,20 @@ class Serving:
         workspace: whose endpoints are served.
         names: endpoints to serve; all that the settings name by default.
         memory: that other endpoints of this process share; what the settings allow by default.
+        resumes: another process served them until now: see `Keeping`.
 
     Raises:
         NotFound: the settings name no such endpoint.
     """
 
-    def __init__(self, workspace: Workspace, names: Sequence[str] = (), memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        names: Sequence[str] = (),
+        memory: Memory | None = None,
+        *,
+        resumes: bool = False,
+    ) -> None:
         known = workspace.settings.endpoint
         for name in names:
             if name not in known:
@@ -63,7 +71,8 @@ class Serving:
         self._settings = {name: known[name] for name in names or sorted(known)}
         self._memory = memory or Memory(workspace.settings.serving.memory_bytes)
         self._kept = {
-            name: Keeping(workspace, name, partial(_made, workspace, name), self._memory) for name in self._settings
+            name: Keeping(workspace, name, partial(_made, workspace, name), self._memory, resumes=resumes)
+            for name in self._settings
         }
         self._rollouts = {
             name: RolloutOf(workspace, name, settings.model, settings.rollout)
@@ -117,7 +126,7 @@ class Serving:
         try:
             what = wanted(self._workspace.store, name, settings)
         except NotFound as error:
-            return kept.keep(error)
+            return kept.keep(settings, error)
         return kept.serve(what)
 
 

@@ -69,8 +69,16 @@ def wanted(store: Store, name: str, settings: EndpointSettings) -> Wanted:
     taken_back = store.queries.ask(DeploymentById(deployment=current.made.rolls_back))
     if taken_back is None or not _says(taken_back.made, said):
         return said
-    put_back = _resolved(store, _settings_of(current.made, settings))
-    return put_back._replace(rolls_back=current.made.rolls_back)
+    return deployed(store, settings, current.made)
+
+
+def deployed(store: Store, settings: EndpointSettings, made: Deployed) -> Wanted:
+    """What a deployment said; `settings` say the rest.
+
+    Raises:
+        NotFound: a model or recipe is not there any more.
+    """
+    return _resolved(store, _settings_of(made, settings))._replace(rolls_back=made.rolls_back)
 
 
 def graph_text(settings: EndpointSettings) -> str:

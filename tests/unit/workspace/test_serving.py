@@ -21,7 +21,7 @@ from charkh.endpoints.index import CurrentDeployment
 from charkh.endpoints.read import predictions
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.watch import Watch
-from charkh.models.alias import move_alias
+from charkh.models.alias import move_alias, remove_alias
 from charkh.models.find import find
 from charkh.models.register import register
 from charkh.models.trust import distrust, trust
@@ -79,8 +79,15 @@ def workspace(make: Callable[..., Workspace]) -> Workspace:
 class Client:
     """Asks an application, and lets it look at the workspace again."""
 
-    def __init__(self, workspace: Workspace, names: tuple[str, ...] = ("delay",), watch: Watch | None = None) -> None:
-        self.serving = Serving(workspace, names)
+    def __init__(
+        self,
+        workspace: Workspace,
+        names: tuple[str, ...] = ("delay",),
+        watch: Watch | None = None,
+        *,
+        resumes: bool = False,
+    ) -> None:
+        self.serving = Serving(workspace, names, resumes=resumes)
         door = Door("127.0.0.1", open_inference=True)
         self.application = Application(self.serving.offer(), door, reload=self.serving.offer, watch=watch)
 
@@ -280,3 +287,31 @@ def test_what_cannot_be_loaded_again_says_so(make: Callable[..., Workspace], mon
     assert "the disk is gone" in answer["error"]
     assert client.version("b") == "2", "nobody was let go for it"
     client.serving.close()
+
+
+def test_who_takes_the_place_of_a_server_that_died_begins_with_what_was_deployed(workspace: Workspace) -> None:
+    assert Client(workspace).version() == "1"
+    one_more(workspace, 0.3)
+    move_alias(workspace.store, "delay@2", "champion")
+    distrust(workspace.store, "delay@2", "it leaks")
+    with pytest.raises(Denied):
+        Serving(workspace, ["delay"]).offer()
+    client = Client(workspace, resumes=True)
+    assert client.version() == "1"
+    client.refresh()
+    assert client.version() == "1"
+    distrust(workspace.store, "delay@1", "it leaks, too")
+    client.refresh()
+    client = Client(workspace, resumes=True)
+    for _ in range(2):
+        status, answer, _ = client.ask()
+        assert (status, answer["code"]) == (503, "endpoint.taken_down")
+        assert "it leaks, too" in answer["error"]
+        client.refresh()
+    move_alias(workspace.store, "delay@3", "champion")
+    client.refresh()
+    assert client.version() == "3"
+    remove_alias(workspace.store, "delay", "champion")
+    client.refresh()
+    assert client.version() == "3"
+    assert Client(workspace, resumes=True).version() == "3"
