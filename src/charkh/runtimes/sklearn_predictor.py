@@ -66,6 +66,21 @@ class SklearnPredictor:
             if self._shape is not _frame:
                 state.pop("feature_names_in_", None)
 
+    @property
+    def estimator(self) -> Any:
+        """As it is asked; not to be changed."""
+        return self._estimator
+
+    @property
+    def order(self) -> list[str]:
+        """The inputs that the estimator takes, in its order."""
+        return self._order
+
+    @property
+    def by_name(self) -> bool:
+        """Whether it takes its columns by name."""
+        return self._shape is _frame
+
     def predict(self, inputs: Tensors) -> dict[str, Array]:
         """See `charkh.ports.runtimes.Predictor`."""
         columns = self._columns(inputs)
@@ -94,12 +109,17 @@ class SklearnPredictor:
 
     def _labels_of(self, probability: Array | None) -> Array | None:
         """The classes of greatest probability, where that is what `predict` would say; None where it must be asked."""
-        if probability is None or probability.shape[1] < 2 or type(_last(self._estimator)) not in _ARGMAX:
+        if probability is None or probability.shape[1] < 2 or not predicts_by_probability(self._estimator):
             return None
         top = np.partition(probability, -2, axis=1)[:, -2:]
         if not (top[:, 1] - top[:, 0] > _TIE).all():
             return None
         return np.asarray(self._estimator.classes_)[probability.argmax(axis=1)]
+
+
+def predicts_by_probability(estimator: object) -> bool:
+    """Whether the label is known to be the class of the greatest probability."""
+    return type(_last(estimator)) in _ARGMAX
 
 
 def _input_order(estimator: object, signature: Signature) -> list[str]:
