@@ -12,6 +12,7 @@ from charkh.cli import endpoint_rollout
 from charkh.cli.endpoint_expire import expire
 from charkh.cli.endpoint_export import export
 from charkh.cli.endpoint_rollback import rollback
+from charkh.cli.endpoint_truth import truth
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import titles_of
@@ -226,6 +227,7 @@ def _as_json(cell: "pl.Series") -> str:
 
 app.command("export")(export)
 app.command("expire")(expire)
+app.command("truth")(truth)
 app.add_typer(endpoint_rollout.app, name="rollout")
 app.command("feedback")(endpoint_rollout.feedback)
 app.command("rollback")(rollback)

@@ -12,6 +12,10 @@ from charkh.monitors.index import MonitorHistory, Monitors
 
 if TYPE_CHECKING:
     from charkh.monitors.collect import Report
+    from charkh.monitors.lateness import Lateness
+
+DAYS = 31
+"""Days of predictions that are shown; `--json` has all."""
 
 app = typer.Typer(no_args_is_help=True, help="Watches over live data, predictions and late truth.")
 
@@ -80,6 +84,8 @@ def show(name: Annotated[str, typer.Argument(help="Name of the monitor.")], json
         return
     _write_report(report)
     names = ["rows", "psi", "drifted", "coverage", "auc", "auc.low", "auc.high"]
+    asked = ("estimated.auc", "estimated.mae", "mmd", "domain.auc")
+    names += [fact for fact in asked if any(fact in each.facts for each in history)]
     write_line()
     write_table(
         ["for", *names],
@@ -104,6 +110,39 @@ def _write_report(report: "Report") -> None:
     if report.performance is not None:
         for what, why in report.performance.refused.items():
             write_line(f"{what}: {why}")
+    if report.lateness is not None:
+        _write_lateness(report.lateness)
+
+
+def _write_lateness(late: "Lateness") -> None:
+    """How late the truth comes, and the last days of predictions."""
+    write_line()
+    lags = ", ".join(f"{name} {_shown_span(seconds)}" for name, seconds in late.lags.items())
+    write_line(f"truth of {late.matched} of {late.predictions} predictions, {late.failed} requests failed")
+    if lags:
+        write_line(f"it came after: {lags}")
+    shown = late.days[-DAYS:]
+    names = list(dict.fromkeys(metric for each in shown for metric in each.metrics))
+    write_table(
+        ["predicted on", "predictions", "with truth", "complete", *names],
+        [
+            [
+                each.day,
+                each.predictions,
+                each.matched,
+                f"{each.complete:.0%}" + ("" if each.settled else ", more to come"),
+                *(each.metrics.get(name) for name in names),
+            ]
+            for each in shown
+        ],
+    )
+
+
+def _shown_span(seconds: float) -> str:
+    for length, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _write_estimates(report: "Report") -> None:

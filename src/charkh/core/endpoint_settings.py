@@ -1,5 +1,7 @@
 """What `charkh.toml` says about endpoints: models, requests, and how they are answered. Pure data, no I/O."""
 
+from typing import Literal
+
 import msgspec
 
 from charkh.core.errors import Invalid
@@ -18,10 +20,12 @@ class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         example: a dataset whose rows look like a request; needed with recipes, else the model's signature says it.
         capture: share of the requests whose inputs and outputs are logged, from 0 to 1; failed ones are always.
         mask: by input or output, what is logged of it: `drop`, `hash` or `truncate:3`.
+        key: input by whose values truth is told, such as an order's number; without, by prediction id alone.
         keep: how long logged predictions and posted truths are kept, such as `90d`; empty for ever.
         graph: several models behind the endpoint, and how they answer together.
         rollout: how a candidate is let in beside the model.
         pinned: the model stays in memory, whatever `[serving] memory` says.
+        compiled: `auto` serves a model's compiled form where it answers alike, `never` and `require` decide it.
     """
 
     model: str = ""
@@ -29,10 +33,12 @@ class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     example: str = ""
     capture: float = 1.0
     mask: dict[str, str] = {}
+    key: str = ""
     keep: str = ""
     graph: Graph = Graph()
     rollout: RolloutSettings = RolloutSettings()
     pinned: bool = False
+    compiled: Literal["auto", "never", "require"] = "auto"
 
 
 def check_endpoint(name: str, settings: EndpointSettings, source: str) -> None:
@@ -50,8 +56,13 @@ def check_endpoint(name: str, settings: EndpointSettings, source: str) -> None:
         )
     check_graph(settings.graph, f"{where}.graph]")
     check_rollout(settings.rollout, f"{where}.rollout]")
-    for mask in settings.mask.values():
-        parse_mask(mask)
+    masks = {column: parse_mask(mask) for column, mask in settings.mask.items()}
+    if settings.key in masks and masks[settings.key].way != "hash":
+        raise Invalid(
+            f"{where}] masks its key {settings.key!r} so that no truth finds it",
+            code="config.invalid",
+            hint='Mask it with "hash": the keys of the truth are hashed alike.',
+        )
     if settings.keep:
         parse_duration(settings.keep)
     if not 0.0 <= settings.capture <= 1.0:

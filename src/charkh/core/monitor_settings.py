@@ -33,7 +33,9 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         endpoint: whose requests are watched; the one of the monitor's own name by default.
-        truth: `DATASET on KEY within 45d`, or empty.
+        truth: `DATASET on KEY within 45d`; `posted within 45d` for what is sent to `/truth/NAME`; or empty.
+        known_at: column of the truth's dataset with the time at which it was known; without, when it was recorded.
+        predicted_at: column of the requests with the time of the prediction; without, when it was answered.
         target: the column of the truth that the model predicts.
         block: a column whose equal values share what made them, such as the day: for the intervals, and for the
             p-values of drift where requests and the reference have it too.
@@ -55,6 +57,8 @@ class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     endpoint: str = ""
     truth: str = ""
+    known_at: str = ""
+    predicted_at: str = ""
     target: str = ""
     block: str = ""
     segments: tuple[str, ...] = ()

@@ -50,6 +50,7 @@ from charkh.monitors.collect import Report
 from charkh.runs.find import by_id
 from charkh.workspace.ambient import use
 from charkh.workspace.fetching import fetch
+from charkh.workspace.late_truth import scored
 from charkh.workspace.serving import Prepare, preparing
 from charkh.workspace.syncing import sync
 from charkh.workspace.tables import recipe
@@ -57,7 +58,7 @@ from charkh.workspace.token import token_of
 from charkh.workspace.tracing import render, trace_in
 from charkh.workspace.training import load, scores_of
 from charkh.workspace.turning import turn_loop
-from charkh.workspace.watching import scored, watch
+from charkh.workspace.watching import watch
 from charkh.workspace.workspace import Workspace, open_workspace
 
 MODEL = ENDPOINT = MONITOR = LOOP = "delay"

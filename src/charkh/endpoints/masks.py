@@ -7,13 +7,13 @@ values have equal digests, and late truth is joined by hashing its keys alike.
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from charkh.core.mask_settings import Mask
 from charkh.ports.runtimes import Tensors
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 DIGEST_BYTES = 16
 
@@ -52,7 +52,9 @@ class Masks:
             return None
         return hashlib.blake2b(said, digest_size=DIGEST_BYTES, key=self._key).hexdigest()
 
-    def _each(self, tensor: npt.NDArray[Any], change: Any) -> npt.NDArray[Any]:
+    def _each(self, tensor: "npt.NDArray[Any]", change: Any) -> "npt.NDArray[Any]":
+        import numpy as np
+
         flat = np.array([change(cell) for cell in tensor.ravel().tolist()], dtype=object)
         return flat.reshape(tensor.shape)
 
@@ -68,7 +70,9 @@ def canonical(value: object) -> bytes | None:
     return str(value).encode("utf-8", "surrogatepass")
 
 
-def _truncated(tensor: npt.NDArray[Any], kept: int) -> npt.NDArray[Any]:
+def _truncated(tensor: "npt.NDArray[Any]", kept: int) -> "npt.NDArray[Any]":
+    import numpy as np
+
     kind = tensor.dtype.kind
     if kind == "f":
         scale = 10.0**kept

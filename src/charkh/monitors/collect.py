@@ -20,6 +20,7 @@ from charkh.monitors.compare import Comparison, Table, compare
 from charkh.monitors.drift import DriftReport, Thresholds
 from charkh.monitors.estimated.estimate import Estimated
 from charkh.monitors.index import LatestCollection
+from charkh.monitors.lateness import Lateness
 from charkh.monitors.monitor import COLLECTED_KIND, MAX_FACTS, Collected
 from charkh.monitors.multivariate.judge import Multivariate
 from charkh.monitors.odd import OddRows, learned, odd_rows
@@ -47,6 +48,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         odd: live rows that are odder than nearly all of the reference; None where that cannot be said.
         estimated: what is expected of rows without truth; None where that was not asked for.
         multivariate: drift of many columns at once; None where that was not asked for.
+        lateness: how late the truth comes, and performance by day of prediction; None where no truth is named.
     """
 
     collection: str
@@ -62,6 +64,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     odd: OddRows | None = None
     estimated: Estimated | None = None
     multivariate: Multivariate | None = None
+    lateness: Lateness | None = None
 
 
 def collect(
@@ -91,6 +94,7 @@ def collect(
     reference_key: str = "",
     estimated: Estimated | None = None,
     multivariate: Multivariate | None = None,
+    lateness: Lateness | None = None,
 ) -> Report:
     """Compare, record, and raise an alert for each condition that is met.
 
@@ -121,6 +125,7 @@ def collect(
         reference_key: of what `reference` is a sketch; given, the sketch is kept (`kept_reference`).
         estimated: what is expected of the live rows (`monitors.estimated.estimate`), to be recorded along.
         multivariate: what their columns came to together (`monitors.multivariate.judge`), likewise.
+        lateness: of the truth (`monitors.lateness`), likewise.
 
     Raises:
         Invalid: a condition cannot be read, or a column is not there.
@@ -157,7 +162,10 @@ def collect(
         )
     odd = odd_rows(_learned(compared.reference, rows), live)
     beside = {
-        name: value for each in (estimated, multivariate) if each is not None for name, value in each.facts().items()
+        name: value
+        for each in (estimated, multivariate, lateness)
+        if each is not None
+        for name, value in each.facts().items()
     }
     facts = _facts(found, state, scored, segmented, odd, beside)
     verdicts = tuple(_judged(condition.text, facts) for condition in conditions)
@@ -175,6 +183,7 @@ def collect(
         odd=odd,
         estimated=estimated,
         multivariate=multivariate,
+        lateness=lateness,
     )
     details = store.vault.put_bytes(msgspec.json.encode(report), "report.json")
     kept = None

@@ -54,9 +54,9 @@ class Doors(NamedTuple):
         if path == METRICS:
             # It tells of every endpoint and monitor.
             return caller.may_everywhere("reader")
-        if path.startswith("/feedback/"):
-            # Feedback decides which model answers, so that it takes more than to ask one.
-            return caller.may("writer", "endpoint", path.removeprefix("/feedback/"))
+        if path.startswith(("/feedback/", "/truth/")):
+            # They decide which model answers, so that it takes more than to ask one.
+            return caller.may("writer", "endpoint", path.split("/", 2)[2])
         parts = path.split("/")
         name = parts[2] if path.startswith("/predict/") else parts[3] if path.startswith("/v2/models/") else ""
         return caller.may("reader", "endpoint", name) if name else caller.may_somewhere("reader")

@@ -20,7 +20,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 ASSISTANTS = "/mcp"
-INFERENCE = ("/v2/", "/predict/", "/feedback/")
+INFERENCE = ("/v2/", "/predict/", "/feedback/", "/truth/")
 METRICS = "/metrics"
 _log = logging.getLogger("charkh.server")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

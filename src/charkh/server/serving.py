@@ -12,8 +12,10 @@ from charkh.endpoints.feedback import Feedbacks, feedback_routes
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.endpoints.serve import serve as serve_models
+from charkh.endpoints.truth import truth_routes
 from charkh.server.looking import looking, open_paths
 from charkh.server.team import Told, enter_team, run_team, say_listening
+from charkh.workspace.masking import taker_of
 from charkh.workspace.metering import meter_table
 from charkh.workspace.serving import Serving
 from charkh.workspace.token import token_of
@@ -96,6 +98,7 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
                 watch=watch,
                 makers=(
                     feedback_routes(Feedbacks(workspace.store)),
+                    truth_routes(taker_of(workspace)),
                 ),
                 ready=lambda: ready(answering),
             )

@@ -1,4 +1,4 @@
-"""The masks of an endpoint's prediction log, and the key of their digests: a file beside the store, for its owner."""
+"""The masks of an endpoint's log and keys of truth, and what both are hashed with: a file beside the store."""
 
 import os
 import secrets
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from charkh.core.errors import Unavailable
 from charkh.core.mask_settings import parse_mask
-from charkh.endpoints.masks import Masks
+from charkh.endpoints.masks import Masks, canonical
+from charkh.endpoints.truth import Keys, TruthTaker
 from charkh.workspace.workspace import Workspace
 
 FILE = "mask.key"
@@ -25,6 +26,25 @@ def masks_of(workspace: Workspace, endpoint: str) -> Masks | None:
     columns = {column: parse_mask(text) for column, text in settings.mask.items()}
     hashes = any(mask.way == "hash" for mask in columns.values())
     return Masks(columns, mask_key(workspace.store_folder) if hashes else b"")
+
+
+def taker_of(workspace: Workspace) -> TruthTaker:
+    """Takes truths about predictions of the workspace's endpoints; a key that the log hashes is hashed alike."""
+
+    def keys_of(endpoint: str) -> Keys:
+        settings = workspace.settings.endpoint.get(endpoint)
+        column = "" if settings is None else settings.key
+        masks = masks_of(workspace, endpoint)
+        if masks is not None and column in masks.columns:
+            return Keys(column, masks.digest)
+        return Keys(column, _as_text)
+
+    return TruthTaker(workspace.store, keys_of)
+
+
+def _as_text(value: object) -> str | None:
+    said = canonical(value)
+    return None if said is None else said.decode("utf-8", "replace")
 
 
 def mask_key(folder: Path) -> bytes:

@@ -1,20 +1,15 @@
 """Watch an endpoint: what it was asked since the last look, beside what its model learned from, and the late truth."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import polars as pl
 from blake3 import blake3
 
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.monitor_settings import AlertSettings, MonitorSettings
 from charkh.core.quantities import parse_duration
-from charkh.datasets.dataset import DatasetVersion
-from charkh.datasets.diff import diff_files
-from charkh.datasets.find import find as find_dataset
 from charkh.datasets.index import DatasetById
-from charkh.datasets.read import read_table, scan_table
+from charkh.datasets.read import scan_table
 from charkh.endpoints.find import find as find_deployment
 from charkh.endpoints.read import predictions as read_predictions
 from charkh.models.find import find as find_model
@@ -25,9 +20,9 @@ from charkh.monitors.collect import Report, collect, kept_reference
 from charkh.monitors.index import LatestCollection
 from charkh.monitors.odd import learned
 from charkh.monitors.sketches.table import Batches, TableSketch, batches_of, sketch_reference
-from charkh.monitors.truth import TruthSource, parse_truth
 from charkh.workspace.estimating import estimate_live, judge_together
-from charkh.workspace.predicted import SCORE, requests, score_name
+from charkh.workspace.late_truth import late_truth
+from charkh.workspace.predicted import SCORE, requests
 from charkh.workspace.serving import Prepare, preparing
 from charkh.workspace.workspace import Workspace
 
@@ -37,7 +32,7 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
 
     Drift is measured on the model's inputs, as its recipes prepare them, of the requests since the last
     collection; the reference is the data that the model was trained on. Truth is what the newest version of the
-    truth's dataset added, joined with the predictions that were still waiting for it.
+    truth's dataset added, or what was sent since, joined with the predictions that were still waiting for it.
 
     Args:
         workspace: whose monitor it is.
@@ -56,7 +51,8 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
     prepare = preparing(store, deployment.made.recipes)
     last = store.queries.ask(LatestCollection(monitor=name))
     since = last.at if last is not None else 0.0
-    logged = read_predictions(store, endpoint)
+    # The whole log is read where estimates are learned from it; else what is new of it.
+    logged = read_predictions(store, endpoint, since=None if settings.estimate else since)
     asked = logged.filter(pl.col("time").dt.epoch("us") > since * 1e6)
     if asked.is_empty():
         raise Invalid(
@@ -65,7 +61,7 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
             hint="Collect again when there are requests; `[endpoint] capture` says which share is logged.",
         )
     inputs = [spec.name for spec in version.made.signature.inputs]
-    truth, waiting, source = _late_truth(workspace, settings, logged, since, prepare)
+    late = late_truth(workspace, settings, endpoint, prepare, since)
     live = prepare(requests(asked, settings.score))
     named = dict.fromkeys((settings.block, *settings.segments, settings.embedding))
     beside = [each for each in named if each in live.columns]
@@ -82,19 +78,20 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
         live=live,
         rows=rows,
         columns=inputs,
-        truth=truth,
-        predictions=waiting,
-        key=source.keys if source is not None else (),
+        truth=late.new,
+        predictions=late.waiting,
+        key=late.keys,
         target=settings.target,
-        score=SCORE if truth is not None else "",
+        score=SCORE if late.new is not None else "",
         block=settings.block,
         segments=settings.segments,
         alerts=[each.when for each in settings.alerts],
         terms={each.when: _terms(each) for each in settings.alerts},
         sources=[version.subject],
         moment=moment,
-        estimated=estimate_live(workspace, settings, version, prepare, logged=logged, asked=asked, truth=truth),
+        estimated=estimate_live(workspace, settings, version, prepare, logged=logged, asked=asked, truth=late.new),
         multivariate=judge_together(settings, rows, live, inputs),
+        lateness=late.lateness,
     )
 
 
@@ -107,20 +104,6 @@ def due(workspace: Workspace, moment: float) -> list[str]:
             if last is None or moment - last.at >= parse_duration(settings.every):
                 waiting.append(name)
     return waiting
-
-
-def scored(logged: pl.DataFrame, prepare: Prepare, score: str = "") -> pl.DataFrame:
-    """Logged predictions with what their recipes made of them, and `score`: one number a row.
-
-    Args:
-        logged: predictions.
-        prepare: what their recipes make of rows.
-        score: output that is the score; without, probabilities, or else predictions.
-    """
-    outputs = logged[score_name(logged.columns, score)]
-    return prepare(requests(logged, outputs.name)).with_columns(
-        logged["prediction_id"], logged["version"], _score(outputs).alias(SCORE)
-    )
 
 
 def _terms(settings: AlertSettings) -> AlertTerms:
@@ -171,45 +154,3 @@ def _small_or_sketched(rows: Batches) -> pl.DataFrame | TableSketch:
         if kept > EXACT:
             return learned(sketch_reference(rows), rows)
     return pl.concat(held)
-
-
-def _late_truth(
-    workspace: Workspace, settings: MonitorSettings, logged: pl.DataFrame, since: float, prepare: Prepare
-) -> tuple[pl.DataFrame | None, pl.DataFrame | None, TruthSource | None]:
-    """The truth that is new, and the predictions that waited for it; None where nothing is known yet."""
-    if not settings.truth:
-        return None, None, None
-    source = parse_truth(settings.truth)
-    try:
-        version = find_dataset(workspace.store, source.dataset)
-    except NotFound:
-        return None, None, source
-    earlier = logged.filter(pl.col("time").dt.epoch("us") <= since * 1e6)
-    if earlier.is_empty():
-        return None, None, source
-    known, new = _truth_by_age(workspace, version)
-    waiting = scored(earlier, prepare, settings.score)
-    if known is not None:
-        waiting = waiting.join(known.select(source.keys), on=list(source.keys), how="anti")
-    if new.is_empty() or waiting.is_empty():
-        return None, None, source
-    if settings.block and settings.block in waiting.columns and settings.block in new.columns:
-        waiting = waiting.drop(settings.block)
-    return new, waiting, source
-
-
-def _truth_by_age(workspace: Workspace, version: DatasetVersion) -> tuple[pl.DataFrame | None, pl.DataFrame]:
-    """The rows that the version before had, and those that this one added."""
-    store = workspace.store
-    parent = store.queries.ask(DatasetById(version=version.made.parent)) if version.made.parent else None
-    if parent is None:
-        return None, read_table(store, version)
-    added = [change.path for change in diff_files(store, parent, version).added]
-    return read_table(store, parent), scan_table(store, version, files=added).collect()
-
-
-def _score(outputs: pl.Series) -> pl.Series:
-    if isinstance(outputs.dtype, pl.List | pl.Array):
-        rows: Any = np.asarray(outputs.to_list(), dtype=np.float64)
-        return pl.Series(SCORE, rows[:, -1])
-    return outputs.cast(pl.Float64)

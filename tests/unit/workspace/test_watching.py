@@ -1,6 +1,7 @@
 """Watching an endpoint of a real workspace: drift since the last look, and truth that comes late."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from sklearn.linear_model import LogisticRegression
 
 from charkh.core.errors import Invalid, NotFound
 from charkh.datasets.add import add_table
+from charkh.endpoints.read import predictions
 from charkh.endpoints.rest import infer
 from charkh.endpoints.route import Request
 from charkh.endpoints.servable import Servable
+from charkh.endpoints.truth import Truth
 from charkh.monitors.collect import Report, kept_reference
 from charkh.monitors.index import LatestCollection
 from charkh.workspace.ambient import use
+from charkh.workspace.masking import taker_of
 from charkh.workspace.serving import Serving
 from charkh.workspace.tables import add
 from charkh.workspace.training import model, register
@@ -26,6 +30,7 @@ from charkh.workspace.workspace import Workspace, open_workspace
 SETTINGS = """
 [endpoint.late]
 model = "late@1"
+key = "trip"
 [monitor.late]
 truth = "truth on trip within 30d"
 target = "late"
@@ -40,6 +45,10 @@ target = "late"
 estimate = true
 multivariate = ["mmd", "domain"]
 alert = ["estimated.auc < 0.5", "mmd > 0"]
+[monitor.told]
+endpoint = "late"
+truth = "posted within 2d"
+target = "late"
 [monitor.held]
 endpoint = "late"
 target = "late"
@@ -122,6 +131,32 @@ def test_truth_meets_the_predictions_that_waited_for_it_and_no_others(workspace:
     two = watch(workspace, "late").performance
     assert two is not None
     assert (two.predictions, two.matched) == (500, 300)
+
+
+def test_truth_that_was_sent_is_joined_by_id_and_by_key_with_how_late_it_came(workspace: Workspace) -> None:
+    (servable,) = Serving(workspace)()
+    rows = trips(5000, 600)
+    ask(servable, rows)
+    assert watch(workspace, "told").lateness is None
+    ids = predictions(workspace.store, "late")["prediction_id"].to_list()
+    later = time.time() + 3600
+    answers = list(zip(ids, rows["trip"], rows["late"], strict=True))
+    said = [Truth(prediction_id=each, truth=late, known_at=later) for each, _, late in answers[:300]]
+    said += [Truth(key=trip, truth=late, known_at=later) for _, trip, late in answers[300:500]]
+    assert taker_of(workspace).take("late", said) == 500
+    ask(servable, trips(6000, 100))
+    report = watch(workspace, "told")
+    assert report.performance is not None and report.lateness is not None
+    assert (report.performance.predictions, report.performance.matched) == (600, 500)
+    assert report.performance.metrics["auc"] > 0.75
+    assert report.lateness.lags["p50"] == pytest.approx(3600, rel=0.02)
+    assert report.facts["lag.p99"] == pytest.approx(3600, rel=0.02)
+    assert sum(day.predictions for day in report.lateness.days) == 700
+    assert sum(day.matched for day in report.lateness.days) == 500
+    assert not any(day.settled for day in report.lateness.days)
+    ask(servable, trips(8000, 10))
+    after = watch(workspace, "told")
+    assert after.performance is None
 
 
 def test_a_large_reference_is_read_once_and_its_sketch_is_kept(
