@@ -6,6 +6,8 @@ COLLECT = """
 import numpy as np
 import polars as pl
 from charkh.monitors.collect import collect
+from charkh.monitors.estimated.estimate import estimated
+from charkh.monitors.multivariate.judge import multivariate
 from charkh.workspace.workspace import open_workspace
 
 random = np.random.default_rng(1)
@@ -19,6 +21,8 @@ with open_workspace() as workspace:
         live = rows(shift)
         collect(workspace.store, "delay", endpoint="delay", reference=reference, live=live.drop("late"),
                 columns=["wind"], truth=live.select("id", "late"), key="id", target="late", score="score",
+                estimated=estimated(reference, live.drop("late"), target="late", score="score"),
+                multivariate=multivariate(reference, live, columns=["wind"], rounds=199),
                 alerts=["psi > 0.2", "auc < 0.5"], moment=1e9 + month * 2_592_000)
 """
 
@@ -37,5 +41,10 @@ def test_from_a_collection_to_its_alert(charkh: Any) -> None:
     shown = charkh("monitor", "show", "delay")
     assert "ALERT  psi > 0.2" in shown
     assert "quiet  auc < 0.5" in shown
+    without, together = (
+        next(line for line in shown.splitlines() if line.startswith(name)) for name in ("auc\t", "mmd\t")
+    )
+    assert float(without.split("\t")[2]) < float(without.split("\t")[1]) < float(without.split("\t")[3])
+    assert together.endswith("yes")
     assert charkh.json("monitor", "show", "delay")["latest"]["drift"]["columns"][0]["column"] == "wind"
     assert "has not collected" in charkh.fails(13, "monitor", "show", "nothing")

@@ -73,6 +73,22 @@ def test_days_make_the_interval_wider_than_rows_alone() -> None:
     assert bands[1].high - bands[1].low > 2 * (bands[0].high - bands[0].low)
 
 
+def test_intervals_hold_where_rows_of_a_day_share_what_made_them() -> None:
+    inside = {"blocked": 0, "alone": 0}
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        x, day = random.normal(0, 1, 2500), np.repeat(np.arange(50), 50)
+        shared = np.repeat(random.normal(0, 0.7, 50), 50)
+        truth = (random.random(2500) < sigmoid(1.5 * x + shared)).astype(np.float64)
+        known, live = slice(0, 2000), slice(2000, 2500)
+        for name, blocks in (("blocked", day[known]), ("alone", None)):
+            learned = calibrate(sigmoid(2 * x[known]), truth[known], blocks, rounds=80, seed=seed)
+            band = estimate(learned, learned.sketch(sigmoid(2 * x[live])))["rate"]
+            inside[name] += band.low <= truth[live].mean() <= band.high
+    assert inside["blocked"] >= 25
+    assert inside["alone"] < 25, "as if rows were independent"
+
+
 def test_sketches_of_batches_add_up() -> None:
     random = np.random.default_rng(3)
     known = calibrate(*binary(1000, random), rounds=10)
