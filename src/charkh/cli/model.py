@@ -18,6 +18,7 @@ from charkh.cli.output import AsJson, shown_size, shown_time, write_json, write_
 from charkh.cli.titles import title_of
 from charkh.core.authors import refs_of
 from charkh.core.errors import Invalid
+from charkh.core.runtime_settings import how_to_have
 from charkh.models.delete import delete as delete_version
 from charkh.models.find import find
 from charkh.models.index import AliasesOf, AliasHistory, Models, ModelVersions
@@ -75,10 +76,11 @@ def show(model: Ref, json: AsJson = False) -> None:
         holders = queries.ask(AliasesOf(name=name))
         history = queries.ask(AliasHistory(name=name))
         trained_on = [title_of(workspace.store, f"dataset:{each}") for each in version.made.datasets]
+        here = version.made.runtime in {each.name for each in workspace.runtimes}
     if json:
         write_json({"version": version, "versions": versions, "aliases": holders, "history": history})
         return
-    _write_version(version, refs_of(versions)[version.id], trained_on)
+    _write_version(version, refs_of(versions)[version.id], trained_on, here)
     write_line()
     made = version.made
     specs = [("input", spec) for spec in made.signature.inputs] + [("output", spec) for spec in made.signature.outputs]
@@ -156,13 +158,14 @@ def delete(
     write_line(f"deleted {version.ref}; `charkh gc` frees its bytes")
 
 
-def _write_version(version: ModelVersion, title: str, trained_on: Sequence[str]) -> None:
+def _write_version(version: ModelVersion, title: str, trained_on: Sequence[str], here: bool) -> None:
     made = version.made
     pairs: list[tuple[str, object]] = [
         ("model", title),
         ("id", version.subject),
         ("aliases", version.aliases),
         ("runtime", f"{made.runtime} ({', '.join(f'{name} {number}' for name, number in made.libraries.items())})"),
+        ("", "" if here else f"not here. {how_to_have(made.runtime)}"),
         ("safety", made.safety.level),
         *(("", reason) for reason in made.safety.reasons),
         ("files", "elsewhere" if made.elsewhere else f"{made.tree.files}, {shown_size(made.tree.size)}"),

@@ -9,7 +9,17 @@ from charkh.core.errors import Invalid
 FOREIGN = "mlflow"
 """The runtime of charkh's own that takes an interpreter."""
 
-BUILT_IN = frozenset({"xgboost", "lightgbm", "catboost", "onnx", "torch", "sklearn", "pickle", FOREIGN})
+INSTALLED_BY = {
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "catboost": "catboost",
+    "onnx": "'charkh[onnx]'",
+    "torch": "torch",
+    "sklearn": "'charkh[sklearn]'",
+    "pickle": "'charkh[sklearn]'",
+    FOREIGN: "'charkh[mlflow]'",
+}
+"""What `pip install` is told for each runtime of charkh's own."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _CLASS = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -36,7 +46,7 @@ def check_runtime(name: str, runtime: RuntimeSettings, source: str) -> None:
         Invalid: it does.
     """
     where = f"{source}: [runtime.{name}]"
-    if name in BUILT_IN:
+    if name in INSTALLED_BY:
         if runtime.class_ or (runtime.python and name != FOREIGN):
             raise Invalid(
                 f"{where}: {name} is charkh's own runtime and takes {'python' if name == FOREIGN else 'no settings'}",
@@ -56,3 +66,10 @@ def check_runtime(name: str, runtime: RuntimeSettings, source: str) -> None:
             code="config.invalid",
             hint='Name it by its import path: class = "package.module:Class".',
         )
+
+
+def how_to_have(name: str) -> str:
+    """What somebody does who needs a runtime that is not here."""
+    if name in INSTALLED_BY:
+        return f"Install what it needs: `pip install {INSTALLED_BY[name]}`."
+    return f'It is a class of the workspace that registered it: [runtime.{name}] class = "package.module:Class".'

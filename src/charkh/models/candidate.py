@@ -13,6 +13,7 @@ import polars as pl
 
 from charkh.core.errors import Invalid, Unavailable
 from charkh.core.events import Fact
+from charkh.core.runtime_settings import how_to_have
 from charkh.models.example import Array, example_tensors, input_specs, output_specs
 from charkh.models.register import judge_model
 from charkh.ports.runtimes import ModelRuntime, Predictor, Safety, Signature, Tensors
@@ -102,9 +103,9 @@ class Candidate:
         runtime = next((each for each in self._runtimes if each.name == self.parts.runtime), None)
         if runtime is None:
             raise Unavailable(
-                f"the model needs the runtime {self.parts.runtime!r}, which is not installed",
+                f"the model needs the runtime {self.parts.runtime!r}, which is not here",
                 code="model.no_runtime",
-                hint=f"Install it, for example `pip install charkh[{self.parts.runtime}]`.",
+                hint=how_to_have(self.parts.runtime),
             )
         return runtime
 

@@ -17,6 +17,8 @@ import msgspec
 
 from charkh.core.clock import seconds
 from charkh.core.errors import CharkhError
+from charkh.core.runtime_settings import how_to_have
+from charkh.models.index import Models
 from charkh.stores.journal_folder import FolderJournal
 from charkh.stores.journal_shared import SharedJournal
 from charkh.stores.sql_engine import WAL_IS_SAFE, journal_mode
@@ -75,7 +77,14 @@ def examine(workspace: Workspace | None) -> tuple[Finding, ...]:
     if workspace is None:
         advice = "Make one with `charkh init`, or name one with -C FOLDER."
         return (*found, Finding(state="warn", what="workspace", detail="there is none here", advice=advice))
-    return (*found, *_store(workspace), *_journal(workspace), *_catalog(workspace), *_surroundings(workspace))
+    return (
+        *found,
+        *_store(workspace),
+        *_journal(workspace),
+        *_catalog(workspace),
+        *_runtimes(workspace),
+        *_surroundings(workspace),
+    )
 
 
 def _programs() -> Iterator[Finding]:
@@ -201,6 +210,33 @@ def _catalog(workspace: Workspace) -> Iterator[Finding]:
         advice = "A later charkh may have written them: upgrade, or see `charkh fsck`."
         detail = f"{len(aside)} could not be read and were put aside"
         yield Finding(state="warn", what="events", detail=detail, advice=advice)
+
+
+def _runtimes(workspace: Workspace) -> Iterator[Finding]:
+    """The workspace's own runtimes, which have to be importable, and what the newest versions of its models need."""
+    here = {each.name for each in workspace.runtimes}
+    if importlib.util.find_spec("torch") is None:
+        here.discard("torch")  # files are judged without PyTorch, and not loaded
+    for name, each in workspace.settings.runtime.items():
+        if not each.class_:
+            continue
+        runtime = next(found for found in workspace.runtimes if found.name == name)
+        try:
+            libraries = runtime.libraries
+        except Exception as error:  # noqa: BLE001 (the workspace's own code may raise anything when it is imported)
+            advice = f"Mend [runtime.{name}] class, or the module that it names."
+            yield Finding(state="fail", what=f"runtime {name}", detail=f"{each.class_}: {error}", advice=advice)
+        else:
+            told = ", ".join(f"{package} {number}" for package, number in libraries.items())
+            yield Finding(state="ok", what=f"runtime {name}", detail=f"{each.class_} ({told})")
+    needed: dict[str, str] = {}
+    for model in workspace.store.queries.ask(Models()):
+        if model.latest is not None:
+            needed.setdefault(model.latest.made.runtime, model.latest.ref)
+    for name, ref in needed.items():
+        if name not in here:
+            detail = f"{ref} needs it, and it is not here"
+            yield Finding(state="warn", what=f"runtime {name}", detail=detail, advice=how_to_have(name))
 
 
 def _surroundings(workspace: Workspace) -> Iterator[Finding]:
