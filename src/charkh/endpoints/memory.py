@@ -15,6 +15,8 @@ from charkh.ports.runtimes import Tensors
 
 AGAIN_SECONDS = 10.0
 """How long a model that could not be loaded is not tried again."""
+TURN_SECONDS = 1.0
+"""A model that was loaded again stays so long at least: two that are asked by turns would else both answer nobody."""
 GROWTH = 2
 """A model in memory is taken to be so many times as large as its files."""
 _log = logging.getLogger("charkh")
@@ -34,6 +36,8 @@ class Resident:
 
     Attributes:
         standby: nobody asks it for now, so it goes first.
+        asked: when it was asked last, by the monotonic clock.
+        since: when it was loaded last.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Resident:
         self.pinned = pinned
         self.standby = False
         self.asked = time.monotonic()
+        self.since = self.asked
         self._memory = memory
         self._load = load
         self._lock = threading.Lock()
@@ -77,7 +82,7 @@ class Resident:
             predict = self._predict
             if predict is None:
                 predict = self._predict = self._load()
-                self.asked = time.monotonic()
+                self.asked = self.since = time.monotonic()
         self._memory.make_room(self)
         return predict
 
@@ -161,8 +166,18 @@ class Memory:
         """Load nothing more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _patience(self, wanted: Resident) -> float:
+        """Seconds until somebody who was loaded lately may be let go, where there is no room otherwise."""
+        with self._lock:
+            idle = [each for each in self._residents if each.is_held() and not each.pinned and each is not wanted]
+            total = wanted.size + sum(each.size for each in self._residents if each.is_held())
+        if total <= self.budget or not idle:
+            return 0.0
+        return max(0.0, min(each.since for each in idle) + TURN_SECONDS - time.monotonic())
+
     def _load(self, resident: Resident) -> None:
         try:
+            time.sleep(self._patience(resident))
             resident.try_again()
         finally:
             with self._lock:
