@@ -7,10 +7,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from charkh.core.errors import Invalid, NotFound
+from charkh.core.errors import Invalid
 from charkh.core.monitor_settings import MonitorSettings
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
+from charkh.endpoints.read import scan_predictions
 from charkh.models.load import load
 from charkh.models.model import ModelVersion
 from charkh.monitors.estimated.estimate import Estimated, estimated
@@ -18,11 +19,15 @@ from charkh.monitors.multivariate.judge import ROWS, Multivariate, check_embeddi
 from charkh.monitors.sketches.table import Batches, sample_of
 from charkh.monitors.truth import parse_truth
 from charkh.workspace.governing import rules_of
+from charkh.workspace.late_truth import BLOCK, IS_NEW, LABEL, known_truth
 from charkh.workspace.model_rows import asking, columns_of
 from charkh.workspace.predicted import SCORE, predicted, score_name
 from charkh.workspace.serving import Prepare
 from charkh.workspace.workspace import Workspace
 
+LEARNED_ROWS = 100_000
+"""Of the predictions whose truth is known the last so many at most are learned from."""
+_BEFORE = "@before"
 HELD_OUT_ROWS = 50_000
 """Of a held-out dataset that the model is asked at most."""
 
@@ -40,9 +45,9 @@ def estimate_live(
     version: ModelVersion,
     prepare: Prepare,
     *,
-    logged: pl.DataFrame,
+    endpoint: str,
     asked: pl.DataFrame,
-    truth: pl.DataFrame | None,
+    since: float,
 ) -> Estimated | None:
     """What is expected of the requests since the last look; None where the settings do not ask for it.
 
@@ -51,16 +56,16 @@ def estimate_live(
         settings: of the monitor.
         version: the model that is deployed: what others predicted says nothing about it.
         prepare: what its recipes make of rows.
-        logged: all predictions of the endpoint.
-        asked: those since the last look.
-        truth: what is new of it, or None.
+        endpoint: whose predictions have a truth by now.
+        asked: predictions since the last look.
+        since: seconds since the epoch of the last look.
     """
     if not settings.estimate:
         return None
-    mine, live = (each.filter(pl.col("model") == version.subject) for each in (logged, asked))
+    live = asked.filter(pl.col("model") == version.subject)
     if live.is_empty():
         return Estimated(refused=f"{version.ref} has answered nothing since the last look")
-    learned = _learned(workspace, settings, mine, truth, prepare)
+    learned = _learned(workspace, settings, version, prepare, endpoint, since)
     reference = pl.concat([learned.known, learned.new])
     if settings.held_out:
         reference = _held_out(workspace, settings, version, prepare)
@@ -112,37 +117,45 @@ def _estimated(
 
 
 def _learned(
-    workspace: Workspace, settings: MonitorSettings, mine: pl.DataFrame, truth: pl.DataFrame | None, prepare: Prepare
+    workspace: Workspace,
+    settings: MonitorSettings,
+    version: ModelVersion,
+    prepare: Prepare,
+    endpoint: str,
+    since: float,
 ) -> Learned:
-    nothing = Learned(pl.DataFrame(), pl.DataFrame())
-    if not settings.truth or mine.is_empty():
-        return nothing
-    source = parse_truth(settings.truth)
-    try:
-        dataset = find_dataset(workspace.store, source.dataset)
-    except NotFound:
-        return nothing
-    rows, keys = predicted(mine, prepare, settings.score), list(source.keys)
-    known = read_table(workspace.store, dataset)
-    for frame, what in ((known, f"truth {source.dataset}"), (rows, "requests")):
-        missing = [
-            name for name in [*keys, *([settings.target] if frame is known else [])] if name not in frame.columns
-        ]
-        if missing:
-            raise Invalid(
-                f"the {what} has no column {missing[0]!r}" if frame is known else f"the {what} have no {missing[0]!r}",
-                code="monitor.no_column",
-                hint=f"There are: {', '.join(frame.columns[:20])}.",
-            )
-    block = [settings.block] if settings.block in known.columns and settings.block not in rows.columns else []
-    last = known.drop_nulls([*keys, settings.target]).unique(keys, keep="last", maintain_order=True)
-    if settings.target in rows.columns and settings.target not in keys:
-        rows = rows.drop(settings.target)
-    rows = rows.unique(keys, keep="last", maintain_order=True)
-    joined = rows.join(last.select([*keys, settings.target, *block]), on=keys, how="inner", maintain_order="left")
-    if truth is None:
-        return Learned(joined, joined.clear())
-    return Learned(*(joined.join(truth.select(keys), on=keys, how=how) for how in ("anti", "semi")))
+    """The last rows with truth, read a segment of the log at a time."""
+    join = known_truth(workspace, settings, endpoint, since) if settings.truth else None
+    kept, rows = list[pl.DataFrame](), 0
+    for part in scan_predictions(workspace.store, endpoint) if join is not None else ():
+        mine = part.filter(pl.col("model") == version.subject)
+        if join is None or mine.is_empty():
+            continue
+        asked = predicted(mine, prepare, settings.score).with_columns((_seconds(mine) <= since).alias(_BEFORE))
+        known = join(asked).filter(pl.col(LABEL).is_not_null())
+        kept.append(_told(known, settings))
+        rows += known.height
+        while kept and rows - kept[0].height >= LEARNED_ROWS:
+            rows -= kept.pop(0).height
+    if not rows:
+        return Learned(pl.DataFrame(), pl.DataFrame())
+    whole = pl.concat(kept, how="diagonal_relaxed").tail(LEARNED_ROWS)
+    keys = [name for name in parse_truth(settings.truth).keys if name in whole.columns]
+    whole = whole.unique(keys, keep="last", maintain_order=True)
+    came = pl.col(IS_NEW) & pl.col(_BEFORE)
+    return Learned(*(whole.filter(each).drop(IS_NEW, _BEFORE) for each in (~came, came)))
+
+
+def _told(known: pl.DataFrame, settings: MonitorSettings) -> pl.DataFrame:
+    """Rows with the truth in the target's column, and its block where the request has none."""
+    known = known.with_columns(pl.col(LABEL).alias(settings.target))
+    if settings.block and settings.block not in known.columns and BLOCK in known.columns:
+        known = known.with_columns(pl.col(BLOCK).alias(settings.block))
+    return known.select(name for name in known.columns if not name.startswith("@") or name in (IS_NEW, _BEFORE))
+
+
+def _seconds(logged: pl.DataFrame) -> pl.Series:
+    return logged["time"].dt.epoch("us") / 1e6
 
 
 def _held_out(workspace: Workspace, settings: MonitorSettings, version: ModelVersion, prepare: Prepare) -> pl.DataFrame:

@@ -27,6 +27,8 @@ from charkh.workspace.workspace import Workspace
 HISTORY = 30 * DAY
 """Of predictions that wait for no truth any more, the last so many seconds are shown by day all the same."""
 TRUTH = "@truth"
+LABEL = "@label"
+BLOCK = "@block"
 KNOWN_AT = "@known_at"
 IS_NEW = "@new"
 AT = "@at"
@@ -71,9 +73,7 @@ def late_truth(workspace: Workspace, settings: MonitorSettings, endpoint: str, p
     if not settings.truth:
         return Late()
     source = parse_truth(settings.truth)
-    known = (
-        _of_dataset(workspace, settings, source, endpoint) if source.dataset else _posted(workspace, endpoint, since)
-    )
+    known = _known(workspace, settings, source, endpoint, since)
     if known is None:
         return Late(keys=source.keys)
     now = time.time()
@@ -116,6 +116,38 @@ def scored(logged: pl.DataFrame, prepare: Prepare, score: str = "") -> pl.DataFr
     )
 
 
+def known_truth(
+    workspace: Workspace, settings: MonitorSettings, endpoint: str, since: float
+) -> Callable[[pl.DataFrame], pl.DataFrame] | None:
+    """A way to add what is known to predictions with their keys, missing where nothing is; None without any truth.
+
+    It adds `LABEL`, the truth as it stands, `BLOCK`, where the truth says it, and `IS_NEW`.
+
+    Args:
+        workspace: whose monitor it is.
+        settings: of the monitor.
+        endpoint: whose predictions.
+        since: seconds since the epoch of the last look; what came later is new.
+    """
+    known = _known(workspace, settings, parse_truth(settings.truth), endpoint, since)
+    if known is None:
+        return None
+
+    def join(rows: pl.DataFrame) -> pl.DataFrame:
+        joined = known.join(rows)
+        return joined if LABEL in joined.columns else joined.with_columns(pl.col(TRUTH).alias(LABEL))
+
+    return join
+
+
+def _known(
+    workspace: Workspace, settings: MonitorSettings, source: TruthSource, endpoint: str, since: float
+) -> _Known | None:
+    if source.dataset:
+        return _of_dataset(workspace, settings, source, endpoint)
+    return _posted(workspace, endpoint, since)
+
+
 def _of_dataset(workspace: Workspace, settings: MonitorSettings, source: TruthSource, endpoint: str) -> _Known | None:
     try:
         version = find_dataset(workspace.store, source.dataset)
@@ -133,19 +165,22 @@ def _of_dataset(workspace: Workspace, settings: MonitorSettings, source: TruthSo
         table.select(
             *keys,
             (pl.col(settings.target) if settings.target in table.columns else pl.lit(None))
-            .cast(pl.Float64)
+            .cast(pl.Float64, strict=False)
             .alias(TRUTH),
+            *(
+                pl.col(name).alias(told)
+                for name, told in ((settings.target, LABEL), (settings.block, BLOCK))
+                if name in table.columns
+            ),
             _known_at(table, settings.known_at, version.created if is_new else None).alias(KNOWN_AT),
             pl.lit(is_new).alias(IS_NEW),
         )
         for table, is_new in ((before, False), (new, True))
         if table is not None
     ]
-    every = pl.concat(parts).drop_nulls(keys)
+    every = pl.concat(parts, how="diagonal_relaxed").drop_nulls(keys)
     # A key that was known before is not waited for, whatever else is said of it now.
-    last = every.group_by(keys, maintain_order=True).agg(
-        pl.col(TRUTH).last(), pl.col(KNOWN_AT).last(), pl.col(IS_NEW).min()
-    )
+    last = every.group_by(keys, maintain_order=True).agg(pl.exclude(IS_NEW).last(), pl.col(IS_NEW).min())
 
     def join(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(last, on=keys, how="left", maintain_order="left")

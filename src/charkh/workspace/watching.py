@@ -51,9 +51,7 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
     prepare = preparing(store, deployment.made.recipes)
     last = store.queries.ask(LatestCollection(monitor=name))
     since = last.at if last is not None else 0.0
-    # The whole log is read where estimates are learned from it; else what is new of it.
-    logged = read_predictions(store, endpoint, since=None if settings.estimate else since)
-    asked = logged.filter(pl.col("time").dt.epoch("us") > since * 1e6)
+    asked = read_predictions(store, endpoint, since=since).filter(pl.col("time").dt.epoch("us") > since * 1e6)
     if asked.is_empty():
         raise Invalid(
             f"nobody has asked {endpoint} since monitor {name!r} collected last",
@@ -89,7 +87,7 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
         terms={each.when: _terms(each) for each in settings.alerts},
         sources=[version.subject],
         moment=moment,
-        estimated=estimate_live(workspace, settings, version, prepare, logged=logged, asked=asked, truth=late.new),
+        estimated=estimate_live(workspace, settings, version, prepare, endpoint=endpoint, asked=asked, since=since),
         multivariate=judge_together(settings, rows, live, inputs),
         lateness=late.lateness,
     )
