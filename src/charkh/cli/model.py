@@ -7,6 +7,7 @@ import typer
 
 from charkh.cli.exact import require_version
 from charkh.cli.model_candidates import candidates, register
+from charkh.cli.model_compile import compile_form, compiled_lines
 from charkh.cli.model_gate import approve, decisions, promote, reject, withdraw
 from charkh.cli.model_served import history as show_history
 from charkh.cli.model_served import served
@@ -19,6 +20,7 @@ from charkh.cli.titles import title_of
 from charkh.core.authors import refs_of
 from charkh.core.errors import Invalid
 from charkh.core.runtime_settings import how_to_have
+from charkh.models.compiled import CompiledOf
 from charkh.models.delete import delete as delete_version
 from charkh.models.find import find
 from charkh.models.index import AliasesOf, AliasHistory, Models, ModelVersions
@@ -75,12 +77,17 @@ def show(model: Ref, json: AsJson = False) -> None:
         versions = queries.ask(ModelVersions(name=name, deleted=True))
         holders = queries.ask(AliasesOf(name=name))
         history = queries.ask(AliasHistory(name=name))
+        compiled = queries.ask(CompiledOf(version=version.id))
         trained_on = [title_of(workspace.store, f"dataset:{each}") for each in version.made.datasets]
         here = version.made.runtime in {each.name for each in workspace.runtimes}
     if json:
-        write_json({"version": version, "versions": versions, "aliases": holders, "history": history})
+        write_json(
+            {"version": version, "versions": versions, "aliases": holders, "history": history, "compiled": compiled}
+        )
         return
     _write_version(version, refs_of(versions)[version.id], trained_on, here)
+    if compiled is not None:
+        write_pairs(compiled_lines(compiled))
     write_line()
     made = version.made
     specs = [("input", spec) for spec in made.signature.inputs] + [("output", spec) for spec in made.signature.outputs]
@@ -230,6 +237,7 @@ def _cells(spec: TensorSpec) -> list[object]:
 
 
 app.command("served")(served)
+app.command("compile")(compile_form)
 app.command("history")(show_history)
 app.command("candidates")(candidates)
 app.command("register")(register)

@@ -1,6 +1,6 @@
 """Compare what two forms of one model answer to the same rows, and make the rows on which they would differ."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,9 @@ TOLERANCE = 1e-5
 
 MADE_ROWS = 256
 """Rows that are made to find a difference."""
+
+MADE_PAIRS = 32
+"""Pairs of rows between which the place is sought where the label changes."""
 
 Array = npt.NDArray[Any]
 
@@ -45,6 +48,24 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         return self.rows > 0 and bool(self.outputs) and not any(each.differing for each in self.outputs)
 
 
+class ParityReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a comparison.
+
+    Attributes:
+        passed: every set of rows was answered alike.
+        reason: why it was not compared; empty where it was.
+        sets: the comparison by set of rows: `example`, `edges`, `boundary`.
+        worst_rows: by set, the inputs of the worst row as the model takes them.
+        microseconds: of one row, by `original` and `compiled`.
+    """
+
+    passed: bool
+    reason: str = ""
+    sets: dict[str, Parity] = {}
+    worst_rows: dict[str, dict[str, str]] = {}
+    microseconds: dict[str, float] = {}
+
+
 def compare(original: Tensors, compiled: Tensors, *, tolerance: float = TOLERANCE) -> Parity:
     """Labels must be equal and numbers within the tolerance, in every output of the original.
 
@@ -64,6 +85,42 @@ def edge_rows(example: Tensors, specs: Sequence[TensorSpec], *, rows: int = MADE
     """
     draw = np.random.default_rng(seed)
     return {spec.name: _drawn(example[spec.name], spec, rows, draw) for spec in specs}
+
+
+def boundary_rows(
+    example: Tensors, predict: Callable[[Tensors], Tensors], *, pairs: int = MADE_PAIRS, steps: int = 40
+) -> Tensors:
+    """Rows on both sides of where the label changes, bisected between rows of different labels; none without labels.
+
+    Only measured numbers move; what is whole, boolean or text stays as in the first row of a pair.
+    """
+    answers = predict(example)
+    labels = next((each for each in answers.values() if each.ndim == 1 and not _numeric(each)), None)
+    if labels is None:
+        return {}
+    found = [(a, b) for a in range(len(labels)) for b in range(a + 1, len(labels)) if labels[a] != labels[b]][:pairs]
+    if not found:
+        return {}
+    left, right = (np.array(side) for side in zip(*found, strict=True))
+    name = next(name for name, each in answers.items() if each is labels)
+    low, high = np.zeros(len(found)), np.ones(len(found))
+    for _ in range(steps):
+        middle = (low + high) / 2
+        same = predict(_between(example, left, right, middle))[name] == labels[left]
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    sides = [_between(example, left, right, at) for at in (low, high)]
+    return {column: np.concatenate([side[column] for side in sides]) for column in example}
+
+
+def _between(example: Tensors, left: Array, right: Array, share: Array) -> dict[str, Array]:
+    mixed: dict[str, Array] = {}
+    for name, values in example.items():
+        first = values[left]
+        if _numeric(values):
+            shares = share.reshape(-1, *([1] * (values.ndim - 1)))
+            first = (first + (values[right] - first) * shares).astype(values.dtype)
+        mixed[name] = first
+    return mixed
 
 
 def _output(name: str, original: Array, compiled: Array | None, tolerance: float) -> OutputParity:

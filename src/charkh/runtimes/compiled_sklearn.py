@@ -156,7 +156,7 @@ def _voting_trees(node: Any) -> int:
 
 def _fill_doubles(graph: Any, estimator: Any) -> None:
     """Fill gaps in doubles by standard operators: onnxruntime has no imputer for them."""
-    known = [part.statistics_ for part in parts_of(estimator) if isinstance(part, SimpleImputer)]
+    known: list[Any] = [part.statistics_ for part in parts_of(estimator) if isinstance(part, SimpleImputer)]
     nodes = list(graph.node)
     del graph.node[:]
     for place, node in enumerate(nodes):

@@ -22,6 +22,7 @@ from charkh.evaluations.evaluation import EvaluationMade
 from charkh.evaluations.stability.certificate import CERTIFIED_KIND, Certified
 from charkh.loops import loop
 from charkh.models import governance, logged, model, registered
+from charkh.models.compiled import COMPILED_KIND, ModelCompiled
 from charkh.monitors import monitor
 from charkh.pipelines import execution
 from charkh.recipes.recorded import RECORDED_KIND, RecipeRecorded
@@ -100,6 +101,7 @@ BODIES: Mapping[str, type[msgspec.Struct]] = {
     governance.DISTRUSTED_KIND: governance.ModelDistrusted,
     governance.SIGNED_KIND: governance.ModelSigned,
     governance.APPROVED_KIND: governance.ModelApproved,
+    COMPILED_KIND: ModelCompiled,
     logged.LOGGED_KIND: logged.ModelLogged,
     logged.CHANGED_KIND: logged.LoggedChanged,
     logged.MEASURED_KIND: logged.ModelMeasured,

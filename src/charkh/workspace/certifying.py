@@ -134,6 +134,7 @@ def certify_model(
         truth=_truth(rows.columns, settings.target),
         groups=rows.columns,
         others=_others(workspace, version, settings),
+        compiled=_compiled_ask(workspace, version),
     )
     return certify(
         workspace.store,
@@ -210,6 +211,12 @@ def _model_name(suite: str, settings: StabilitySettings) -> str:
 def _ask_of(workspace: Workspace, version: ModelVersion) -> Ask:
     loaded = load(workspace.store, version.id, runtimes=workspace.runtimes, rules=rules_of(workspace))
     return asking(loaded.predictor, version.made.signature)
+
+
+def _compiled_ask(workspace: Workspace, version: ModelVersion) -> Ask | None:
+    """The form that endpoints serve, where it is another than the original."""
+    loaded = load(workspace.store, version.id, runtimes=workspace.runtimes, rules=rules_of(workspace), form="auto")
+    return asking(loaded.predictor, version.made.signature) if loaded.compiled else None
 
 
 def _others(workspace: Workspace, version: ModelVersion, settings: StabilitySettings) -> Mapping[str, Ask]:

@@ -13,6 +13,7 @@ from charkh.evaluations.stability.index import PROJECTION as STABILITY
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.loops.index import PROJECTION as LOOPS
 from charkh.loops.notified_index import PROJECTION as NOTIFICATIONS
+from charkh.models.compiled import PROJECTION as COMPILED
 from charkh.models.governance_index import PROJECTION as GOVERNANCE
 from charkh.models.index import PROJECTION as MODELS
 from charkh.models.logged_index import PROJECTION as LOGGED_MODELS
@@ -53,6 +54,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     MODELS,
     LOGGED_MODELS,
     GOVERNANCE,
+    COMPILED,
     CARDS,
     ENDPOINTS,
     ROLLOUTS,

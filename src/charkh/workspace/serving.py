@@ -1,6 +1,6 @@
 """What the workspace's endpoints serve: each model behind its recipe, deployed as a fact, swapped with its alias."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -19,7 +19,7 @@ from charkh.endpoints.servable import Servable
 from charkh.models.candidate import model_inputs
 from charkh.models.example import MAX_ROWS, example_bytes, example_tensors, input_specs
 from charkh.models.find import find as find_model
-from charkh.models.load import load
+from charkh.models.load import Form, load
 from charkh.models.model import ModelVersion
 from charkh.ports.runtimes import Signature, Tensors
 from charkh.ports.store import Store
@@ -33,6 +33,9 @@ from charkh.workspace.keeping import Keeping
 from charkh.workspace.rollouts import RolloutOf
 from charkh.workspace.wanted import Wanted, wanted
 from charkh.workspace.workspace import Workspace
+
+FORMS: Mapping[str, Form] = {"auto": "auto", "never": "original", "require": "compiled"}
+"""Which form of a model is loaded, by what the endpoint's settings say."""
 
 Prepare = Callable[[pl.DataFrame], pl.DataFrame]
 """What recipes make of rows."""
@@ -166,14 +169,11 @@ def bare_servable(
         recipes: that prepare every request.
     """
     rules, runtimes = rules_of(workspace), workspace.runtimes
-    parts = [
-        Part(
-            load(workspace.store, version.id, runtimes=runtimes, rules=rules).predictor.predict, version.made.signature
-        )
-        for version in versions
-    ]
+    form = FORMS[settings.compiled]
+    loaded = [load(workspace.store, each.id, runtimes=runtimes, rules=rules, form=form) for each in versions]
+    parts = [Part(each.predictor.predict, each.version.made.signature) for each in loaded]
     first = versions[0]
-    whole, platform = parts[0], first.made.runtime
+    whole, platform = parts[0], loaded[0].platform
     if settings.graph:
         whole, platform = _graph(workspace, name, settings, parts), "charkh_graph"
     signature, predict = whole.signature, whole.predict

@@ -31,6 +31,7 @@ from charkh.runs.active import current
 from charkh.studies.study import Study
 from charkh.studies.tune import tune as run_study
 from charkh.workspace.ambient import existing_workspace, workspace
+from charkh.workspace.compiling import compile_registered
 from charkh.workspace.documenting import model_wording
 from charkh.workspace.expecting import MODEL, expect
 from charkh.workspace.governing import rules_of
@@ -303,6 +304,7 @@ def register(name: str, candidate: Candidate, *reports: Report, description: str
         )
         for report in reports
     )
+    compile_registered(workspace(), version)
     make_card(store, version.subject, wording=_wording(store, version))
     return Registered(version, evaluations)
 
