@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+from charkh.models.alias import move_alias
+from charkh.models.register import register
+from charkh.workspace.workspace import open_workspace
 from functional.test_server import Server
-from workspaces import make_workspace
 
 CLIENTS = 4
 ROWS = {23.0: 1, 1.0: 0}
@@ -24,7 +28,14 @@ ROWS = {23.0: 1, 1.0: 0}
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    make_workspace(tmp_path).close()
+    (tmp_path / "charkh.toml").write_text('[endpoint.delay]\nmodel = "delay@champion"\n')
+    rows = np.array([[1.0, 5.0], [2.0, 3.0], [20.0, 4.0], [23.0, 5.0]])
+    estimator: Any = LogisticRegression()
+    model = estimator.fit(rows, [0, 0, 1, 1])
+    with open_workspace(tmp_path, create=True) as workspace:
+        example = {"hour": rows[:, 0], "wind": rows[:, 1]}
+        made = register(workspace.store, "delay", model, runtimes=workspace.runtimes, example=example)
+        move_alias(workspace.store, made.ref, "champion")
     started = Server(tmp_path, "serve", "delay", "--workers", "2")
     yield started
     if started.process.poll() is None:
