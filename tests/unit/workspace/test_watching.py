@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from charkh.core.errors import Invalid, NotFound
 from charkh.datasets.add import add_table
@@ -49,9 +50,19 @@ alert = ["estimated.auc < 0.5", "mmd > 0"]
 endpoint = "late"
 truth = "posted within 2d"
 target = "late"
+estimate = true
 [monitor.held]
 endpoint = "late"
 target = "late"
+estimate = true
+held_out = "fresh"
+"""
+
+NUMBERS = """
+[endpoint.minutes]
+model = "minutes@1"
+[monitor.minutes]
+target = "minutes"
 estimate = true
 held_out = "fresh"
 """
@@ -87,7 +98,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     with open_workspace(tmp_path) as opened, use(opened):
         known = add("trips", trips(0, 2000))
         features = known.frame.select("trip", "distance")
-        estimator = LogisticRegression().fit(features, known.frame["late"])
+        estimator: Any = LogisticRegression()
+        estimator.fit(features, known.frame["late"])
         register("late", model(estimator, example=features.head(3), data=known))
         yield opened
 
@@ -154,6 +166,9 @@ def test_truth_that_was_sent_is_joined_by_id_and_by_key_with_how_late_it_came(wo
     assert sum(day.predictions for day in report.lateness.days) == 700
     assert sum(day.matched for day in report.lateness.days) == 500
     assert not any(day.settled for day in report.lateness.days)
+    assert report.estimated is not None
+    assert (report.estimated.reference_rows, report.estimated.matched) == (500, {})
+    assert number(report, "estimated.auc") > 0.75
     ask(servable, trips(8000, 10))
     after = watch(workspace, "told")
     assert after.performance is None
@@ -222,3 +237,40 @@ def test_a_dataset_that_the_model_was_not_fitted_to_teaches_before_any_truth_com
     assert found is not None
     assert (found.method, found.rows, found.reference_rows) == ("cbpe", 400, 1500)
     assert 0.75 < found.metrics["auc"] < 0.95
+
+
+def test_errors_of_a_number_are_expected_from_its_inputs(workspace: Workspace) -> None:
+    def journeys(start: int, middle: float) -> pl.DataFrame:
+        draw = np.random.default_rng(start)
+        far = draw.normal(middle, 1, 1200)
+        minutes = 10 * far + (1 + np.abs(far)) * draw.normal(0, 1, 1200)
+        return pl.DataFrame({"trip": np.arange(1200.0), "distance": far, "minutes": minutes})
+
+    known = add("journeys", journeys(1, 0.0))
+    features = known.frame.select("trip", "distance")
+    estimator: Any = LinearRegression()
+    estimator.fit(features, known.frame["minutes"])
+    register("minutes", model(estimator, example=features.head(3), data=known))
+    add_table(workspace.store, "fresh", journeys(2, 0.0), file="1.parquet")
+    (workspace.folder / "charkh.toml").write_text(NUMBERS)
+    live = journeys(3, 1.0)
+    with open_workspace(workspace.folder) as again:
+        (servable,) = Serving(again)()
+        ask(servable, live)
+        found = watch(again, "minutes").estimated
+    assert found is not None
+    assert (found.method, found.rows, found.reference_rows) == ("dle", 1200, 1200)
+    real = (live["minutes"] - 10 * live["distance"]).abs().mean()
+    assert found.metrics["mae"] == pytest.approx(real, rel=0.15)
+    assert found.metrics["mae"] > 1.1 * found.realised["mae"]
+
+
+def test_a_dataset_that_the_model_was_fitted_to_teaches_nothing_about_it(workspace: Workspace) -> None:
+    name = "charkh.toml"
+    text = (workspace.folder / name).read_text()
+    (workspace.folder / name).write_text(text.replace('held_out = "fresh"', 'held_out = "trips"'))
+    with open_workspace(workspace.folder) as again:
+        servable = next(each for each in Serving(again)() if each.name == "late")
+        ask(servable, trips(5000, 300))
+        with pytest.raises(Invalid, match="was trained on 'trips'"):
+            watch(again, "held")
