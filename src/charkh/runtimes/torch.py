@@ -20,8 +20,10 @@ from charkh.core.errors import Invalid, Unavailable
 from charkh.ports.runtimes import Predictor, Safety, Signature, Tensors, TensorSpec, row_count
 from charkh.runtimes.apart import ApartPredictor
 from charkh.runtimes.columns import Array, columns_of, stack
-from charkh.runtimes.refusal import denied, input_refused, verdict
+from charkh.runtimes.plain_files import is_safetensors
+from charkh.runtimes.refusal import denied, foreign_reasons, input_refused, verdict
 from charkh.runtimes.torch_files import Program, Taken, plain_archive, program_reasons, read_program
+from charkh.runtimes.torch_state import STATE, with_state
 
 FILE = "model.pt2"
 PICKLES = (".pt", ".pth", ".pt2")
@@ -70,17 +72,22 @@ class TorchRuntime:
         return {FILE: data}
 
     def inspect(self, files: Mapping[str, bytes]) -> Safety:
-        """`inert` for exactly one whole program of known operators with nothing that PyTorch would run; else `code`."""
-        if len(files) > 1:
-            return verdict(dict.fromkeys(list(files)[1:], ("it is not the one model file",)))
-        return verdict({name: program_reasons(data) for name, data in files.items()})
+        """`inert` for exactly one whole program of known operators with nothing that PyTorch would run, and weights as
+        safetensors beside it if there are any; else `code`."""
+        programs = {name: data for name, data in files.items() if name != STATE}
+        if len(programs) > 1:
+            return verdict(dict.fromkeys(list(programs)[1:], ("it is not the one model file",)))
+        found = {name: program_reasons(data) for name, data in programs.items()}
+        if found and STATE in files and not is_safetensors(files[STATE]):
+            found[STATE] = foreign_reasons(files[STATE], "safetensors", "it is not what its header says")
+        return verdict(found)
 
     def load(self, files: Mapping[str, bytes], signature: Signature) -> "TorchPredictor":
         """The program, on the processor.
 
         Raises:
             Denied: the files are something else.
-            Invalid: the signature does not fit, or the program takes one number of rows alone.
+            Invalid: the signature or the weights beside it do not fit, or it takes one number of rows alone.
             Unavailable: PyTorch is not installed, or the installed one lacks an operator.
         """
         from charkh.runtimes.torch_program import TorchGraph
@@ -89,7 +96,9 @@ class TorchRuntime:
         if judged.runs_code:
             raise denied(judged.reasons)
         torch = _torch()
-        program = read_program(next(iter(files.values())))
+        program = read_program(next(data for name, data in files.items() if name != STATE))
+        if STATE in files:
+            program = with_state(program, files[STATE])
         _require_rows(program)
         try:
             graph = TorchGraph(torch, program)

@@ -61,12 +61,15 @@ class Taken(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A graph: tensors by name in it, what it takes, its nodes in order, and what it gives by name."""
+    """A graph: tensors by name in it, what it takes, its nodes in order, what it gives by name, and what the module
+    calls its tensors, its parameters above all."""
 
     weights: Mapping[str, Weight]
     inputs: tuple[Taken, ...]
     nodes: tuple[Mapping[str, Any], ...]
     outputs: tuple[tuple[str, str], ...]
+    names: Mapping[str, str]
+    parameters: tuple[str, ...]
 
 
 class Archive(NamedTuple):
@@ -238,6 +241,8 @@ def _program(archive: Archive, document: Any) -> Program:
     stored = {key: _weight(archive, "weights", each) for key, each in _config(archive, "weights").items()}
     stored |= {key: _weight(archive, "constants", each) for key, each in _config(archive, "constants").items()}
     weights: dict[str, Weight] = {}
+    names: dict[str, str] = {}
+    parameters: list[str] = []
     slots: list[str] = []
     for each in signature["input_specs"]:
         ((kind, spec),) = each.items()
@@ -246,14 +251,18 @@ def _program(archive: Archive, document: Any) -> Program:
             continue
         key = next(spec[name] for name in ("parameter_name", "buffer_name", "tensor_constant_name") if name in spec)
         weights[spec["arg"]["name"]] = stored[key]
+        names[spec["arg"]["name"]] = key
+        parameters += [key] if kind == "parameter" else []
     taken, gives = next((_specs(each) for each in module["module_call_graph"] if not each["fqn"]), (None, None))
-    names = _leaves(taken, slots)
-    inputs = [_taken(slot, name, graph["tensor_values"][slot]) for slot, name in zip(slots, names, strict=True)]
+    inputs = [
+        _taken(slot, name, graph["tensor_values"][slot])
+        for slot, name in zip(slots, _leaves(taken, slots), strict=True)
+    ]
     given = [each["user_output"]["arg"]["as_tensor"]["name"] for each in signature["output_specs"]]
     plain = ["output"] if len(given) == 1 else [f"output_{place}" for place in range(len(given))]
     outputs = tuple(zip(_leaves(gives, plain), given, strict=True))
     _check_order(graph["nodes"], {*weights, *slots}, given)
-    return Program(weights, tuple(inputs), tuple(graph["nodes"]), outputs)
+    return Program(weights, tuple(inputs), tuple(graph["nodes"]), outputs, names, tuple(parameters))
 
 
 def _weight(archive: Archive, kind: str, entry: Any) -> Weight:

@@ -34,7 +34,7 @@ class Scorer(torch.nn.Module):
         self.hidden.weight = torch.nn.Parameter(torch.tensor([[1.0, -2.0, 3.0], [2.0, 0.0, 1.0]]))
         self.hidden.bias = torch.nn.Parameter(torch.tensor([5.0, -4.0]))
         self.register_buffer("scale", torch.tensor([2.0, 1.0]))
-        self.active = torch.nn.ReLU(inplace=True)
+        self.active = torch.nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         score = self.active(self.hidden(x) * self.scale)
@@ -155,8 +155,29 @@ def test_training_is_refused() -> None:
         TorchRuntime().save(torch.export.export(module, (torch.zeros(4, 3),), dynamic_shapes=shapes))
 
 
+def test_weights_beside_a_program_take_the_place_of_its_own() -> None:
+    from safetensors.torch import save
+
+    runtime, trained = TorchRuntime(), Scorer()
+    files = runtime.save(program())
+    trained.hidden.bias = torch.nn.Parameter(torch.tensor([50.0, -40.0]))
+    state = {name: each.detach() for name, each in trained.state_dict().items()}
+    beside = {**files, "weights.safetensors": save(state)}
+    assert runtime.inspect(beside).level == "inert"
+    answers = runtime.load(beside, MATRIX).predict({"x": ROWS})
+    np.testing.assert_array_equal(answers["score"], trained(torch.from_numpy(ROWS))["score"].detach().numpy())
+    with pytest.raises(Invalid, match=r"lacks 'hidden\.bias'"):
+        runtime.load({**files, "weights.safetensors": save({"hidden.weight": state["hidden.weight"]})}, MATRIX)
+    with pytest.raises(Invalid, match="another type or shape"):
+        runtime.load({**files, "weights.safetensors": save({**state, "scale": torch.zeros(3)})}, MATRIX)
+    with pytest.raises(Invalid, match="none of that name"):
+        runtime.load({**files, "weights.safetensors": save({**state, "more": torch.zeros(3)})}, MATRIX)
+    assert runtime.inspect({**beside, "weights.safetensors": beside["weights.safetensors"] + b"x"}).runs_code
+    assert runtime.inspect({"weights.safetensors": beside["weights.safetensors"]}).runs_code
+
+
 class Mixed(torch.nn.Module):
-    """Two inputs of different types, attention, a size in the graph, half precision."""
+    """Two inputs of different types, attention, a size in the graph, half precision, a change in place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,7 +189,7 @@ class Mixed(torch.nn.Module):
         rows, length = words.shape
         seen = self.table(words)
         mixed = self.attention(seen, seen, seen, need_weights=False)[0].reshape(rows * length, 8)
-        score = self.last(mixed.bfloat16()).reshape(rows, length, 2).sum(1)
+        score = self.last(mixed.bfloat16().relu_()).reshape(rows, length, 2).sum(1)
         return score, weight.unsqueeze(1).expand(rows, 2)
 
 
