@@ -142,7 +142,7 @@ def _shown_span(seconds: float) -> str:
     for length, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
+    return f"{seconds:.1f} s" if seconds >= 1.0 else f"{1000 * seconds:.0f} ms"
 
 
 def _write_estimates(report: "Report") -> None:

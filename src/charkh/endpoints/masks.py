@@ -6,6 +6,7 @@ values have equal digests, and late truth is joined by hashing its keys alike.
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 DIGEST_BYTES = 16
+_WHOLE = re.compile(r"(?a:^(-?\d+)\.0+$)")
+"""A whole number as tables of floating-point numbers are written to text."""
 
 
 class Masks:
@@ -67,7 +70,7 @@ def canonical(value: object) -> bytes | None:
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).encode("utf-8", "surrogatepass")
+    return _WHOLE.sub(r"\1", str(value)).encode("utf-8", "surrogatepass")
 
 
 def _truncated(tensor: "npt.NDArray[Any]", kept: int) -> "npt.NDArray[Any]":

@@ -71,6 +71,8 @@ class Lateness(msgspec.Struct, frozen=True, kw_only=True):
     def facts(self) -> dict[str, Fact]:
         """The numbers that are published."""
         found: dict[str, Fact] = {f"lag.{name}": value for name, value in self.lags.items()}
+        if "p50" in self.lags:
+            found["lag"] = self.lags["p50"]
         settled = [each for each in self.days if each.settled]
         asked = sum(each.predictions for each in settled)
         if asked:

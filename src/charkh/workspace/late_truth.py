@@ -87,7 +87,10 @@ def late_truth(workspace: Workspace, settings: MonitorSettings, endpoint: str, p
         rows = known.join(rows.with_columns(_moments(rows, part, settings.predicted_at).alias(AT)))
         counted.add(*(_numbers(rows[name]) for name in (AT, SCORE, TRUTH, KNOWN_AT)))
         logged_at = part["time"].dt.epoch("us") / 1e6
-        waits = (logged_at <= since) & (logged_at >= begin) & rows[IS_NEW].fill_null(True)
+        # What was sent about a younger one is not met again at the next look, unlike a dataset's newest version.
+        earlier = logged_at <= since
+        looked_at = earlier if source.dataset else earlier | rows[TRUTH].is_not_null()
+        waits = looked_at & (logged_at >= begin) & rows[IS_NEW].fill_null(True)
         waiting.append(rows.filter(waits).select(name for name in kept if name in rows.columns))
         if not source.dataset:
             told = rows.filter(waits & rows[TRUTH].is_not_null())
@@ -250,7 +253,7 @@ def _seconds(table: pl.DataFrame, column: str) -> pl.Expr:
 
 def _key_text(column: pl.Series) -> pl.Series:
     """Keys as truths name them."""
-    if column.dtype == pl.String or column.dtype.is_integer():
+    if column.dtype.is_integer():
         return column.cast(pl.String)
     said = (canonical(value) for value in column.to_list())
     return pl.Series([None if each is None else each.decode("utf-8", "replace") for each in said], dtype=pl.String)

@@ -1,5 +1,6 @@
 """Truths are checked whole, kept durably, and found again."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,13 @@ import pytest
 
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.ids import new_id
+from charkh.endpoints.application import Application
+from charkh.endpoints.door import Door
 from charkh.endpoints.masks import canonical
 from charkh.endpoints.prediction import new_unlogged
+from charkh.endpoints.route import Reply, Request
 from charkh.endpoints.servable import Servable
-from charkh.endpoints.truth import Keys, TruthTaker, read_truths, scan_truths
+from charkh.endpoints.truth import Keys, TruthTaker, read_truths, scan_truths, truth_routes
 from charkh.lineage.index import HeldDigests
 from charkh.ports.store import Store
 
@@ -63,6 +67,24 @@ def test_what_cannot_be_meant_is_refused_and_nothing_is_kept(store: Store, item:
     with pytest.raises(Invalid):
         told(taker, {"key": 1, "truth": 1}, item)
     assert list(scan_truths(store, "delay")) == []
+
+
+def test_truth_is_taken_over_http(store: Store, servable: Make) -> None:
+    made = servable()
+    application = Application([made], Door("127.0.0.1", token="t"))
+    (route,) = truth_routes(TruthTaker(store, lambda _: Keys("flight", as_text)))([made], application).values()
+    assert route.act is not None
+
+    async def said(body: bytes) -> bytes:
+        assert route.act is not None
+        reply = route.act(Request({}, body))
+        return (reply if isinstance(reply, Reply) else await reply).body
+
+    assert asyncio.run(said(b'{"key": 5, "truth": 1}')) == b'{"taken":1}'
+    with pytest.raises(Invalid, match="no truth"):
+        asyncio.run(said(b"[{]"))
+    assert sum(each.height for each in scan_truths(store, "delay")) == 1
+    application.close()
 
 
 def test_truths_go_to_the_endpoint_that_they_are_about(store: Store, servable: Make) -> None:
