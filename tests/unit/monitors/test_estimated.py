@@ -219,6 +219,19 @@ def test_of_several_classes_accuracy_and_the_mean_auc_are_recovered() -> None:
     assert found["auc.low"] <= macro <= found["auc.high"]
 
 
+def test_a_label_that_the_model_does_not_know_counts_as_wrong() -> None:
+    random = np.random.default_rng(8)
+    logits = random.normal(0, 1, (1500, 3))
+    sure = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    label = np.array(["bee", "cat", "dog"])[sure.argmax(axis=1)]
+    right = pl.DataFrame({"kind": label, "score": sure.tolist()})
+    half = right.with_columns(kind=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("elk")).otherwise("kind"))
+    classes = ["bee", "cat", "dog"]
+    assert estimated(right, right, target="kind", score="score", classes=classes).metrics["accuracy"] > 0.98
+    found = estimated(half, right, target="kind", score="score", classes=classes).metrics["accuracy"]
+    assert found == pytest.approx(0.5, abs=0.05)
+
+
 def test_numbers_are_estimated_from_their_inputs() -> None:
     random = np.random.default_rng(6)
     rows, guess, truth = numbers(1500, random)
@@ -251,8 +264,9 @@ def test_what_cannot_be_estimated_has_a_reason() -> None:
     with pytest.raises(Invalid, match="the score 'kind' is String"):
         estimated(rows.with_columns(kind=pl.lit("a")), rows, target="late", score="kind")
     three = rows.with_columns(score=pl.concat_list("score", "score", "score"), late=pl.lit("a"))
-    with pytest.raises(Invalid, match="1 classes and the score 3"):
-        estimated(three, three, target="late", score="score")
+    assert "1 classes and the score 3" in estimated(three, three, target="late", score="score").refused
+    with pytest.raises(Invalid, match="2 classes and the score 3"):
+        estimated(three, three, target="late", score="score", classes=["a", "b"])
 
 
 def test_segments_have_estimates_of_their_own() -> None:

@@ -40,26 +40,24 @@ def with_scores(rows: pl.DataFrame, score: str) -> pl.DataFrame:
     return rows.filter(pl.Series(sound, dtype=pl.Boolean))
 
 
-def class_codes(target: pl.Series, classes: Sequence[Any], width: int) -> Codes:
-    """The class of each row by number."""
+def class_codes(target: pl.Series, classes: Sequence[Any], width: int) -> Codes | str:
+    """The class of each row by number, -1 for a label that the model does not know; or why that cannot be said.
+
+    Raises:
+        Invalid: there are not as many `classes` as the score has values.
+    """
     if is_binary(target) and width <= 2:
         return target.cast(pl.Int64).to_numpy().astype(np.intp)
     labels = list(classes) or target.unique().sort().to_list()
     if len(labels) != max(2, width):
+        what = f"the target has {len(labels)} classes and the score {width} values"
+        if not classes:
+            return what
         raise Invalid(
-            f"the target has {len(labels)} classes and the score {width} values",
-            code="monitor.classes",
-            hint="Give `classes`, the labels in the order of the score's values.",
+            what, code="monitor.classes", hint="Give `classes`, the labels in the order of the score's values."
         )
     numbers = {label: number for number, label in enumerate(labels)}
-    unknown = set(target.unique().to_list()) - set(labels)
-    if unknown:
-        raise Invalid(
-            f"the target has {sorted(map(str, unknown))[0]!r}, which the model does not know",
-            code="monitor.classes",
-            hint=f"It knows: {', '.join(map(str, labels[:20]))}.",
-        )
-    return np.array([numbers[label] for label in target.to_list()], np.intp)
+    return np.array([numbers.get(label, -1) for label in target.to_list()], np.intp)
 
 
 def is_binary(target: pl.Series) -> bool:

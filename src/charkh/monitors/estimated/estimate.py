@@ -105,7 +105,7 @@ def estimated(
         seed: of all that is random.
 
     Raises:
-        Invalid: a column is not there, or the score is no number.
+        Invalid: a column is not there, the score is no number, or there are not as many classes as it has values.
     """
     for name in (target, score, *columns, *([block] if block else [])):
         if name not in reference.columns:
@@ -157,7 +157,9 @@ def _learn(
     if scores.shape[1] == 1 and known[target].dtype.is_numeric() and not is_binary(known[target]):
         return _Numbers(known, target, score, columns, blocks, seed)
     truth = class_codes(known[target], classes, scores.shape[1])
-    counts = np.bincount(truth, minlength=max(2, scores.shape[1]))
+    if isinstance(truth, str):
+        return truth
+    counts = np.bincount(truth[truth >= 0], minlength=max(2, scores.shape[1]))
     if len(counts) > MAX_CLASSES:
         return f"{len(counts)} classes are more than {MAX_CLASSES}"
     if counts.min() < needs.of_class:
