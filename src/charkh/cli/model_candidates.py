@@ -61,9 +61,11 @@ def register(
     """Make a version of a logged model; its files are shared, not copied."""
     # Polars loads here: the other verbs start in half the time without it.
     from charkh.models.candidate_log import register_logged
+    from charkh.workspace.compiling import compile_registered
 
     with open_workspace() as workspace:
         version = register_logged(workspace.store, name, logged, description=description)
+        compile_registered(workspace, version)
     if json:
         write_json(version)
         return

@@ -1,0 +1,91 @@
+"""Graphs of scikit-learn models answer as the estimators do, at thresholds and ties too."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from charkh.core.errors import Invalid
+from charkh.models.example import example_tensors, input_specs, output_specs
+from charkh.models.parity import boundary_rows, compare, edge_rows
+from charkh.ports.runtimes import Signature
+from charkh.runtimes.compiled_sklearn import compile_sklearn
+from charkh.runtimes.onnx import OnnxRuntime
+from charkh.runtimes.sklearn import SklearnRuntime
+
+DRAW = np.random.default_rng(1)
+ROWS = DRAW.normal(size=(80, 3))
+LABELS = (ROWS @ [1.0, -1.0, 0.5] > 0).astype(int)
+WORDS = np.where(LABELS > 0, "late", "on time")
+NUMBERS = ROWS @ [1.0, 2.0, 3.0]
+GAPS = np.where(DRAW.random(ROWS.shape) < 0.2, np.nan, ROWS)
+
+
+def both(estimator: Any, example: object) -> tuple[Any, Any, Signature]:
+    """The original and the compiled predictor, and their signature."""
+    runtime = SklearnRuntime()
+    files = runtime.save(estimator)
+    tensors = example_tensors(example)
+    asked = Signature(inputs=input_specs(tensors), outputs=())
+    signature = Signature(inputs=asked.inputs, outputs=output_specs(runtime.load(files, asked).predict(tensors)))
+    graph = compile_sklearn(files, signature)
+    return runtime.load(files, signature), OnnxRuntime().load({"model.onnx": graph}, signature), signature
+
+
+@pytest.mark.parametrize(
+    ("estimator", "rows", "target"),
+    [
+        (ExtraTreesClassifier(30, random_state=0), ROWS, LABELS),
+        (ExtraTreesClassifier(8, random_state=0), ROWS, LABELS + (ROWS[:, 1] > 1)),
+        (DecisionTreeClassifier(random_state=0), ROWS, WORDS),
+        (GradientBoostingClassifier(n_estimators=5), ROWS, LABELS),
+        (RandomForestRegressor(8, random_state=0), ROWS, NUMBERS),
+        (Ridge(), ROWS, NUMBERS),
+        (LogisticRegression(), ROWS, LABELS > 0),
+        (make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), GAPS, WORDS),
+    ],
+    ids=lambda each: type(each).__name__ if hasattr(each, "fit") else "",
+)
+@pytest.mark.parametrize("columns", [False, True])
+def test_both_forms_answer_alike(estimator: Any, rows: Any, target: Any, columns: bool) -> None:
+    estimator.fit(rows, target)
+    example = {f"c{place}": rows[:, place] for place in range(3)} if columns else rows
+    original, compiled, signature = both(estimator, example)
+    tensors = example_tensors(example)
+    asked = [tensors, edge_rows(tensors, signature.inputs), boundary_rows(tensors, original.predict)]
+    for each in asked:
+        if each:
+            first, second = original.predict(each), compiled.predict(each)
+            assert compare(first, second).passed
+            assert [value.dtype for value in first.values()] == [value.dtype for value in second.values()]
+
+
+def test_columns_are_taken_by_name_in_any_order() -> None:
+    frame = pl.DataFrame({"wind": ROWS[:, 0], "hour": ROWS[:, 1], "place": WORDS})
+    parts = [("n", StandardScaler(), ["wind", "hour"]), ("t", OneHotEncoder(handle_unknown="ignore"), ["place"])]
+    model = make_pipeline(ColumnTransformer(parts), LogisticRegression()).fit(frame, LABELS)
+    original, compiled, signature = both(model, frame.select("place", "hour", "wind"))
+    rows = edge_rows(example_tensors(frame), signature.inputs)
+    assert compare(original.predict(rows), compiled.predict(rows)).passed
+
+
+def test_a_frame_in_another_order_is_put_in_the_estimators() -> None:
+    frame = pl.DataFrame({"a": ROWS[:, 0], "b": ROWS[:, 1]})
+    original, compiled, _ = both(DecisionTreeClassifier(random_state=0).fit(frame, LABELS), frame.select("b", "a"))
+    rows = example_tensors(frame)
+    assert compare(original.predict(rows), compiled.predict(rows)).passed
+
+
+def test_texts_that_may_be_missing_are_not_compiled() -> None:
+    frame = pl.DataFrame({"place": ["a", "b", None, "a"]})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(frame, [0, 1, 0, 1])
+    with pytest.raises(Invalid, match="may be missing"):
+        both(model, frame)
