@@ -144,6 +144,10 @@ def _constant(torch: Any, kind: str, value: Any) -> Any:
         return torch.strided
     if kind == "as_device":
         return torch.device("cpu")
+    if kind == "as_float":
+        return float(value)  # infinities and NaN are texts in the file
+    if kind in {"as_floats", "as_float_lists"}:
+        return [_constant(torch, kind if isinstance(each, list) else "as_float", each) for each in value]
     if kind == "as_complex":
         return complex(value["real"], value["imag"])
     return value
