@@ -79,10 +79,10 @@ def _within(
     table: pl.DataFrame, source: Source, since: float | None, until: float | None, failed: bool
 ) -> Iterator[pl.DataFrame]:
     """The part of a segment's table that is wanted, as it is shown; nothing where there is none."""
-    if not table.height:
+    if not table.height or (failed and ERROR not in table.columns):
         return
-    error = pl.col(ERROR) if ERROR in table.columns else pl.lit(None, pl.String)
-    table = table.filter(error.is_not_null() if failed else error.is_null())
+    if ERROR in table.columns:
+        table = table.filter(pl.col(ERROR).is_not_null() if failed else pl.col(ERROR).is_null())
     if since is not None:
         table = table.filter(pl.col("@time") >= since)
     if until is not None:

@@ -278,3 +278,13 @@ def test_a_foreign_record_is_named(store: Store) -> None:
     store.journal.open_data(header).append(b"\xc1")
     with pytest.raises(Corrupt, match="record 0"):
         predictions(store, "e")
+
+
+def test_a_sealed_segment_of_many_rows_is_read_whole(store: Store) -> None:
+    log = PredictionLog(store.journal, endpoint="e", deployment=new_id(), model="model:m")
+    for start in range(0, 60_000, 15_000):
+        log.record({"x": np.arange(start, start + 15_000)}, {"y": np.zeros(15_000)}, 15_000)
+    log.close()
+    seal(store)
+    assert predictions(store, "e")["x"].to_list() == list(range(60_000))
+    assert predictions(store, "e", failed=True).is_empty()
