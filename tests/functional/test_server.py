@@ -106,6 +106,13 @@ def test_a_life_of_charkh_up(server: Server) -> None:
     assert server.ask("/v2/models", Host="evil.test")[0] == 403
     assert server.ask("/api/models/version?ref=delay@7")[1]["type"] == "urn:charkh:model.not_found"
 
+    assert server.ask("/v1/models", token="")[0] == 401
+    assert server.ask("/v1/models") == (200, {"models": ["delay"]})
+    assert server.ask("/v1/models/delay:predict", {"instances": ROWS})[1]["predictions"] == [1, 0]
+    asked = {"jsonData": ROWS}
+    assert server.ask("/seldon/default/delay/api/v1.0/predictions", asked)[0] == 200
+    assert server.ask("/api/v1.0/predictions", asked)[0] == 200
+
     inputs = [{"name": name, "shape": [2], "datatype": "FP64", "data": [row[name] for row in ROWS]} for name in ROWS[0]]
     status, answer = server.ask("/v2/models/delay/infer", {"inputs": inputs})
     assert status == 200

@@ -58,14 +58,7 @@ def kubernetes_manifests(placement: Placement) -> list[dict[str, Any]]:
     Raises:
         Invalid: the image is not named, or there would be fewer pods at most than at least.
     """
-    if not placement.image:
-        raise Invalid("the image is not named", code="manifest.no_image", hint="Say --image REGISTRY/NAME:TAG.")
-    if placement.replicas < 1 or placement.most < placement.replicas:
-        raise Invalid(
-            f"there cannot be at least {placement.replicas} and at most {placement.most} pods",
-            code="manifest.replicas",
-            hint="Let --replicas be at least 1, and --max-replicas no less.",
-        )
+    check_placement(placement)
     objects = [_config(placement), _deployment(placement), _service(placement)]
     if placement.replicas > 1:
         objects.append(_disruption_budget(placement))
@@ -75,6 +68,44 @@ def kubernetes_manifests(placement: Placement) -> list[dict[str, Any]]:
     if placement.monitor:
         objects.append(_service_monitor(placement))
     return objects
+
+
+def settings_object(placement: Placement) -> dict[str, Any]:
+    """The ConfigMap with the `charkh.toml` that the pods read."""
+    return _config(placement)
+
+
+def pod_spec(placement: Placement, container: str) -> dict[str, Any]:
+    """The pod as a serving platform takes it, which spreads pods and shifts traffic itself.
+
+    Args:
+        placement: how the endpoint is to be run.
+        container: name that the platform expects of the container.
+    """
+    spec: dict[str, Any] = _pod(placement)["spec"]
+    kept = ("automountServiceAccountToken", "terminationGracePeriodSeconds", "securityContext", "volumes")
+    return {**{name: spec[name] for name in kept}, "containers": [{**_container(placement), "name": container}]}
+
+
+def object_of(placement: Placement, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """An object of a serving platform, named and labelled as the plain ones are."""
+    return _object(placement, version, kind, {"spec": spec})
+
+
+def check_placement(placement: Placement) -> None:
+    """Refuse what cannot be run.
+
+    Raises:
+        Invalid: the image is not named, or there would be fewer pods at most than at least.
+    """
+    if not placement.image:
+        raise Invalid("the image is not named", code="manifest.no_image", hint="Say --image REGISTRY/NAME:TAG.")
+    if placement.replicas < 1 or placement.most < placement.replicas:
+        raise Invalid(
+            f"there cannot be at least {placement.replicas} and at most {placement.most} pods",
+            code="manifest.replicas",
+            hint="Let --replicas be at least 1, and --max-replicas no less.",
+        )
 
 
 def object_name(endpoint: str) -> str:

@@ -10,7 +10,7 @@ from charkh.cli.output import AsJson, write_json, write_line, write_note
 from charkh.core.errors import Invalid
 from charkh.workspace.settings import read_settings, require_workspace
 
-FORMS = ("kubernetes",)
+FORMS = ("kubernetes", "kserve", "seldon")
 
 
 def export(
@@ -40,12 +40,15 @@ def export(
     if to not in FORMS:
         raise Invalid(f"{to!r} is no form of an endpoint", code="export.format", hint=f"Use one of {', '.join(FORMS)}.")
     # A bridge is imported by the command that crosses it.
+    from charkh.bridges.kserve.export import kserve_manifests
     from charkh.bridges.kubernetes import Placement, kubernetes_manifests
     from charkh.bridges.manifests import write_manifests
+    from charkh.bridges.seldon.export import seldon_manifests
     from charkh.workspace.placing import settings_elsewhere
 
     settings = settings_elsewhere(read_settings(require_workspace(starting_folder().resolve())), name)
-    objects: list[dict[str, Any]] = kubernetes_manifests(
+    writers = {"kubernetes": kubernetes_manifests, "kserve": kserve_manifests, "seldon": seldon_manifests}
+    objects: list[dict[str, Any]] = writers[to](
         Placement(
             endpoint=name,
             settings=settings,

@@ -20,7 +20,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 ASSISTANTS = "/mcp"
-INFERENCE = ("/v2/", "/predict/", "/feedback/", "/truth/")
+INFERENCE = ("/v2/", "/predict/", "/feedback/", "/truth/", "/v1/models/", "/api/v1.0/", "/api/v0.1/", "/seldon/")
 METRICS = "/metrics"
 _log = logging.getLogger("charkh.server")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -78,7 +78,7 @@ class Front:
             return
         path, headers = str(scope["path"]), scope["headers"]
         application = self._control
-        if path in {"/v2", METRICS} or path.startswith(INFERENCE):
+        if path in {"/v2", "/v1/models", METRICS} or path.startswith(INFERENCE):
             application = self._inference
         elif self._mlflow is not None and is_mlflow(path):
             application = self._mlflow

@@ -7,8 +7,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from charkh.bridges.kserve.routes import routes as kserve_routes
+from charkh.bridges.seldon.messages import Feedback
+from charkh.bridges.seldon.routes import routes_with as seldon_routes_with
+from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import CharkhError, Invalid
-from charkh.endpoints.feedback import Feedbacks, feedback_routes
+from charkh.endpoints.application import RouteMaker
+from charkh.endpoints.feedback import Feedbacks, Said, feedback_routes
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.endpoints.serve import serve as serve_models
@@ -43,6 +48,7 @@ class Work(Told, frozen=True, kw_only=True):
         grpc_port: TCP port for gRPC; 0 for none.
         names: endpoints; all by default.
         open_inference: ask for no token.
+        endpoints: that are served instead of those of the settings; none for those.
     """
 
     folder: str
@@ -51,6 +57,7 @@ class Work(Told, frozen=True, kw_only=True):
     grpc_port: int = 0
     names: tuple[str, ...] = ()
     open_inference: bool = False
+    endpoints: dict[str, EndpointSettings] = msgspec.field(default_factory=dict[str, EndpointSettings])
 
 
 def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[Answering]], None]) -> None:
@@ -67,6 +74,8 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
         Denied: it would let anyone in, or a model may not be loaded.
         Unavailable: the address cannot be listened on.
     """
+    if work.endpoints:
+        workspace.settings = msgspec.structs.replace(workspace.settings, endpoint=work.endpoints)
     serving = Serving(workspace, work.names, resumes=work.resumes)
     offer = serving.offer()
     if not offer.servables:
@@ -96,14 +105,27 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
                 shared=shared,
                 without_token=open_paths(workspace),
                 watch=watch,
-                makers=(
-                    feedback_routes(Feedbacks(workspace.store)),
-                    truth_routes(taker_of(workspace)),
-                ),
+                makers=makers_of(workspace),
                 ready=lambda: ready(answering),
             )
     finally:
         serving.close()
+
+
+def makers_of(workspace: Workspace) -> Sequence[RouteMaker]:
+    """The paths that are answered beside the Open Inference Protocol's: feedback, truth, and the older protocols."""
+    feedbacks = Feedbacks(workspace.store)
+
+    def take(endpoint: str, said: Feedback) -> None:
+        named = str(said.response.meta.tags.get("prediction_id") or said.response.meta.puid)
+        feedbacks.take(endpoint, [Said(prediction_id=named, reward=said.reward)])
+
+    return (
+        feedback_routes(feedbacks),
+        truth_routes(taker_of(workspace)),
+        kserve_routes,
+        seldon_routes_with(take),
+    )
 
 
 def serve_together(work: Work, workers: int, ready: Callable[[Sequence[Answering]], None]) -> None:

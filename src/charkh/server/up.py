@@ -12,10 +12,8 @@ from charkh.bridges.mlflow.application import MlflowApplication
 from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
-from charkh.endpoints.feedback import Feedbacks, feedback_routes
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import announce, grpc_beside, numeric_address, refuse_a_taken_port
-from charkh.endpoints.truth import truth_routes
 from charkh.server.assistants import Assistants
 from charkh.server.beside import Beside
 from charkh.server.doors import Doors, open_doors
@@ -23,7 +21,7 @@ from charkh.server.front import Asgi, Front
 from charkh.server.later import Later
 from charkh.server.looking import looking, open_paths
 from charkh.server.offering import Offering
-from charkh.workspace.masking import taker_of
+from charkh.server.serving import makers_of
 from charkh.workspace.workspace import Workspace
 
 GRACE = 10.0
@@ -105,10 +103,7 @@ def up(
         door,
         reload=again,
         watch=watch,
-        makers=(
-            feedback_routes(Feedbacks(workspace.store)),
-            truth_routes(taker_of(workspace)),
-        ),
+        makers=makers_of(workspace),
     )
     mlflow = MlflowApplication(workspace, doors.gatekeeper)
     later = Later(lambda: _api(workspace, doors))
