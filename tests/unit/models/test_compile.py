@@ -1,5 +1,7 @@
 """A compiled form is served where it answers alike, and only there; what came out is recorded."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -30,6 +32,11 @@ ROWS = DRAW.normal(size=(60, 3))
 LABELS = (ROWS[:, 0] + ROWS[:, 1] > 0).astype(int)
 
 
+def fitted(labels: Any) -> Any:
+    forest: Any = RandomForestClassifier(6, max_depth=4, random_state=0)
+    return forest.fit(ROWS, labels)
+
+
 @pytest.fixture
 def store() -> Store:
     return memory_store(PROJECTION, GOVERNANCE, COMPILED)
@@ -37,13 +44,13 @@ def store() -> Store:
 
 @pytest.fixture
 def version(store: Store) -> ModelVersion:
-    forest = RandomForestClassifier(6, max_depth=4, random_state=0).fit(ROWS, LABELS)
+    forest = fitted(LABELS)
     return register(store, "late", forest, runtimes=RUNTIMES, example=ROWS[:10])
 
 
 def other_forest(_files: object, signature: Signature) -> bytes:
     """The graph of another model."""
-    forest = RandomForestClassifier(6, max_depth=4, random_state=0).fit(ROWS, 1 - LABELS)
+    forest = fitted(1 - LABELS)
     return compile_sklearn(SklearnRuntime().save(forest), signature)
 
 

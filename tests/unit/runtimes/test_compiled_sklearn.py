@@ -9,7 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
@@ -27,6 +27,10 @@ LABELS = (ROWS @ [1.0, -1.0, 0.5] > 0).astype(int)
 WORDS = np.where(LABELS > 0, "late", "on time")
 NUMBERS = ROWS @ [1.0, 2.0, 3.0]
 GAPS = np.where(DRAW.random(ROWS.shape) < 0.2, np.nan, ROWS)
+
+
+def pipeline(*steps: Any) -> Any:
+    return Pipeline([(f"step{place}", step) for place, step in enumerate(steps)])
 
 
 def both(estimator: Any, example: object) -> tuple[Any, Any, Signature]:
@@ -50,7 +54,7 @@ def both(estimator: Any, example: object) -> tuple[Any, Any, Signature]:
         (RandomForestRegressor(8, random_state=0), ROWS, NUMBERS),
         (Ridge(), ROWS, NUMBERS),
         (LogisticRegression(), ROWS, LABELS > 0),
-        (make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), GAPS, WORDS),
+        (pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), GAPS, WORDS),
     ],
     ids=lambda each: type(each).__name__ if hasattr(each, "fit") else "",
 )
@@ -71,7 +75,7 @@ def test_both_forms_answer_alike(estimator: Any, rows: Any, target: Any, columns
 def test_columns_are_taken_by_name_in_any_order() -> None:
     frame = pl.DataFrame({"wind": ROWS[:, 0], "hour": ROWS[:, 1], "place": WORDS})
     parts = [("n", StandardScaler(), ["wind", "hour"]), ("t", OneHotEncoder(handle_unknown="ignore"), ["place"])]
-    model = make_pipeline(ColumnTransformer(parts), LogisticRegression()).fit(frame, LABELS)
+    model = pipeline(ColumnTransformer(parts), LogisticRegression()).fit(frame, LABELS)
     original, compiled, signature = both(model, frame.select("place", "hour", "wind"))
     rows = edge_rows(example_tensors(frame), signature.inputs)
     assert compare(original.predict(rows), compiled.predict(rows)).passed
@@ -86,6 +90,6 @@ def test_a_frame_in_another_order_is_put_in_the_estimators() -> None:
 
 def test_texts_that_may_be_missing_are_not_compiled() -> None:
     frame = pl.DataFrame({"place": ["a", "b", None, "a"]})
-    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(frame, [0, 1, 0, 1])
+    model = pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(frame, [0, 1, 0, 1])
     with pytest.raises(Invalid, match="may be missing"):
         both(model, frame)
