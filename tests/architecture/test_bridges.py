@@ -11,7 +11,18 @@ from charkh.bridges.table import BRIDGES, Bridge
 
 SOURCE = Path(charkh.__file__).parent / "bridges"
 ROOT = SOURCE.parent.parent.parent
-SHARED = {"__init__", "table", "contents", "histories", "manifests", "plain_yaml", "rows", "served"}
+SHARED = {
+    "__init__",
+    "table",
+    "contents",
+    "histories",
+    "manifests",
+    "plain_yaml",
+    "rows",
+    "served",
+    "model_sources",
+    "serving_manifests",
+}
 
 
 def modules() -> set[str]:

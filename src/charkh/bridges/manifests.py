@@ -72,6 +72,20 @@ class Fields:
         """A text; numbers are refused, because YAML reads `1.10` as 1.1."""
         return self._typed(name, str, "a text", default)
 
+    def peek(self, name: str) -> str:
+        """A text that stays to be asked for; empty where it is none."""
+        found = self._left.get(name)
+        return found if isinstance(found, str) else ""
+
+    def scalar(self, name: str) -> str | int | float | bool:
+        """A text, a number or a truth value; empty where it is not there."""
+        found = self._take(name)
+        if found is None:
+            return ""
+        if not isinstance(found, str | int | float | bool):
+            raise bad_manifest(f"{self.path}.{name} is no single value")
+        return found
+
     def required(self, name: str) -> str:
         """A text that must be there and say something.
 
@@ -115,6 +129,14 @@ class Fields:
             if not isinstance(each, str):
                 raise bad_manifest(f"{self.path}.{name}[{place}] is {each!r}, and a text is expected")
         return tuple(cast(Sequence[str], found))
+
+    def wholes(self, name: str) -> tuple[int, ...]:
+        """A list of whole numbers."""
+        found = self._sequence(name)
+        for place, each in enumerate(found):
+            if not isinstance(each, int) or isinstance(each, bool):
+                raise bad_manifest(f"{self.path}.{name}[{place}] is {each!r}, and a whole number is expected")
+        return tuple(cast(Sequence[int], found))
 
     def within(self, name: str) -> "Fields":
         """The mapping below a field; an empty one where it is not there."""

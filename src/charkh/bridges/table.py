@@ -79,6 +79,7 @@ BRIDGES: tuple[Bridge, ...] = (
         ("serve",),
         "manifests",
     ),
+    Bridge("mlserver", "Folders with MLServer's model-settings.json, served as they are.", ("serve",)),
     Bridge(
         "seldon",
         "SeldonDeployment, Model, Pipeline and Experiment manifests, run here and written; Seldon's first protocol.",

@@ -201,6 +201,16 @@ def serve(
         int | None, typer.Option(help="TCP port for gRPC; what charkh.toml says by default.", min=0, max=65535)
     ] = None,
     workers: Annotated[int, typer.Option(help="Server processes on the one port.", min=1, max=64)] = 1,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", "-f", help="A manifest of Seldon or KServe, or a folder of MLServer; repeatable."),
+    ] = None,
+    claim: Annotated[
+        list[str] | None, typer.Option("--map", help="CLAIM=FOLDER that stands for pvc://CLAIM; repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what the files come to, and serve nothing.")
+    ] = False,
     open_inference: OpenInference = False,
     json: AsJson = False,
 ) -> None:
@@ -209,11 +219,16 @@ def serve(
     They speak the Open Inference Protocol over REST, and over gRPC with a port for it, until it is interrupted.
     """
     # What loads models is imported by the command that needs it.
+    from charkh.cli.serve_manifests import endpoints_of, write_endpoints
     from charkh.server.serving import Answering, Work, serve_endpoints, serve_together
     from charkh.workspace.token import token_of
 
     _log_to_stderr()
     with open_workspace() as workspace:
+        endpoints = dict(endpoints_of(workspace, file, claim or [])) if file else {}
+        if dry_run:
+            write_endpoints(endpoints or workspace.settings.endpoint)
+            return
         grpc = workspace.settings.serving.grpc_port if grpc_port is None else grpc_port
         token = token_of(workspace.store_folder)
         address = f"http://{host}:{port}"
@@ -243,6 +258,7 @@ def serve(
             grpc_port=grpc,
             names=tuple(names or ()),
             open_inference=open_inference,
+            endpoints=endpoints,
         )
         if workers > 1:
             serve_together(work, workers, ready)

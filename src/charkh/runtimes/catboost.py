@@ -94,6 +94,11 @@ class CatboostPredictor:
         able = [PREDICT, PREDICT_PROBA] if len(self._labels) else [PREDICT]
         self._outputs = chosen_outputs(signature, able)
 
+    @property
+    def width(self) -> int:
+        """Columns that it takes; 0 where it does not say."""
+        return len(self._model.feature_names_)
+
     def predict(self, inputs: Tensors) -> dict[str, Array]:
         """See `charkh.ports.runtimes.Predictor`."""
         matrix = matrix_of(self._specs, inputs, np.float32)

@@ -101,6 +101,11 @@ class LightgbmPredictor:
             self._labels = np.array(labels, np.int64 if whole else object)
         self._outputs = chosen_outputs(signature, [PREDICT] if labels is None else [PREDICT, PREDICT_PROBA])
 
+    @property
+    def width(self) -> int:
+        """Columns that it takes; 0 where it does not say."""
+        return int(self._booster.num_feature())
+
     def predict(self, inputs: Tensors) -> dict[str, Array]:
         """See `charkh.ports.runtimes.Predictor`."""
         matrix = matrix_of(self._specs, inputs, np.float64)

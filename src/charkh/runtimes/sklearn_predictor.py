@@ -81,6 +81,11 @@ class SklearnPredictor:
         """Whether it takes its columns by name."""
         return self._shape is _frame
 
+    @property
+    def width(self) -> int:
+        """Columns that it takes; 0 where it does not say."""
+        return int(getattr(self._estimator, "n_features_in_", 0))
+
     def predict(self, inputs: Tensors) -> dict[str, Array]:
         """See `charkh.ports.runtimes.Predictor`."""
         columns = self._columns(inputs)

@@ -96,6 +96,11 @@ class XgboostPredictor:
         best = booster.attr("best_iteration")
         self._rounds = (0, int(best) + 1) if best is not None else (0, 0)
 
+    @property
+    def width(self) -> int:
+        """Columns that it takes; 0 where it does not say."""
+        return int(self._booster.num_features())
+
     def predict(self, inputs: Tensors) -> dict[str, Array]:
         """See `charkh.ports.runtimes.Predictor`."""
         matrix = matrix_of(self._specs, inputs, np.float32)
