@@ -1,20 +1,19 @@
 """`charkh serve`: the endpoints alone, in this process or in several that share the port."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from charkh.bridges.kserve.routes import routes as kserve_routes
-from charkh.bridges.seldon.messages import Feedback
-from charkh.bridges.seldon.routes import routes_with as seldon_routes_with
 from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import CharkhError, Invalid
-from charkh.endpoints.application import RouteMaker
+from charkh.endpoints.application import Application, RouteMaker
 from charkh.endpoints.feedback import Feedbacks, Said, feedback_routes
 from charkh.endpoints.offer import Offer
+from charkh.endpoints.route import Route
+from charkh.endpoints.servable import Servable
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.endpoints.serve import serve as serve_models
 from charkh.endpoints.truth import truth_routes
@@ -115,17 +114,27 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
 def makers_of(workspace: Workspace) -> Sequence[RouteMaker]:
     """The paths that are answered beside the Open Inference Protocol's: feedback, truth, and the older protocols."""
     feedbacks = Feedbacks(workspace.store)
+    return (feedback_routes(feedbacks), truth_routes(taker_of(workspace)), _older(feedbacks))
 
-    def take(endpoint: str, said: Feedback) -> None:
-        named = str(said.response.meta.tags.get("prediction_id") or said.response.meta.puid)
-        feedbacks.take(endpoint, [Said(prediction_id=named, reward=said.reward)])
 
-    return (
-        feedback_routes(feedbacks),
-        truth_routes(taker_of(workspace)),
-        kserve_routes,
-        seldon_routes_with(take),
-    )
+def _older(feedbacks: Feedbacks) -> RouteMaker:
+    """The paths of Seldon's and KServe's first protocols."""
+
+    def routes(offer: Sequence[Servable], application: Application) -> Mapping[str, Route]:
+        if not offer:
+            return {}
+        # Here, because a server without endpoints needs no NumPy.
+        from charkh.bridges.kserve.routes import routes as of_kserve
+        from charkh.bridges.seldon.messages import Feedback
+        from charkh.bridges.seldon.routes import routes_with
+
+        def take(endpoint: str, said: Feedback) -> None:
+            named = str(said.response.meta.tags.get("prediction_id") or said.response.meta.puid)
+            feedbacks.take(endpoint, [Said(prediction_id=named, reward=said.reward)])
+
+        return {**of_kserve(offer, application), **routes_with(take)(offer, application)}
+
+    return routes
 
 
 def serve_together(work: Work, workers: int, ready: Callable[[Sequence[Answering]], None]) -> None:

@@ -4,8 +4,8 @@ from litestar import get, post
 from litestar.datastructures import State
 from litestar.params import FromQuery
 
-from charkh.monitors.collect import Report
 from charkh.monitors.alert_index import Alerts
+from charkh.monitors.collect import Report
 from charkh.monitors.index import MonitorHistory, Monitors
 from charkh.monitors.monitor import Alert, Collection, MonitorSummary
 from charkh.server.handlers.opened import limited, workspace_of
