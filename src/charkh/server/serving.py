@@ -1,7 +1,7 @@
 """`charkh serve`: the endpoints alone, in this process or in several that share the port."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,17 +9,12 @@ import msgspec
 
 from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import CharkhError, Invalid
-from charkh.endpoints.application import Application, RouteMaker
-from charkh.endpoints.feedback import Feedbacks, Said, feedback_routes
 from charkh.endpoints.offer import Offer
-from charkh.endpoints.route import Route
-from charkh.endpoints.servable import Servable
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.endpoints.serve import serve as serve_models
-from charkh.endpoints.truth import truth_routes
 from charkh.server.looking import looking, open_paths
+from charkh.server.makers import makers_of
 from charkh.server.team import Told, enter_team, run_team, say_listening
-from charkh.workspace.masking import taker_of
 from charkh.workspace.metering import meter_table
 from charkh.workspace.serving import Serving
 from charkh.workspace.token import token_of
@@ -109,32 +104,6 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
             )
     finally:
         serving.close()
-
-
-def makers_of(workspace: Workspace) -> Sequence[RouteMaker]:
-    """The paths that are answered beside the Open Inference Protocol's: feedback, truth, and the older protocols."""
-    feedbacks = Feedbacks(workspace.store)
-    return (feedback_routes(feedbacks), truth_routes(taker_of(workspace)), _older(feedbacks))
-
-
-def _older(feedbacks: Feedbacks) -> RouteMaker:
-    """The paths of Seldon's and KServe's first protocols."""
-
-    def routes(offer: Sequence[Servable], application: Application) -> Mapping[str, Route]:
-        if not offer:
-            return {}
-        # Here, because a server without endpoints needs no NumPy.
-        from charkh.bridges.kserve.routes import routes as of_kserve
-        from charkh.bridges.seldon.messages import Feedback
-        from charkh.bridges.seldon.routes import routes_with
-
-        def take(endpoint: str, said: Feedback) -> None:
-            named = str(said.response.meta.tags.get("prediction_id") or said.response.meta.puid)
-            feedbacks.take(endpoint, [Said(prediction_id=named, reward=said.reward)])
-
-        return {**of_kserve(offer, application), **routes_with(take)(offer, application)}
-
-    return routes
 
 
 def serve_together(work: Work, workers: int, ready: Callable[[Sequence[Answering]], None]) -> None:

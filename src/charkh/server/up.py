@@ -20,8 +20,8 @@ from charkh.server.doors import Doors, open_doors
 from charkh.server.front import Asgi, Front
 from charkh.server.later import Later
 from charkh.server.looking import looking, open_paths
+from charkh.server.makers import makers_of
 from charkh.server.offering import Offering
-from charkh.server.serving import makers_of
 from charkh.workspace.workspace import Workspace
 
 GRACE = 10.0
