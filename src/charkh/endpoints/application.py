@@ -153,6 +153,8 @@ class Application:
         self._max_body = max_body
         self._concurrency = concurrency
         self._pool = ThreadPoolExecutor(threads, "charkh-infer")
+        # Not among the models: one that hangs would hold up a log, and the end would leave it unsealed.
+        self._closing = ThreadPoolExecutor(1, "charkh-close")
         self._inflight = 0
         self._served: list[_Served] = []
         self._in_use: dict[int, _Served] = {}
@@ -358,6 +360,7 @@ class Application:
     def close(self) -> None:
         """Let go of the threads and close every prediction log, so that it can be sealed."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._closing.shutdown(wait=False)
         for served in self._served:
             if served.servable.log is not None:
                 served.servable.log.close()
@@ -462,8 +465,12 @@ class Application:
         return leads
 
     def _let_go(self, served: _Served) -> None:
-        if served.servable.log is not None:
-            self._pool.submit(served.servable.log.close)
+        if served.servable.log is None:
+            return
+        try:
+            self._closing.submit(served.servable.log.close)
+        except RuntimeError:  # the server has ended: the loop keeps nobody waiting any more
+            served.servable.log.close()
 
 
 def _shadowed(split: Split, choice: Choice, work: Work, request: Request) -> None:

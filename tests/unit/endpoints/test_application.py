@@ -324,6 +324,40 @@ def test_what_is_served_is_swapped_and_requests_under_way_finish_with_the_old_mo
     asyncio.run(scenario())
 
 
+def test_what_is_swapped_out_after_the_end_closes_its_log_all_the_same() -> None:
+    async def scenario() -> None:
+        log = Log()
+        unlogged: Any = log
+        old = replace(model(), log=unlogged)
+        now: list[Servable] = [old]
+        app = application(*now, reload=lambda: list(now))
+        app.close()
+        assert log.closed.is_set()
+        log.closed.clear()
+        now[:] = [model(version="2")]
+        await app.refresh()
+        assert log.closed.is_set()
+
+    asyncio.run(scenario())
+
+
+def test_a_log_is_closed_whatever_the_models_do() -> None:
+    async def scenario() -> None:
+        slow, log = Slow(), Log()
+        unlogged: Any = log
+        now: list[Servable] = [model(predict=slow), replace(model("spare"), log=unlogged)]
+        app = application(*now, reload=lambda: list(now), threads=1)
+        waiting = asyncio.create_task(call(app, "POST", "/v2/models/delay/infer", BODY))
+        await until_asked(slow)
+        now.pop()
+        await app.refresh()
+        assert await asyncio.to_thread(log.closed.wait, 10)
+        slow.go.set()
+        assert (await waiting).status == 200
+
+    asyncio.run(scenario())
+
+
 def test_a_reload_that_fails_changes_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         asked = threading.Semaphore(0)
