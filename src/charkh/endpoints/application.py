@@ -53,6 +53,8 @@ HOLDING = ("sklearn", "pickle", "mlflow")
 """Runtimes that hold the interpreter while they predict: two of them at once only wait for each other."""
 QUICK = 0.001
 """Seconds: what is expected to take less is done at once, what takes more goes to a thread."""
+MUCH_LONGER = 20.0
+"""Times what was expected that one request is believed to have taken at most."""
 
 _STATUSES: tuple[tuple[type[CharkhError], int], ...] = (
     (Invalid, 400),
@@ -98,7 +100,9 @@ class _Served:
         return self._seconds * max(1.0, size / self._bytes) < QUICK
 
     def took(self, seconds: float, size: int) -> None:
-        # Threads that wait for each other measure too much, so less is believed sooner than more.
+        # Threads that wait for each other measure too much, so less is believed sooner than more, and one long wait
+        # for the processor little.
+        seconds = min(seconds, MUCH_LONGER * self._seconds * max(1.0, size / self._bytes))
         share = 0.5 if seconds < self._seconds else 0.05
         self._seconds += share * (seconds - self._seconds)
         self._bytes += share * (size - self._bytes)

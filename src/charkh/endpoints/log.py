@@ -7,7 +7,6 @@ whatever share of the others is. Masks are applied before anything is encoded.
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import msgspec
 from charkh.core.errors import CharkhError
 from charkh.core.ids import new_id
 from charkh.core.redact import redact
+from charkh.endpoints.log_segments import LogSegments
 from charkh.endpoints.prediction import PredictionId, new_unlogged
 from charkh.ports.journal import DataHeader, DataWriter, Journal
 from charkh.ports.runtimes import Tensors
@@ -84,9 +84,6 @@ _encode = msgspec.msgpack.Encoder().encode
 class PredictionLog:
     """Records requests of one deployment; shared between the threads of one process.
 
-    A segment is begun with the first record and closed when it is large or old, so that it can be sealed
-    while the endpoint goes on.
-
     Args:
         journal: where data segments are opened.
         endpoint: name of the endpoint.
@@ -97,6 +94,7 @@ class PredictionLog:
         masks: what may be recorded of inputs and outputs; None for all.
         rotate_bytes: a segment with more bytes is closed.
         rotate_seconds: a segment that is older is closed with the next request.
+        apart: whether what comes quickly is written by a thread of its own (`charkh.endpoints.log_segments`).
     """
 
     def __init__(
@@ -111,21 +109,20 @@ class PredictionLog:
         masks: Masking | None = None,
         rotate_bytes: int = ROTATE_BYTES,
         rotate_seconds: float = ROTATE_SECONDS,
+        apart: bool = False,
     ) -> None:
         self.deployment = deployment
-        self._journal = journal
         self._subject = f"endpoint:{endpoint}"
-        self._labels = {"deployment": deployment, "model": model, "version": version}
         self._capture = capture
         self._masks = masks
-        self._rotate_bytes = rotate_bytes
-        self._rotate_seconds = rotate_seconds
-        self._lock = threading.Lock()
-        self._writer: DataWriter | None = None
-        self._bytes = 0
-        self._opened = 0.0
         self._reported = False
-        self._closed = False
+        labels = {"deployment": deployment, "model": model, "version": version}
+
+        def begin() -> DataWriter:
+            header = DataHeader(segment=new_id(), content=CONTENT, subject=self._subject, labels=labels)
+            return journal.open_data(header)
+
+        self._segments = LogSegments(begin, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds, apart=apart)
 
     def record(
         self, inputs: Tensors, outputs: Tensors, rows: int, *, request: str = "", latency: float = 0.0
@@ -139,8 +136,7 @@ class PredictionLog:
             if self._masks is not None:
                 inputs, outputs = self._masks(inputs), self._masks(outputs)
             payload = _encode([FORMAT, now, latency, request, rows, _logged(inputs), _logged(outputs)])
-            with self._lock:
-                return self._append(payload)
+            return self._append(payload)
         except (CharkhError, ValueError) as error:  # a ValueError is a text that is no Unicode
             return self._unlogged(error)
 
@@ -168,47 +164,25 @@ class PredictionLog:
             else:
                 why = f"{why}: {redact(error.message if known else str(error))}"[:MAX_ERROR]
             payload = _encode([FORMAT, now, 0.0, request, rows, _logged(sent), [], why])
-            with self._lock:
-                return self._append(payload)
+            return self._append(payload)
         except (CharkhError, ValueError) as trouble:
             return self._unlogged(trouble)
+
+    def close(self) -> None:
+        """Let go of the segment, ready to be sealed; requests that still come are answered and not logged."""
+        self._segments.close()
+
+    def _append(self, payload: bytes) -> PredictionId:
+        place = self._segments.append(payload)
+        if place is None:
+            return new_unlogged(self.deployment)
+        return PredictionId(deployment=self.deployment, segment=place.segment, ordinal=place.ordinal)
 
     def _unlogged(self, error: Exception) -> PredictionId:
         if not self._reported:
             _log.warning("predictions of %s are not logged: %s", self._subject, error)
         self._reported = True
         return new_unlogged(self.deployment)
-
-    def close(self) -> None:
-        """Let go of the segment, ready to be sealed; requests that still come are answered and not logged."""
-        with self._lock:
-            self._closed = True
-            self._close()
-
-    def _append(self, payload: bytes) -> PredictionId:
-        if self._closed:
-            return new_unlogged(self.deployment)
-        old = time.monotonic() - self._opened > self._rotate_seconds
-        if self._writer is not None and (self._bytes > self._rotate_bytes or old):
-            self._close()
-        if self._writer is None:
-            header = DataHeader(segment=new_id(), content=CONTENT, subject=self._subject, labels=self._labels)
-            self._writer = self._journal.open_data(header)
-            self._bytes, self._opened = 0, time.monotonic()
-        ordinal = self._writer.append(payload)
-        if ordinal < 0:
-            return new_unlogged(self.deployment)
-        self._bytes += len(payload)
-        return PredictionId(deployment=self.deployment, segment=self._writer.segment, ordinal=ordinal)
-
-    def _close(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        try:
-            writer.close()
-        except CharkhError as error:
-            _log.warning("the prediction segment %s was not closed cleanly: %s", writer.segment, error)
 
 
 def _logged(tensors: Tensors) -> list[list[Any]]:

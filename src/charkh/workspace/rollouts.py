@@ -217,6 +217,7 @@ def log_of(workspace: Workspace, deployment: Deployment, version: str) -> Predic
         version=version,
         capture=made.capture,
         masks=masks_of(workspace, made.endpoint),
+        apart=True,
     )
 
 
