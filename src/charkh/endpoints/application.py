@@ -26,7 +26,7 @@ from charkh.endpoints.door import Door, Headers
 from charkh.endpoints.instruments import NOTHING, Instrument, Noted, noted
 from charkh.endpoints.metrics_page import PATH as METRICS
 from charkh.endpoints.offer import Choice, Offer, Split
-from charkh.endpoints.route import Reply, Request, Route, Work
+from charkh.endpoints.route import REST, Reply, Request, Route, Work
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.shells import (
     JSON,
@@ -196,7 +196,9 @@ class Application:
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         await asgi(self.respond, scope, receive, send)
 
-    async def respond(self, method: str, path: str, host: str, headers: Headers, read: Read) -> Reply:
+    async def respond(
+        self, method: str, path: str, host: str, headers: Headers, read: Read, *, protocol: str = REST
+    ) -> Reply:
         """Answer one request.
 
         Args:
@@ -205,6 +207,7 @@ class Application:
             host: authority that the client named.
             headers: by lower-case name.
             read: reads the body.
+            protocol: over which it came, `rest` or `grpc`.
         """
         refusal = self._door.refuses(path, host, headers)
         if refusal is not None:
@@ -229,9 +232,10 @@ class Application:
             return body
         if served is None or route.work is None:
             return await self._act(route, Request(headers, body, path))
-        return self._at_once(lead, path, headers, body) or await self._led(lead, Request(headers, body, path))
+        request = Request(headers, body, path, protocol=protocol)
+        return self._at_once(lead, path, headers, body, protocol) or await self._led(lead, request)
 
-    def _at_once(self, lead: _Lead, path: str, headers: Headers, body: bytes) -> Reply | None:
+    def _at_once(self, lead: _Lead, path: str, headers: Headers, body: bytes, protocol: str = REST) -> Reply | None:
         """The answer of a model that is quick, nothing else being in the way; None where it has to be waited for."""
         served, work, looks = lead.served, lead.route.work, self.looks
         if served is None or work is None or self.draining or served.servable.name in self._splits:
@@ -253,7 +257,7 @@ class Application:
         served.took(seconds, len(body))
         if served.instrument is not None:
             did = noted()
-            served.instrument.answered(reply.status, seconds, did.rows, did.compute, did.prediction)
+            served.instrument.answered(reply.status, seconds, did.rows, did.compute, did.prediction, protocol=protocol)
             if wrong and reply.status == 400:
                 served.instrument.invalid(wrong)
         return reply
@@ -274,7 +278,7 @@ class Application:
         if served is None:
             return Reply(503, _error("the model is being changed"), (("retry-after", "1"),))
         started = time.perf_counter()
-        reply, did = await self._looked_at(served, work, request)
+        reply, did = await self._looked_at(served, work, request, choice.route)
         if reply.status < 400 or reply.status == 500:
             seconds, failed = time.perf_counter() - started, reply.status == 500
             split.answered(choice, failed=failed, seconds=seconds, rows=did.rows)
@@ -284,7 +288,7 @@ class Application:
                     self._pool.submit(_shadowed, split, choice._replace(servable=shadow), work, request)
         return Reply(reply.status, reply.body, (*reply.headers, (ROUTE_HEADER, choice.route)))
 
-    async def _looked_at(self, served: _Served, work: Work, request: Request) -> tuple[Reply, Noted]:
+    async def _looked_at(self, served: _Served, work: Work, request: Request, route: str = "") -> tuple[Reply, Noted]:
         if self.looks is None:
             reply, did, _ = await self._answer(served, work, request)
             return reply, did
@@ -293,7 +297,8 @@ class Application:
         try:
             reply, did, wrong = await self._answer(served, work, request)
         finally:
-            self.looks.end(look, served.servable, reply.status, did, error=wrong)
+            said = {"route": route, "error": wrong, "protocol": request.protocol}
+            self.looks.end(look, served.servable, reply.status, did, **said)
         return reply, did
 
     def readiness(self, model: str = "") -> Reply:

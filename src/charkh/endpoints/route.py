@@ -2,10 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from charkh.endpoints.door import Headers
 from charkh.endpoints.servable import Servable
+
+REST = "rest"
+GRPC = "grpc"
 
 
 class Reply(NamedTuple):
@@ -24,12 +27,14 @@ class Request(NamedTuple):
         body: unpacked.
         path: decoded, without the query.
         query: as it came.
+        protocol: over which it came, `rest` or `grpc`.
     """
 
     headers: Headers
     body: bytes
     path: str = ""
     query: str = ""
+    protocol: str = REST
 
 
 Work = Callable[[Servable, Request], bytes | Reply]
@@ -55,3 +60,19 @@ class Route:
     servable: Servable | None = None
     work: Work | None = None
     act: Act | None = None
+
+
+class Respond(Protocol):
+    """Answers one request, whichever protocol it came over; as `Application.respond`."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        host: str,
+        headers: Headers,
+        read: Callable[[int], Awaitable[bytes | None]],
+        /,
+        *,
+        protocol: str,
+    ) -> Awaitable[Reply]: ...

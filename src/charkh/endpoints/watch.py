@@ -7,6 +7,7 @@ from typing import NamedTuple
 from charkh.endpoints.door import Headers
 from charkh.endpoints.instruments import NOTHING, Instrument, Instruments, Noted
 from charkh.endpoints.metrics_page import MetricsPage, Page
+from charkh.endpoints.route import REST
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.tracing import HEADER, Trace, Tracer
 
@@ -83,7 +84,15 @@ class Watch:
         return Look(self.instruments.of(servable.name, servable.version), time.perf_counter(), trace)
 
     def end(
-        self, look: Look, servable: Servable, status: int, noted: Noted = NOTHING, *, route: str = "", error: str = ""
+        self,
+        look: Look,
+        servable: Servable,
+        status: int,
+        noted: Noted = NOTHING,
+        *,
+        route: str = "",
+        error: str = "",
+        protocol: str = REST,
     ) -> None:
         """The request is answered.
 
@@ -94,6 +103,7 @@ class Watch:
             noted: what the model did.
             route: of a split.
             error: code of why the model was not asked, for a status of 400 or 503.
+            protocol: over which it came.
         """
         self._inflight -= 1
         self.instruments.inflight.set(self._inflight)
@@ -101,10 +111,11 @@ class Watch:
         if status in {429, 503, 504}:
             if error == LOADING:
                 self.instruments.refused("loading")
-            look.instrument.turned_away(status, route)
+            look.instrument.turned_away(status, route, protocol)
         else:
             seconds = time.perf_counter() - look.began
-            look.instrument.answered(status, seconds, noted.rows, noted.compute, noted.prediction, trace, route)
+            did = (noted.rows, noted.compute, noted.prediction)
+            look.instrument.answered(status, seconds, *did, trace, route, protocol)
         if status == 400 and error:
             look.instrument.invalid(error)
         if look.trace is not None and self._tracer is not None:

@@ -15,6 +15,7 @@ from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.feedback import Feedbacks, feedback_routes, read_feedback, reward_of
 from charkh.endpoints.index import DeploymentById
+from charkh.endpoints.instruments import REQUESTS
 from charkh.endpoints.prediction import parse_prediction_id
 from charkh.endpoints.rollouts.index import CurrentRollout, FeedbackSums, Rollouts
 from charkh.endpoints.rollouts.move import begin_rollout, end_rollout
@@ -22,6 +23,7 @@ from charkh.models.alias import move_alias
 from charkh.models.find import find
 from charkh.models.register import register
 from charkh.models.trust import distrust
+from charkh.workspace.metering import watch_of
 from charkh.workspace.rollouts import promote_route
 from charkh.workspace.serving import Serving
 from charkh.workspace.workspace import Workspace, open_workspace
@@ -71,7 +73,10 @@ class Client:
         self.serving = Serving(workspace)
         door = Door("127.0.0.1", open_inference=True)
         makers = (feedback_routes(Feedbacks(workspace.store)),)
-        self.application = Application(self.serving.offer(), door, reload=self.serving.offer, makers=makers)
+        self.watch = watch_of(workspace)
+        self.application = Application(
+            self.serving.offer(), door, reload=self.serving.offer, makers=makers, watch=self.watch
+        )
 
     def ask(self, path: str, body: bytes = RECORD, **headers: str) -> tuple[int, Any, dict[str, str]]:
         async def read(_limit: int) -> bytes:
@@ -83,6 +88,14 @@ class Client:
 
         reply = asyncio.run(asked())
         return reply.status, msgspec.json.decode(reply.body), dict(reply.headers)
+
+    def counted(self) -> dict[str, float]:
+        """Requests by the label `route`."""
+        (requests,) = [each for each in self.watch.instruments.meters.read() if each.name == REQUESTS]
+        found: dict[str, float] = {}
+        for each in requests.samples:
+            found[each.labels["route"]] = found.get(each.labels["route"], 0.0) + each.value
+        return found
 
     def refresh(self) -> None:
         asyncio.run(self.application.refresh())
@@ -122,6 +135,10 @@ def test_a_candidate_is_split_off_fed_back_and_wins(workspace: Workspace) -> Non
         assert answer["model_version"] == {"champion": "1", "candidate": "2"}[route]
         said.append({"prediction_id": answer["predictions"][0]["prediction_id"], "reward": route == "candidate"})
     assert routes == {"champion", "candidate"}
+    by_route = client.counted()
+    assert by_route.pop("") == 1
+    assert set(by_route) == routes
+    assert sum(by_route.values()) == 80
     status, taken, _ = client.ask("/feedback/delay", msgspec.json.encode(said))
     assert (status, taken) == (200, {"taken": 40})
     client.serving.close()

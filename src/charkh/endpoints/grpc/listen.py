@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charkh.core.errors import Unavailable
-from charkh.endpoints.shells import Respond
+from charkh.endpoints.route import Respond
 
 MAX_MESSAGE = 64 * 1024 * 1024
 """Bytes of the longest message that is taken, as of REST's longest body."""

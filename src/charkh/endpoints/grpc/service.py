@@ -19,7 +19,7 @@ from charkh.endpoints.grpc.calls import CALLS, Call, model_path, read
 from charkh.endpoints.grpc.reflection import reflect
 from charkh.endpoints.grpc.schema import HEALTH, INFERENCE, REFLECTION, message
 from charkh.endpoints.grpc.tensors import from_rest, to_rest
-from charkh.endpoints.shells import Respond
+from charkh.endpoints.route import GRPC, Respond
 
 LENGTH = "inference-header-content-length"
 TIMEOUT = "x-request-timeout"
@@ -185,7 +185,7 @@ class Service:
             return body if len(body) <= limit else None
 
         # A browser cannot speak gRPC, so the name under which a client calls guards nothing here.
-        reply = await self._respond(method, path, "localhost", cast(Headers, headers), whole)
+        reply = await self._respond(method, path, "localhost", cast(Headers, headers), whole, protocol=GRPC)
         return Answer(reply.status, reply.body, tuple(reply.headers))
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import grpc.aio
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,10 +19,15 @@ from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.grpc.listen import listening
 from charkh.endpoints.grpc.schema import HEALTH, INFERENCE, REFLECTION, message
+from charkh.endpoints.instruments import Instruments
+from charkh.endpoints.metrics_page import MetricsPage
 from charkh.endpoints.read import predictions
 from charkh.endpoints.servable import Servable
+from charkh.endpoints.serve import grpc_beside
+from charkh.endpoints.watch import Watch
 from charkh.ports.runtimes import Signature, Tensors, TensorSpec
 from charkh.ports.store import Store
+from charkh.stores.meters_file import FileMeters
 
 TOKEN = "a-token-of-the-test"
 BEARER = (("authorization", f"Bearer {TOKEN}"),)
@@ -134,6 +142,42 @@ def test_bytes_come_back_as_bytes_and_typed_fields_as_typed_fields() -> None:
             assert list(typed.outputs[1].contents.bytes_contents) == [b"X", b"YZ"]
             asked = await call("ModelInfer", **request(raw=False, parameters={"binary_data_output": {"bool_param": 1}}))
             assert asked.raw_output_contents == raw.raw_output_contents
+
+    run(test)
+
+
+@pytest.mark.parametrize("takes", [0.0, 0.01])
+def test_both_protocols_are_counted_apart(takes: float) -> None:
+    def predict(inputs: Tensors) -> Tensors:
+        time.sleep(takes)
+        return shout(inputs)
+
+    async def whole(_limit: int) -> bytes:
+        tensors = [
+            {"name": "a", "datatype": "INT32", "shape": [1, 2], "data": [1, 2]},
+            {"name": "t", "datatype": "BYTES", "shape": [1], "data": ["x"]},
+        ]
+        return msgspec.json.encode({"inputs": tensors})
+
+    async def test() -> None:
+        meters = FileMeters()
+        watch = Watch(Instruments(meters), MetricsPage(meters))
+        servable = replace(pair(), predict=predict)
+        application = Application([servable], Door("127.0.0.1", open_inference=True), watch=watch)
+        port = free_port()
+        async with (
+            grpc_beside(application, "127.0.0.1", port, grace=1),
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
+            for _ in range(20):
+                await Channel(channel)("ModelInfer", **request(raw=True))
+            for _ in range(10):
+                reply = await application.respond("POST", "/v2/models/pair/infer", "127.0.0.1", {}, whole)
+                assert reply.status == 200
+        application.close()
+        (requests,) = [each for each in meters.read() if each.name == "charkh_inference_requests"]
+        counted = {(each.labels["protocol"], each.labels["code"]): each.value for each in requests.samples}
+        assert counted == {("grpc", "200"): 20, ("rest", "200"): 10}
 
     run(test)
 
