@@ -12,6 +12,7 @@ from typing import Any
 from charkh.core.errors import Unavailable
 from charkh.endpoints.application import CONCURRENCY, MAX_BODY, THREADS, Application, RouteMaker
 from charkh.endpoints.door import Door
+from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.watch import Watch
@@ -84,7 +85,7 @@ def serve(
     if not shared:
         refuse_a_taken_port(numeric_address(host, port), port)
     beside = grpc_beside(application, host, grpc_port, max_message=max_body, grace=grace, shared=shared)
-    asyncio.run(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, ready))
+    run_loop(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, ready))
 
 
 async def run(

@@ -12,6 +12,7 @@ from charkh.bridges.mlflow.application import MlflowApplication
 from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
+from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import announce, grpc_beside, numeric_address, refuse_a_taken_port
 from charkh.server.assistants import Assistants
@@ -126,7 +127,7 @@ def up(
         key=doors.key,
     )
     try:
-        asyncio.run(_with(grpc, _serve(front, inference, listened, number, listening, doors, (later, beside))))
+        run_loop(_with(grpc, _serve(front, inference, listened, number, listening, doors, (later, beside))))
     finally:
         mlflow.close()
         doors.traffic.close()
