@@ -85,9 +85,7 @@ def show(model: Ref, json: AsJson = False) -> None:
             {"version": version, "versions": versions, "aliases": holders, "history": history, "compiled": compiled}
         )
         return
-    _write_version(version, refs_of(versions)[version.id], trained_on, here)
-    if compiled is not None:
-        write_pairs(compiled_lines(compiled))
+    _write_version(version, refs_of(versions)[version.id], trained_on, here, compiled_lines(compiled))
     write_line()
     made = version.made
     specs = [("input", spec) for spec in made.signature.inputs] + [("output", spec) for spec in made.signature.outputs]
@@ -165,7 +163,9 @@ def delete(
     write_line(f"deleted {version.ref}; `charkh gc` frees its bytes")
 
 
-def _write_version(version: ModelVersion, title: str, trained_on: Sequence[str], here: bool) -> None:
+def _write_version(
+    version: ModelVersion, title: str, trained_on: Sequence[str], here: bool, compiled: Sequence[tuple[str, str]]
+) -> None:
     made = version.made
     pairs: list[tuple[str, object]] = [
         ("model", title),
@@ -177,6 +177,7 @@ def _write_version(version: ModelVersion, title: str, trained_on: Sequence[str],
         *(("", reason) for reason in made.safety.reasons),
         ("files", "elsewhere" if made.elsewhere else f"{made.tree.files}, {shown_size(made.tree.size)}"),
         ("lies at", made.source if made.elsewhere else ""),
+        *compiled,
         ("stage", version.stage),
         *((f"tag {name}", value) for name, value in version.tags.items()),
         ("run", f"run:{made.run}" if made.run else ""),

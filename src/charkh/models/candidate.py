@@ -14,7 +14,7 @@ import polars as pl
 from charkh.core.errors import Invalid, Unavailable
 from charkh.core.events import Fact
 from charkh.core.runtime_settings import how_to_have
-from charkh.models.example import Array, example_tensors, input_specs, output_specs
+from charkh.models.example import Array, example_frame, example_tensors, input_specs, output_specs
 from charkh.models.register import judge_model
 from charkh.ports.runtimes import ModelRuntime, Predictor, Safety, Signature, Tensors
 
@@ -121,7 +121,7 @@ class Candidate:
 def make_candidate(
     estimator: object,
     *,
-    example: pl.DataFrame,
+    example: object,
     runtimes: Sequence[ModelRuntime],
     nullable: Collection[str] = (),
     metrics: Mapping[str, Fact] | None = None,
@@ -132,7 +132,7 @@ def make_candidate(
 
     Args:
         estimator: a fitted model that one of the runtimes accepts.
-        example: a few rows as it takes them.
+        example: a few rows as it takes them: a Polars or pandas frame, a dictionary of columns, or a matrix.
         runtimes: what can save and load models.
         nullable: inputs that may be missing although the example has no gaps in them.
         metrics: numbers about it, published when it is registered.
@@ -156,7 +156,7 @@ def make_candidate(
         origins=tuple(origins),
     )
     known = JudgedFiles(judged.runtime.libraries, judged.safety)
-    return Candidate(parts, judged.files, example, runtimes, known, tensors)
+    return Candidate(parts, judged.files, example_frame(example), runtimes, known, tensors)
 
 
 def model_inputs(frame: pl.DataFrame, signature: Signature) -> Mapping[str, Array]:

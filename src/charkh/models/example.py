@@ -83,6 +83,20 @@ def example_tensors(example: object) -> dict[str, Array]:
     return tensors
 
 
+def example_frame(example: object) -> pl.DataFrame:
+    """The same rows as a Polars frame; a matrix is one column of arrays.
+
+    Raises:
+        Invalid: as `example_tensors`.
+    """
+    if isinstance(example, pl.DataFrame):
+        return example
+    tensors = example_tensors(example)
+    return pl.DataFrame(
+        {name: tensor.tolist() if tensor.dtype == object else tensor for name, tensor in tensors.items()}
+    )
+
+
 def input_specs(tensors: Tensors, nullable: Collection[str] = ()) -> tuple[TensorSpec, ...]:
     """What the model takes; an input is optional where the example has gaps or `nullable` names it."""
     unknown = sorted(set(nullable) - tensors.keys())
@@ -145,6 +159,8 @@ def _from_series(series: pl.Series) -> Array:
         return np.array(series.cast(pl.String).to_list(), object)
     if series.dtype == pl.Binary:
         return np.array(series.to_list(), object)
+    if isinstance(series.dtype, pl.Array) and not series.null_count():
+        return _from_values(series.name, series.to_numpy())
     if series.dtype.is_decimal() or (series.dtype == pl.Boolean and series.null_count()):
         series = series.cast(pl.Float64)
     if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):

@@ -19,6 +19,7 @@ from charkh.evaluations.score import Rival
 from charkh.evaluations.score import evaluate as record_evaluation
 from charkh.models.candidate import Candidate, make_candidate, model_inputs
 from charkh.models.candidate_log import log_candidate
+from charkh.models.example import example_frame
 from charkh.models.find import find as find_model
 from charkh.models.load import load as load_model
 from charkh.models.model import ModelVersion
@@ -101,19 +102,22 @@ class LoadedModel:
         takes = ", ".join(spec.name for spec in self.version.made.signature.inputs)
         return f"<charkh model {self.version.ref}, takes {takes}>"
 
-    def predict(self, frame: pl.DataFrame) -> Tensors:
+    def predict(self, rows: object) -> Tensors:
         """The outputs for rows that have at least the model's input columns.
+
+        Args:
+            rows: a Polars or pandas frame, a dictionary of columns, or the matrix of a model that takes one.
 
         Raises:
             Invalid: a column is missing or does not fit the signature.
         """
-        return self._predict(model_inputs(frame, self.version.made.signature))
+        return self._predict(model_inputs(example_frame(rows), self.version.made.signature))
 
 
 def model(
     estimator: object,
     *,
-    example: pl.DataFrame,
+    example: object,
     data: Split | Table | None = None,
     nullable: Collection[str] | None = None,
     metrics: Mapping[str, Fact] | None = None,
@@ -122,21 +126,23 @@ def model(
 
     Args:
         estimator: a fitted model.
-        example: a few rows as it takes them.
+        example: a few rows as it takes them: a Polars or pandas frame, a dictionary of columns, or a matrix.
         data: what it was trained on; its origins are recorded, and inputs with gaps in it may be missing.
         nullable: inputs that may be missing, in place of what `data` says.
         metrics: numbers about it, published when it is registered.
 
     Raises:
         NotFound: no installed runtime accepts it.
+        Invalid: the example has no rows, or a column that no model can be sent.
         Denied: the saved files would run code.
     """
     active = current()
-    seen = data.train.X if isinstance(data, Split) else data.frame if isinstance(data, Table) else example
-    gaps = [name for name in example.columns if name in seen.columns and seen[name].null_count()]
+    rows = example_frame(example)
+    seen = data.train.X if isinstance(data, Split) else data.frame if isinstance(data, Table) else rows
+    gaps = [name for name in rows.columns if name in seen.columns and seen[name].null_count()]
     return make_candidate(
         estimator,
-        example=example,
+        example=rows,
         runtimes=workspace().runtimes,
         nullable=gaps if nullable is None else nullable,
         metrics=metrics,

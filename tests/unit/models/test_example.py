@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charkh.core.errors import Invalid
-from charkh.models.example import ExampleRequest, example_bytes, example_tensors, input_specs
+from charkh.models.example import ExampleRequest, example_bytes, example_frame, example_tensors, input_specs
 
 FRAME = pl.DataFrame(
     {
@@ -78,7 +78,16 @@ def test_nullable_inputs_may_be_named() -> None:
     ],
 )
 def test_other_tables_read_alike(example: object) -> None:
-    assert input_specs(example_tensors(example)) == input_specs(example_tensors(FRAME.select("f", "i", "t")))
+    kinds = input_specs(example_tensors(FRAME.select("f", "i", "t")))
+    assert input_specs(example_tensors(example)) == kinds
+    assert input_specs(example_tensors(example_frame(example))) == kinds
+
+
+def test_a_matrix_comes_back_from_its_frame() -> None:
+    matrix = np.arange(6, dtype=np.float32).reshape(2, 3)
+    (again,) = example_tensors(example_frame(matrix)).values()
+    assert again.dtype == matrix.dtype
+    assert again.tolist() == matrix.tolist()
 
 
 def test_gaps_of_pandas_are_gaps() -> None:

@@ -64,3 +64,13 @@ def test_what_a_notebook_shows() -> None:
     traced = repr(charkh.trace("late@1"))
     assert traced.startswith("late@1 (model:")
     assert "└─ trained_on rows@1 (dataset:" in traced
+
+
+@pytest.mark.parametrize("rows", [ROWS.select("x").to_pandas(), ROWS.select("x").to_numpy()], ids=["pandas", "numpy"])
+def test_a_model_of_another_librarys_rows(rows: Any) -> None:
+    estimator: Any = LogisticRegression()
+    estimator.fit(rows, ROWS["late"].to_numpy())
+    registered = charkh.register("late", charkh.model(estimator, example=rows[:3]))
+    assert not any(spec.optional for spec in registered.version.made.signature.inputs)
+    said = charkh.load("late@1").predict(rows)
+    assert said["predict"].tolist() == estimator.predict(rows).tolist()
