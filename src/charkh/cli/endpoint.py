@@ -119,8 +119,11 @@ def show(name: Name, json: AsJson = False) -> None:
     write_pairs([("endpoint", name), *_described(current, titles)])
     write_line()
     write_table(
-        ["deployment", "model", "at", "by", "reason"],
-        [[each.id, titles[each.made.model], shown_time(each.at), each.actor, each.made.reason] for each in found],
+        ["deployment", "model", "route", "at", "by", "reason"],
+        [
+            [each.id, titles[each.made.model], each.made.route, shown_time(each.at), each.actor, each.made.reason]
+            for each in found
+        ],
     )
 
 

@@ -300,7 +300,11 @@ def portray_deployment(connection: Connection, identifier: str) -> Description |
         *(("prepares with", recipe) for recipe in made.recipes),
         ("logs", f"{made.capture:.0%} of the requests"),
         ("deployed by", found.actor),
-        ("answers now", "yes" if found.current else "no"),
+        (
+            ("answers", f"as {made.route} of rollout:{made.rollout}")
+            if made.rollout
+            else ("answers now", "yes" if found.current else "no")
+        ),
         *((("reason", made.reason),) if made.reason else ()),
     ]
     return Description(title=f"deployment of {made.endpoint}", lines=tuple(lines))
