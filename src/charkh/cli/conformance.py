@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charkh.cli.output import AsJson, write_json, write_line, write_table
-from charkh.core.errors import GateRefused
+from charkh.core.errors import GateRefused, Invalid
 
 if TYPE_CHECKING:
     from charkh.endpoints.conformance.probe import Report
@@ -21,6 +21,10 @@ def conformance(
     ] = None,
     request: Annotated[
         Path | None, typer.Option(help="A file with a valid request, where the metadata describe no inputs.")
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(help="A header of every request, such as 'x-charkh-route: champion'; again for the next."),
     ] = None,
     control: Annotated[bool, typer.Option("--control", help="Also unload and load each model.")] = False,
     failed: Annotated[bool, typer.Option("--failed", help="Show only what failed.")] = False,
@@ -41,6 +45,7 @@ def conformance(
         groups=group or (),
         request=request,
         token=os.environ.get("CHARKH_TOKEN", ""),
+        headers=dict(map(_header, header or ())),
         control=control,
         timeout=timeout,
     )
@@ -54,6 +59,15 @@ def conformance(
             code="conformance.failed",
             hint="Each line above says what was expected.",
         )
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise Invalid(
+            f"{text!r} is no header", code="conformance.bad_header", hint="Write: --header 'x-charkh-route: champion'"
+        )
+    return name.strip(), value.strip()
 
 
 def _write(report: "Report", *, failed: bool) -> None:

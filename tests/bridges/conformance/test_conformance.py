@@ -44,5 +44,8 @@ def test_the_command_says_which_probe_failed(charkh: Charkh, ours: str) -> None:
     assert "metadata.model" in charkh("conformance", ours, "--group", "metadata")
     failing = charkh.fails(4, "conformance", ours, "--model", "no_such_model", "--group", "metadata", "--failed")
     assert "probes" in failing
+    elsewhere = charkh.fails(13, "conformance", ours, "--header", "Host: elsewhere.example", "--group", "health")
+    assert "lists no model" in elsewhere, "the header is sent, and the server refuses a name that is not its own"
+    assert "is no header" in charkh.fails(2, "conformance", ours, "--header", "nonsense")
     assert "there is no group nonsense" in charkh.fails(2, "conformance", ours, "--group", "nonsense")
     assert "does not answer" in charkh.fails(16, "conformance", "http://127.0.0.1:1")

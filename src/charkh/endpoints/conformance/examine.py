@@ -32,6 +32,7 @@ def examine(
     groups: Collection[str] = (),
     request: Path | None = None,
     token: str = "",
+    headers: Mapping[str, str] = {},
     control: bool = False,
     timeout: float = 30.0,
 ) -> Report:
@@ -43,6 +44,7 @@ def examine(
         groups: names of groups of probes, such as `binary`; all by default.
         request: a file with a valid inference request, for a model whose metadata do not describe its inputs.
         token: bearer token.
+        headers: sent with every request, or as metadata of every call.
         control: also probe what loads and unloads models.
         timeout: seconds that an answer may take.
 
@@ -55,7 +57,7 @@ def examine(
         # gRPC is an extra.
         from charkh.endpoints.conformance.examine_grpc import examine_grpc
 
-        return examine_grpc(url, models=models, token=token, timeout=timeout)
+        return examine_grpc(url, models=models, headers=with_token(headers, token), timeout=timeout)
     known = {probe.group for probe in PROBES}
     if not known.issuperset(groups):
         raise Invalid(
@@ -63,11 +65,11 @@ def examine(
             code="conformance.unknown_group",
             hint=f"Groups: {', '.join(sorted(known))}.",
         )
-    headers = {"authorization": f"Bearer {token}"} if token else {}
     # A server may close a connection after an error, which would fail the next probe: each gets one of its own.
     limits = httpx.Limits(max_keepalive_connections=0)
     base = url.rstrip("/")
-    with httpx.Client(base_url=base, headers=headers, timeout=timeout, limits=limits, trust_env=False) as client:
+    sent = with_token(headers, token)
+    with httpx.Client(base_url=base, headers=sent, timeout=timeout, limits=limits, trust_env=False) as client:
         server = _server_name(client, url)
         names = tuple(models) or _listed(client)
         if not names:
@@ -194,3 +196,9 @@ def _given(request: Path) -> tuple[tuple[TensorSpec, ...], dict[str, "npt.NDArra
             hint='Write {"inputs": [{"name": …, "shape": …, "datatype": …, "data": […]}]}.',
         ) from error
     return specs, tensors
+
+
+def with_token(headers: Mapping[str, str], token: str) -> dict[str, str]:
+    """The headers with the token in them; one that they name themselves goes first."""
+    known = {name.lower(): value for name, value in headers.items()}
+    return {"authorization": f"Bearer {token}", **known} if token else known

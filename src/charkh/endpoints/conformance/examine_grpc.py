@@ -1,6 +1,6 @@
 """Run the conformance suite against a server's gRPC port: find its models, make every call, give the verdicts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from charkh.core.errors import NotFound, Unavailable
@@ -13,13 +13,15 @@ SCHEME = "grpc://"
 _SERVER = Subject("", "", (), (), {}, {})
 
 
-def examine_grpc(url: str, *, models: Sequence[str] = (), token: str = "", timeout: float = 30.0) -> Report:
+def examine_grpc(
+    url: str, *, models: Sequence[str] = (), headers: Mapping[str, str] = {}, timeout: float = 30.0
+) -> Report:
     """Ask a server everything over gRPC; nothing that it answers raises.
 
     Args:
         url: `grpc://HOST:PORT`, without TLS.
         models: to be asked; all that the server's index lists by default.
-        token: bearer token, sent as metadata.
+        headers: sent as metadata of every call.
         timeout: seconds that an answer may take.
 
     Raises:
@@ -32,7 +34,7 @@ def examine_grpc(url: str, *, models: Sequence[str] = (), token: str = "", timeo
     import grpc
 
     with grpc.insecure_channel(url.removeprefix(SCHEME).rstrip("/")) as channel:
-        client = _Client(channel, token, timeout)
+        client = _Client(channel, headers, timeout)
         heard = client.call("ServerMetadata", {})
         if heard.code == "UNAVAILABLE":
             raise Unavailable(
@@ -56,9 +58,9 @@ def examine_grpc(url: str, *, models: Sequence[str] = (), token: str = "", timeo
 class _Client:
     """Calls of a channel by their names."""
 
-    def __init__(self, channel: Any, token: str, timeout: float) -> None:
+    def __init__(self, channel: Any, headers: Mapping[str, str], timeout: float) -> None:
         self._channel = channel
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata = tuple(headers.items())
         self._timeout = timeout
 
     def call(self, name: str, fields: Any) -> GrpcHeard:
