@@ -5,11 +5,11 @@ a dictionary of whole paths, so nothing stands between a tensor and its model.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import math
 import os
+import threading
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ import msgspec
 
 from charkh.core.errors import CharkhError, Denied, Invalid, Locked, NotFound, Unavailable
 from charkh.core.ids import new_id
-from charkh.endpoints.batching import Batched
+from charkh.endpoints.batching import Batched, Late, patience
 from charkh.endpoints.compression import ENCODING, WORTH_PACKING, packed, unpacked
 from charkh.endpoints.door import Door, Headers
 from charkh.endpoints.instruments import NOTHING, Instrument, Noted, noted
@@ -42,13 +42,16 @@ from charkh.endpoints.shells import (
     rsgi,
     typed,
 )
+from charkh.endpoints.threads import Threads
 from charkh.endpoints.watch import Watch
 
 MAX_BODY = 64 * 1024 * 1024
 CONCURRENCY = 64
-THREADS = 64
-"""Requests to slow models that wait or run; `WIDTH` of them run at once."""
+"""Requests to one slow model that wait or run."""
 WIDTH = max(1, min(4, os.cpu_count() or 1))
+"""How many of them run at once."""
+SHADOWS = 64
+"""Requests to shadows that wait or run; they are not asked about what is more."""
 HOLDING = ("sklearn", "pickle", "mlflow")
 """Runtimes that hold the interpreter while they predict: two of them at once only wait for each other."""
 QUICK = 0.001
@@ -81,7 +84,8 @@ class _Served:
 
     Attributes:
         servable: asked on the loop, where it is quick.
-        shared: the same, asked from threads: a few times at once, and together where that pays.
+        batched: what is asked from threads: a few times at once, and together where that pays.
+        shared: the same servable, which asks that.
         instrument: what counts its answers.
     """
 
@@ -90,14 +94,16 @@ class _Served:
         self.instrument = instrument
         counted = None if instrument is None else instrument.batched
         width = 1 if servable.platform in HOLDING else WIDTH
-        self.shared = dataclasses.replace(servable, predict=Batched(servable.predict, width, counted))
+        self.batched = Batched(servable.predict, width, counted)
+        self.shared = dataclasses.replace(servable, predict=self.batched)
         self.inflight = 0
         self.retired = False
+        self._limit = 0.0 if servable.waits else QUICK
         self._seconds = 1.0
         self._bytes = 1.0
 
     def is_quick(self, size: int) -> bool:
-        return self._seconds * max(1.0, size / self._bytes) < QUICK
+        return self._seconds * max(1.0, size / self._bytes) < self._limit
 
     def took(self, seconds: float, size: int) -> None:
         # Threads that wait for each other measure too much, so less is believed sooner than more, and one long wait
@@ -123,8 +129,8 @@ class Application:
         door: who may come in.
         reload: gives what is to be served now; asked by `refresh`, in a thread.
         max_body: bytes of the longest request body.
-        concurrency: requests answered at once; one more gets 503 and Retry-After.
-        threads: how many requests to slow models wait or run at once.
+        concurrency: requests that one slow model is asked or waits for at once; one more gets 503 and Retry-After, and
+            several such models leave room for each other (`Threads`).
         watch: what looks on; without, nothing is counted and there is no `/metrics`.
         makers: give further paths than the Open Inference Protocol's.
 
@@ -143,7 +149,6 @@ class Application:
         reload: Callable[[], Sequence[Servable] | Offer] | None = None,
         max_body: int = MAX_BODY,
         concurrency: int = CONCURRENCY,
-        threads: int = THREADS,
         watch: Watch | None = None,
         makers: Sequence[RouteMaker] = (),
     ) -> None:
@@ -155,11 +160,11 @@ class Application:
         self._door = door
         self._reload = reload
         self._max_body = max_body
-        self._concurrency = concurrency
-        self._pool = ThreadPoolExecutor(threads, "charkh-infer")
+        self._threads = Threads(2 * concurrency)
         # Not among the models: one that hangs would hold up a log, and the end would leave it unsealed.
         self._closing = ThreadPoolExecutor(1, "charkh-close")
-        self._inflight = 0
+        self._shadows = ThreadPoolExecutor(WIDTH, "charkh-shadow")
+        self._shadowing = threading.BoundedSemaphore(SHADOWS)
         self._served: list[_Served] = []
         self._in_use: dict[int, _Served] = {}
         self._splits: Mapping[str, Split] = {}
@@ -284,9 +289,18 @@ class Application:
             split.answered(choice, failed=failed, seconds=seconds, rows=did.rows)
         if reply.status == 200 and not self.draining:
             for shadow in choice.shadows:
-                with contextlib.suppress(RuntimeError):  # the pool has been shut down
-                    self._pool.submit(_shadowed, split, choice._replace(servable=shadow), work, request)
+                self._shadow(split, choice._replace(servable=shadow), work, request)
         return Reply(reply.status, reply.body, (*reply.headers, (ROUTE_HEADER, choice.route)))
+
+    def _shadow(self, split: Split, choice: Choice, work: Work, request: Request) -> None:
+        """Ask a shadow beside the loop, unless too many of them are being asked."""
+        if not self._shadowing.acquire(blocking=False):
+            return
+        try:
+            asked = self._shadows.submit(_shadowed, split, choice, work, request)
+            asked.add_done_callback(lambda _: self._shadowing.release())
+        except RuntimeError:  # the server has ended
+            self._shadowing.release()
 
     async def _looked_at(self, served: _Served, work: Work, request: Request, route: str = "") -> tuple[Reply, Noted]:
         if self.looks is None:
@@ -350,6 +364,7 @@ class Application:
             await asyncio.sleep(every)
             if self.looks is not None:
                 self.looks.instruments.tick(ready=not self.draining)
+                self.looks.instruments.queued.set(sum(each.batched.waiting for each in self._served))
             try:
                 await self.refresh()
                 failure = ""
@@ -362,28 +377,28 @@ class Application:
         """Take no new inferences, and return when those under way are answered; False after `grace` seconds."""
         self.draining = True
         deadline = time.monotonic() + grace
-        while self._inflight and time.monotonic() < deadline:
+        while self._threads.held and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
-        return not self._inflight
+        return not self._threads.held
 
     def close(self) -> None:
         """Let go of the threads and close every prediction log, so that it can be sealed."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
+        self._shadows.shutdown(wait=False, cancel_futures=True)
         self._closing.shutdown(wait=False)
         for served in self._served:
             if served.servable.log is not None:
                 served.servable.log.close()
 
     async def _answer(self, served: _Served, work: Work, request: Request) -> tuple[Reply, Noted, str]:
-        if self.draining or self._inflight >= self._concurrency:
+        size = len(request.body)
+        quick = served.is_quick(size)
+        if self.draining or not (quick or self._threads.has_room(served.inflight)):
             self._count("draining" if self.draining else "busy")
-            why = "the server is shutting down" if self.draining else "the server is busy"
+            why = "the server is shutting down" if self.draining else f"{served.servable.name} is busy"
             return Reply(503, _error(why), (("retry-after", "1"),)), NOTHING, ""
-        self._inflight += 1
-        served.inflight += 1
         try:
-            size = len(request.body)
-            if served.is_quick(size):
+            if quick:
                 reply, seconds, did = _timed(work, served.servable, request)
             else:
                 reply, seconds, did = await self._in_thread(served, work, request)
@@ -391,40 +406,32 @@ class Application:
             return reply, did, ""
         except CharkhError as error:
             return _refusal(served, error), NOTHING, error.code
-        except TimeoutError:
+        except Late as error:
             self._count("deadline")
-            return Reply(504, _error("the deadline passed before the model answered")), NOTHING, ""
+            return Reply(504, _error(str(error))), NOTHING, ""
         except Exception as error:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
             return self._broken(served, error), NOTHING, ""
-        finally:
-            self._inflight -= 1
-            served.inflight -= 1
-            if served.retired and not served.inflight:
-                self._let_go(served)
 
     async def _in_thread(self, served: _Served, work: Work, request: Request) -> tuple[Reply, float, Noted]:
         """Ask a slow model beside the loop.
 
         Raises:
-            TimeoutError: the client's deadline passed; what was not begun yet is not begun any more.
+            Late: the client's deadline passed; what was not begun yet is not begun any more.
         """
         seconds = _patience_of(request.headers)
         deadline = time.monotonic() + seconds
 
         def run() -> tuple[Reply, float, Noted]:
-            if time.monotonic() > deadline:
-                raise TimeoutError
-            return _timed(work, served.shared, request)
+            with patience(deadline):
+                return _timed(work, served.shared, request)
 
-        asked = asyncio.get_running_loop().run_in_executor(self._pool, run)
-        if seconds == math.inf:
-            return await asked
-        try:
-            return await asyncio.wait_for(asyncio.shield(asked), seconds)
-        except TimeoutError:
-            # Its answer is nobody's any more; what it raises is still taken, so that nothing complains of it.
-            asked.add_done_callback(lambda done: done.exception())
-            raise
+        def left() -> None:
+            served.inflight -= 1
+            if served.retired and not served.inflight:
+                self._let_go(served)
+
+        served.inflight += 1
+        return await self._threads.ask(run, seconds, left)
 
     def _broken(self, served: _Served, error: Exception) -> Reply:
         """What a client is told whose request broke the model: a number in the log. Called as it is raised."""

@@ -5,10 +5,12 @@ the first of those that wait then asks for all of them, as far as they fit toget
 `each * n + base` from what was measured; where `base` is small, waiting requests are asked one after another.
 """
 
+import contextlib
+import math
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from time import monotonic, perf_counter
 from typing import Any
 
 from charkh.core.errors import CharkhError
@@ -24,6 +26,30 @@ PAYS = 0.25
 """Share of a single request's time that must be `base` for batches to pay."""
 _FORGETS = 0.98
 """How much of the past a new measurement leaves."""
+
+
+class Late(Exception):
+    """Whoever asked waits no more."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed before the model answered")
+
+
+class _Deadline(threading.local):
+    at = math.inf
+
+
+_DEADLINE = _Deadline()
+
+
+@contextlib.contextmanager
+def patience(until: float) -> Generator[None]:
+    """What this thread asks meanwhile waits until then by `time.monotonic()`; what has not begun raises `Late`."""
+    _DEADLINE.at = until
+    try:
+        yield
+    finally:
+        _DEADLINE.at = math.inf
 
 
 class Fit:
@@ -103,7 +129,11 @@ class Batched:
         self._queue: deque[_Waiting] = deque()
 
     def __call__(self, inputs: Tensors) -> Tensors:
-        """The answer to these rows; raises what the model raises for them."""
+        """The answer to these rows; raises what the model raises for them.
+
+        Raises:
+            Late: they had not been asked when the thread's patience ended.
+        """
         rows = row_count(inputs)
         with self._lock:
             waits = None
@@ -117,7 +147,7 @@ class Batched:
                 return self._measured(inputs, rows)
             finally:
                 self._hand_on()
-        waits.ready.wait()
+        self._wait(waits)
         if waits.leads is not None:
             try:
                 self._lead(waits.leads)
@@ -127,6 +157,16 @@ class Batched:
             raise waits.error
         assert waits.outputs is not None
         return waits.outputs
+
+    def _wait(self, waits: "_Waiting") -> None:
+        until = _DEADLINE.at
+        if not waits.ready.wait(None if until == math.inf else max(0.0, until - monotonic())):
+            with self._lock:
+                if waits in self._queue:
+                    self._queue.remove(waits)
+                    raise Late
+            # It is being asked, or is to ask for others.
+            waits.ready.wait()
 
     @property
     def waiting(self) -> int:

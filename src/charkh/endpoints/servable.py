@@ -29,6 +29,7 @@ class Servable:
         load_seconds: that it took to load and to answer its example.
         away: why it cannot be asked now, where it cannot; `predict` raises `Unavailable` then.
         is_held: whether it is in memory now, and not let go until it is asked for.
+        waits: its code may wait for something else than the processor, or for ever: the event loop never asks it.
     """
 
     name: str
@@ -42,3 +43,4 @@ class Servable:
     load_seconds: float = 0.0
     away: str = ""
     is_held: Callable[[], bool] = _always
+    waits: bool = False

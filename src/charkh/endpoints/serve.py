@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charkh.core.errors import Unavailable
-from charkh.endpoints.application import CONCURRENCY, MAX_BODY, THREADS, Application, RouteMaker
+from charkh.endpoints.application import CONCURRENCY, MAX_BODY, Application, RouteMaker
 from charkh.endpoints.door import Door
 from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
@@ -35,7 +35,6 @@ def serve(
     reload_every: float = 1.0,
     max_body: int = MAX_BODY,
     concurrency: int = CONCURRENCY,
-    threads: int = THREADS,
     grace: float = 10.0,
     grpc_port: int = 0,
     shared: bool = False,
@@ -57,8 +56,7 @@ def serve(
             return the same objects where nothing changed.
         reload_every: seconds between two questions.
         max_body: bytes of the longest request body.
-        concurrency: requests answered at once.
-        threads: slow predictions that run at once.
+        concurrency: requests that one slow model is asked or waits for at once.
         grace: seconds that requests under way have to finish.
         grpc_port: TCP port for the same protocol over gRPC; none by default.
         shared: other processes of the same server listen there, too.
@@ -78,7 +76,6 @@ def serve(
         reload=reload,
         max_body=max_body,
         concurrency=concurrency,
-        threads=threads,
         watch=watch,
         makers=makers,
     )

@@ -19,7 +19,7 @@ from charkh.endpoints.servable import Servable
 from charkh.models.candidate import model_inputs
 from charkh.models.example import MAX_ROWS, example_bytes, example_tensors, input_specs
 from charkh.models.find import find as find_model
-from charkh.models.load import Form, load
+from charkh.models.load import Form, LoadedModel, load
 from charkh.models.model import ModelVersion
 from charkh.ports.runtimes import Signature, Tensors
 from charkh.ports.store import Store
@@ -189,7 +189,15 @@ def bare_servable(
         signature=signature,
         predict=predict,
         platform=platform,
+        waits=any(_may_wait(workspace, each) for each in loaded),
     )
+
+
+def _may_wait(workspace: Workspace, loaded: LoadedModel) -> bool:
+    """Whether a model's code is not charkh's (a class, files that are code), so that nobody knows how long it takes."""
+    made = loaded.version.made
+    own = workspace.settings.runtime.get(made.runtime)
+    return made.safety.runs_code or (own is not None and bool(own.class_))
 
 
 def _graph(workspace: Workspace, name: str, settings: EndpointSettings, parts: Sequence[Part]) -> Part:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from charkh.core.errors import Denied, Invalid, Unavailable
-from charkh.endpoints.application import Application
+from charkh.endpoints.application import WIDTH, Application
 from charkh.endpoints.door import Door, is_loopback
 from charkh.endpoints.servable import Servable
 from charkh.ports.runtimes import Signature, Tensors, TensorSpec
@@ -247,7 +247,7 @@ async def until_asked(slow: Slow) -> None:
 def test_one_request_too_many_is_sent_away_and_health_answers_meanwhile() -> None:
     async def scenario() -> None:
         slow = Slow()
-        app = application(model(predict=slow), model("fast"), concurrency=2, threads=2)
+        app = application(model(predict=slow), model("fast"), concurrency=2)
         waiting = [asyncio.create_task(call(app, "POST", "/v2/models/delay/infer", BODY)) for _ in range(2)]
         await until_asked(slow)
         await until_asked(slow)
@@ -259,6 +259,66 @@ def test_one_request_too_many_is_sent_away_and_health_answers_meanwhile() -> Non
         assert (await call(app, "POST", "/v2/models/fast/infer", BODY)).status == 200
 
     asyncio.run(scenario())
+
+
+def test_a_model_that_hangs_leaves_room_for_the_others() -> None:
+    async def scenario() -> None:
+        hangs, slow = Slow(), Slow()
+        slow.go.set()
+        app = application(model(predict=hangs), model("slow", predict=slow), concurrency=4)
+        waiting = [asyncio.create_task(call(app, "POST", "/v2/models/delay/infer", BODY)) for _ in range(4)]
+        for _ in range(min(4, WIDTH)):
+            await until_asked(hangs)
+        refused = await call(app, "POST", "/v2/models/delay/infer", BODY)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        for _ in range(3):
+            assert (await call(app, "POST", "/v2/models/slow/infer", BODY)).status == 200
+        hangs.go.set()
+        assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * 4
+
+    asyncio.run(scenario())
+
+
+def test_a_client_waits_as_long_as_it_says_and_what_has_not_begun_is_not_begun() -> None:
+    async def scenario() -> None:
+        hangs = Slow()
+        app = application(replace(model(predict=hangs), platform="sklearn"))
+        waiting = asyncio.create_task(call(app, "POST", "/v2/models/delay/infer", BODY))
+        await until_asked(hangs)
+        for _ in range(3):
+            late = await call(app, "POST", "/v2/models/delay/infer", BODY, x_request_timeout="0.01")
+            assert (late.status, late.body) == (504, {"error": "the deadline passed before the model answered"})
+        hangs.go.set()
+        assert (await waiting).status == 200
+        assert not hangs.asked.acquire(blocking=False), "the late ones were never asked about"
+
+    asyncio.run(scenario())
+
+
+def test_a_model_whose_own_deadline_passed_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    def predict(_: Tensors) -> Tensors:
+        raise TimeoutError("the database did not answer")
+
+    app = application(model(predict=predict))
+    assert ask(app, "POST", "/v2/models/delay/infer", BODY).status == 500
+    assert "the database did not answer" in caplog.text
+
+
+def test_code_that_may_wait_is_never_asked_on_the_loop() -> None:
+    asked: set[str] = set()
+
+    def predict(inputs: Tensors) -> Tensors:
+        asked.add(threading.current_thread().name.split("_")[0])
+        return double(inputs)
+
+    async def scenario(app: Application) -> None:
+        for _ in range(30):
+            assert (await call(app, "POST", "/v2/models/delay/infer", BODY)).status == 200
+
+    asyncio.run(scenario(application(replace(model(predict=predict), waits=True))))
+    assert asked == {"charkh-infer"}
+    asyncio.run(scenario(application(model(predict=predict))))
+    assert asked == {"charkh-infer", "MainThread"}
 
 
 def test_draining_finishes_what_is_under_way_and_takes_nothing_new() -> None:
@@ -346,7 +406,7 @@ def test_a_log_is_closed_whatever_the_models_do() -> None:
         slow, log = Slow(), Log()
         unlogged: Any = log
         now: list[Servable] = [model(predict=slow), replace(model("spare"), log=unlogged)]
-        app = application(*now, reload=lambda: list(now), threads=1)
+        app = application(*now, reload=lambda: list(now), concurrency=1)
         waiting = asyncio.create_task(call(app, "POST", "/v2/models/delay/infer", BODY))
         await until_asked(slow)
         now.pop()

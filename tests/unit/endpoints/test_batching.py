@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charkh.core.errors import Invalid
-from charkh.endpoints.batching import KNOWN_AFTER, MAX_ROWS, Batched, Fit
+from charkh.endpoints.batching import KNOWN_AFTER, MAX_ROWS, Batched, Fit, Late, patience
 
 
 class Model:
@@ -127,3 +127,29 @@ def test_the_fit_finds_the_line(each: float, base: float, rows: list[int]) -> No
     for count in rows:
         assert found_each * count + found_base == pytest.approx(each * count + base, rel=1e-3, abs=1e-6)
     assert 1 <= fit.most() <= MAX_ROWS
+
+
+def test_who_waits_no_more_is_not_asked_about() -> None:
+    go, begun = threading.Event(), threading.Event()
+    asked: list[list[float]] = []
+
+    def hanging(inputs: Any) -> Any:
+        asked.append(inputs["x"].tolist())
+        begun.set()
+        assert go.wait(10)
+        return {"y": inputs["x"] * 2}
+
+    batched = Batched(hanging)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(batched, {"x": np.asarray([1.0])})
+        assert begun.wait(10)
+        with patience(time.monotonic() + 0.02), pytest.raises(Late):
+            batched({"x": np.asarray([2.0])})
+        assert batched.waiting == 0
+        patient = pool.submit(batched, {"x": np.asarray([3.0])})
+        while not batched.waiting:
+            time.sleep(0.001)
+        go.set()
+        assert first.result()["y"].tolist() == [2.0]
+        assert patient.result()["y"].tolist() == [6.0]
+    assert asked == [[1.0], [3.0]]

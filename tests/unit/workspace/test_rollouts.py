@@ -183,7 +183,7 @@ def test_a_shadow_is_asked_after_the_answer_and_counted(workspace: Workspace) ->
     client.refresh()
     for _ in range(5):
         assert client.ask("/predict/delay")[2]["x-charkh-route"] == "champion"
-    client.application._pool.shutdown(wait=True)  # pyright: ignore[reportPrivateUsage]
+    client.application._shadows.shutdown(wait=True)  # pyright: ignore[reportPrivateUsage]
     client.serving.close()
     found = store.queries.ask(CurrentRollout(endpoint="delay"))
     assert found is not None
