@@ -107,3 +107,7 @@ print(json.dumps(sorted(sys.modules)))
         "litestar",
         "granian",
     }
+
+
+def test_a_skops_file_is_judged_without_the_libraries_that_it_names() -> None:
+    assert not loaded_by("charkh.runtimes.sklearn, charkh.runtimes.onnx") & {"sklearn", "skops", "scipy", "pandas"}

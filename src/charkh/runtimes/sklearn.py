@@ -1,28 +1,25 @@
-"""The scikit-learn runtime: estimators and pipelines as skops files; it never unpickles."""
+"""The scikit-learn runtime: estimators and pipelines as skops files; it never unpickles.
+
+Files are judged without scikit-learn and skops, whose imports take seconds: what serves a compiled form never waits
+for them.
+"""
 
 import functools
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import skops.io
-from sklearn.base import BaseEstimator
-from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
-
-from charkh.core.digests import digest_of
 from charkh.core.errors import Denied, Invalid, Unavailable
 from charkh.ports.runtimes import Safety, Signature
-from charkh.runtimes.pickles import pickle_reasons
-from charkh.runtimes.sklearn_predictor import SklearnPredictor
-from charkh.runtimes.sklearn_trees import tree_reasons
-from charkh.runtimes.skops_file import Verdict, canonical, is_archive, judge_archive
+from charkh.runtimes.skops_file import canonical, is_archive, judge_archive
+from charkh.runtimes.skops_verdicts import judge
+
+if TYPE_CHECKING:
+    from charkh.runtimes.sklearn_predictor import SklearnPredictor
 
 FILE = "model.skops"
 _LIBRARIES = ("scikit-learn", "skops", "numpy", "polars")
-REMEMBERED = 64
-"""Verdicts that are kept."""
-_verdicts: dict[str, Verdict] = {}
 _CONVERT = (
     "Where you trust the file, load it yourself and register the estimator, so that charkh saves it as skops: "
     "`charkh.register(name, estimator, example=rows)`; or export it to ONNX."
@@ -42,6 +39,8 @@ class SklearnRuntime:
 
     def accepts(self, estimator: object) -> bool:
         """Whether it is a scikit-learn estimator that predicts."""
+        from sklearn.base import BaseEstimator
+
         return isinstance(estimator, BaseEstimator) and hasattr(estimator, "predict")
 
     def save(self, estimator: object) -> Mapping[str, bytes]:
@@ -51,6 +50,9 @@ class SklearnRuntime:
             Denied: the estimator holds a type that could not be loaded again without running code.
             Invalid: skops cannot write it.
         """
+        import skops.io
+        from skops.io.exceptions import UnsupportedTypeException
+
         try:
             data = skops.io.dumps(estimator)
         except (UnsupportedTypeException, TypeError, ValueError, AttributeError) as error:
@@ -72,12 +74,12 @@ class SklearnRuntime:
             others = [name for name in files if name not in models[:1]]
             return Safety(level="code", reasons=tuple(f"{name}: it is not the one skops file" for name in others))
         name, data = next(iter(files.items()))
-        reasons = _judge(data).reasons
+        reasons = judge(data).reasons
         if not reasons:
             return Safety(level="listed")
         return Safety(level="code", reasons=tuple(f"{name}: {reason}" for reason in reasons))
 
-    def load(self, files: Mapping[str, bytes], signature: Signature) -> SklearnPredictor:
+    def load(self, files: Mapping[str, bytes], signature: Signature) -> "SklearnPredictor":
         """The estimator, its trees verified.
 
         Raises:
@@ -85,6 +87,9 @@ class SklearnRuntime:
             Invalid: the signature does not fit the estimator.
             Unavailable: the installed scikit-learn cannot rebuild it.
         """
+        from charkh.runtimes.sklearn_predictor import SklearnPredictor
+        from charkh.runtimes.sklearn_trees import tree_reasons
+
         self._refuse_code(files)
         estimator = _rebuild(next(iter(files.values())))
         if not self.accepts(estimator):
@@ -115,31 +120,12 @@ def _installed() -> Mapping[str, str]:
     return {"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}}
 
 
-def _judge(data: bytes) -> Verdict:
-    """The verdict on a file's bytes; remembered by their digest, because saving and loading ask for the same one."""
-    digest = digest_of(data)
-    verdict = _verdicts.get(digest)
-    if verdict is None:
-        if len(_verdicts) >= REMEMBERED:
-            _verdicts.clear()
-        verdict = _verdicts[digest] = _judge_anew(data)
-    return verdict
-
-
-def _judge_anew(data: bytes) -> Verdict:
-    pickled = pickle_reasons(data)
-    if is_archive(data) and not pickled:
-        return judge_archive(data)
-    if pickled:
-        return Verdict(pickled)
-    if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        return Verdict(("it is an HDF5 file, which can name code and other files",))
-    return Verdict(("it is no skops file, and what is unknown counts as code",))
-
-
 def _rebuild(data: bytes) -> Any:
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
     try:
-        return skops.io.loads(data, trusted=list(_judge(data).names))
+        return skops.io.loads(data, trusted=list(judge(data).names))
     except UntrustedTypesFoundException as error:
         raise _denied((str(error),)) from error
     except (AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError) as error:
