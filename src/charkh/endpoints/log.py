@@ -168,6 +168,10 @@ class PredictionLog:
         except (CharkhError, ValueError) as trouble:
             return self._unlogged(trouble)
 
+    def flush(self) -> None:
+        """Write what waits: whoever reads the log afterwards sees every request so far."""
+        self._segments.flush()
+
     def close(self) -> None:
         """Let go of the segment, ready to be sealed; requests that still come are answered and not logged."""
         self._segments.close()

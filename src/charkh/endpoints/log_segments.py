@@ -110,6 +110,10 @@ class LogSegments:
             segment.bytes += len(record)
             return place
 
+    def flush(self) -> None:
+        """Write what waits, as far as the disk goes along: whoever reads the segments sees it."""
+        self._write()
+
     def close(self) -> None:
         """Write what waits and let go of the segments, ready to be sealed; nothing is taken afterwards."""
         with self._lock:

@@ -84,6 +84,8 @@ def ask(servable: Servable, rows: pl.DataFrame) -> None:
         for name in ("trip", "distance")
     ]
     infer(servable, Request({}, json.dumps({"inputs": inputs}).encode()))
+    assert servable.log is not None
+    servable.log.flush()
 
 
 def number(report: Report, fact: str) -> float:
