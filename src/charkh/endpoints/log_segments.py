@@ -14,7 +14,7 @@ from typing import NamedTuple
 from charkh.core.errors import CharkhError
 from charkh.ports.journal import DataWriter
 
-PAUSE = 0.005
+PAUSE = 0.002
 """Seconds between two writes."""
 AGAIN = 1.0
 """Seconds after which a disk that refused is asked again."""
