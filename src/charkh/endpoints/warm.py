@@ -32,5 +32,6 @@ def _cold(servable: Servable, why: str) -> Unavailable:
     return Unavailable(
         f"version {servable.version} at {servable.name!r} does not answer its example: {why}",
         code="endpoint.warm_up",
-        hint="It was never offered. Load it and ask it the example that it was registered with.",
+        hint="It was never offered. Its example is what it was registered with; behind recipes and in graphs, rows of "
+        "the dataset that `example` names, with times written as 2026-01-31T09:00:00Z.",
     )

@@ -14,12 +14,12 @@ import skl2onnx
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx.common import data_types
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 
 from charkh.core.errors import Invalid
 from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.runtimes.columns import PREDICT, PREDICT_PROBA
+from charkh.runtimes.compiled_histograms import HISTOGRAMS, hold_doubles, one_base, settle_thresholds
 from charkh.runtimes.sklearn import SklearnRuntime
 from charkh.runtimes.sklearn_predictor import SklearnPredictor, predicts_by_probability
 from charkh.runtimes.sklearn_trees import parts_of
@@ -43,8 +43,6 @@ _TYPES: Mapping[str, Any] = {
     "BOOL": data_types.BooleanTensorType,
     "BYTES": data_types.StringTensorType,
 }
-_HISTOGRAMS = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
-_BASE = "_baseline_prediction"
 _FAILURES = (
     MissingConverter,
     MissingShapeCalculator,
@@ -69,7 +67,8 @@ def compile_sklearn(files: Mapping[str, bytes], signature: Signature) -> bytes:
     _refuse_gaps_in_texts(signature)
     types = _initial_types(predictor, signature)
     estimator = predictor.estimator
-    _settle(estimator)
+    is_single = any(spec.datatype == "FP32" for spec in signature.inputs)
+    _settle(estimator, is_single=is_single)
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
     try:
         graph: Any = skl2onnx.convert_sklearn(estimator, initial_types=types, options=options, target_opset=OPSETS)
@@ -77,11 +76,12 @@ def compile_sklearn(files: Mapping[str, bytes], signature: Signature) -> bytes:
         raise _not_compiled(f"skl2onnx cannot convert {type(estimator).__name__}: {_line(error)}") from error
     if types[0][0] == ROWS:
         _take_in_order(graph.graph, [spec.name for spec in signature.inputs], predictor.order)
-    if not any(isinstance(part, _HISTOGRAMS) for part in parts_of(estimator)):
+    if not any(isinstance(part, HISTOGRAMS) for part in parts_of(estimator)):
         _round_before_trees(graph.graph)
     _vote_whole(graph.graph)
-    if not any(spec.datatype == "FP32" for spec in signature.inputs):
+    if not is_single:
         _fill_doubles(graph.graph, estimator)
+        hold_doubles(graph, parts_of(estimator))
     _give(graph.graph, estimator, signature.outputs)
     graph.doc_string = graph.producer_version = ""
     try:
@@ -103,7 +103,7 @@ def _initial_types(predictor: SklearnPredictor, signature: Signature) -> list[tu
     return [(ROWS, _TYPES[kind]([None, len(predictor.order)]))]
 
 
-def _settle(estimator: Any) -> None:
+def _settle(estimator: Any, *, is_single: bool) -> None:
     """Give thresholds that a graph's single precision holds, with the same answers.
 
     A tree compares single precision with a double, so that the greatest single that is not above it does as well.
@@ -114,10 +114,10 @@ def _settle(estimator: Any) -> None:
             exact = tree.threshold
             single = exact.astype(np.float32)
             tree.threshold[:] = np.where(single > exact, np.nextafter(single, np.float32(-np.inf)), single)
-        if isinstance(part, _HISTOGRAMS):
-            base = np.asarray(getattr(part, _BASE))
-            if base.size == 1:
-                setattr(part, _BASE, float(base.ravel()[0]))
+        if isinstance(part, HISTOGRAMS):
+            one_base(part)
+            if is_single:
+                settle_thresholds(part)
 
 
 def _vote_whole(graph: Any) -> None:

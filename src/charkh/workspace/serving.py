@@ -252,7 +252,19 @@ def request_signature(workspace: Workspace, name: str, settings: EndpointSetting
 def _raw_rows(workspace: Workspace, settings: EndpointSettings) -> pl.DataFrame:
     rows = read_table(workspace.store, find_dataset(workspace.store, settings.example))
     # A request is JSON, which has no times: they come as text, and a recipe reads them.
-    return rows.with_columns(pl.selectors.temporal().cast(pl.String))
+    return rows.with_columns(_as_text(series) for series in rows.select(pl.selectors.temporal()))
+
+
+def _as_text(times: pl.Series) -> pl.Series:
+    """Times as programs write them into JSON: ISO 8601, fractions where there are any, and `Z` for a time with a zone."""
+    if not isinstance(times.dtype, pl.Datetime):
+        return times.cast(pl.String)
+    if times.dtype.time_zone is None:
+        return times.dt.strftime(_ISO)
+    return times.dt.convert_time_zone("UTC").dt.strftime(f"{_ISO}Z")
+
+
+_ISO = "%Y-%m-%dT%H:%M:%S%.f"
 
 
 def _behind(

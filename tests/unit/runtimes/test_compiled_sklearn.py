@@ -6,11 +6,17 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from charkh.core.errors import Invalid
@@ -44,6 +50,11 @@ def both(estimator: Any, example: object) -> tuple[Any, Any, Signature]:
     return runtime.load(files, signature), OnnxRuntime().load({"model.onnx": graph}, signature), signature
 
 
+def thresholds_of(boosted: Any) -> Any:
+    exact = np.unique([node["num_threshold"] for row in boosted._predictors for tree in row for node in tree.nodes])
+    return exact[np.isfinite(exact) & (exact != 0)]
+
+
 @pytest.mark.parametrize(
     ("estimator", "rows", "target"),
     [
@@ -52,6 +63,9 @@ def both(estimator: Any, example: object) -> tuple[Any, Any, Signature]:
         (DecisionTreeClassifier(random_state=0), ROWS, WORDS),
         (GradientBoostingClassifier(n_estimators=5), ROWS, LABELS),
         (RandomForestRegressor(8, random_state=0), ROWS, NUMBERS),
+        (HistGradientBoostingClassifier(max_iter=10, min_samples_leaf=3), GAPS, WORDS),
+        (HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=3), GAPS, LABELS + (ROWS[:, 1] > 1)),
+        (HistGradientBoostingRegressor(max_iter=10, min_samples_leaf=3), GAPS, NUMBERS),
         (Ridge(), ROWS, NUMBERS),
         (LogisticRegression(), ROWS, LABELS > 0),
         (pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), GAPS, WORDS),
@@ -85,6 +99,35 @@ def test_a_frame_in_another_order_is_put_in_the_estimators() -> None:
     frame = pl.DataFrame({"a": ROWS[:, 0], "b": ROWS[:, 1]})
     original, compiled, _ = both(DecisionTreeClassifier(random_state=0).fit(frame, LABELS), frame.select("b", "a"))
     rows = example_tensors(frame)
+    assert compare(original.predict(rows), compiled.predict(rows)).passed
+
+
+def test_boosted_histograms_meet_double_thresholds_beside_texts() -> None:
+    frame = pl.DataFrame({"wind": ROWS[:, 0], "gust": GAPS[:, 1], "place": WORDS})
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    columns = ColumnTransformer([("t", encoder, ["place"])], remainder="passthrough")
+    boosted = HistGradientBoostingClassifier(max_iter=20, min_samples_leaf=3)
+    model = pipeline(columns, boosted).fit(frame, (ROWS[:, 0] > 0.1) ^ (ROWS[:, 2] > 1))
+    original, compiled, _ = both(model, frame)
+    exact = thresholds_of(boosted)
+    # A threshold in single precision lies on the other side of one of its neighbours.
+    near = np.concatenate([exact, np.nextafter(exact, -np.inf), np.nextafter(exact, np.inf)])
+    rows = {
+        "wind": near,
+        "gust": near[::-1].copy(),
+        "place": np.array(["late", "unseen"] * len(near), object)[: len(near)],
+    }
+    assert len(near) > 30
+    assert compare(original.predict(rows), compiled.predict(rows)).passed
+
+
+def test_boosted_histograms_of_single_precision_meet_single_thresholds() -> None:
+    single = ROWS.astype(np.float32)
+    boosted = HistGradientBoostingClassifier(max_iter=20, min_samples_leaf=3)
+    original, compiled, _ = both(boosted.fit(single, LABELS), single)
+    near = thresholds_of(boosted).astype(np.float32)
+    around = np.concatenate([np.nextafter(near, np.float32(way)) for way in (-9, 9)] + [near])
+    rows = {"input": np.stack([around] * 3, axis=1)}
     assert compare(original.predict(rows), compiled.predict(rows)).passed
 
 

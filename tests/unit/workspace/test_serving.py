@@ -5,15 +5,18 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from charkh.core.errors import Denied, NotFound, Unavailable
+from charkh.datasets.add import add_table
 from charkh.endpoints import memory as memory_module
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
@@ -26,6 +29,8 @@ from charkh.models.find import find
 from charkh.models.register import register
 from charkh.models.trust import distrust, trust
 from charkh.ports.runtimes import Tensors
+from charkh.recipes.document import parse_recipe
+from charkh.recipes.record import record
 from charkh.workspace import keeping, serving
 from charkh.workspace.metering import watch_of
 from charkh.workspace.serving import Serving
@@ -315,3 +320,21 @@ def test_who_takes_the_place_of_a_server_that_died_begins_with_what_was_deployed
     client.refresh()
     assert client.version() == "3"
     assert Client(workspace, resumes=True).version() == "3"
+
+
+def test_an_example_behind_recipes_writes_its_times_as_programs_do(make: Callable[[str], Workspace]) -> None:
+    workspace = make(
+        SETTINGS.replace('"delay@champion"', '"delay@champion"\nrecipes = ["times"]\nexample = "asked"', 1)
+    )
+    begin = datetime(2013, 1, 31, 9, tzinfo=UTC)
+    times = {"at": [begin, begin.replace(microsecond=500_000)], "local": [begin.replace(tzinfo=None)] * 2}
+    add_table(workspace.store, "asked", pl.DataFrame({**times, "wind": [1.0, 2.0]}))
+    steps = [
+        {"op": "parse_time", "column": "at", "formats": ["%Y-%m-%dT%H:%M:%S%.fZ"], "zone": "UTC"},
+        {"op": "parse_time", "column": "local", "formats": ["%Y-%m-%dT%H:%M:%S"]},
+        {"op": "derive", "column": "hour", "value": "hour(at)"},
+        {"op": "cast", "columns": {"hour": "Float64"}},
+    ]
+    record(workspace.store, parse_recipe(msgspec.json.encode({"recipe": 1, "steps": steps}), "times"), "times")
+    (servable,) = Serving(workspace, ("delay",))()
+    assert [spec.datatype for spec in servable.signature.inputs] == ["BYTES", "BYTES", "FP64"]
