@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ class Server:
         token: of its store.
     """
 
-    def __init__(self, folder: Path, *command: str) -> None:
+    def __init__(self, folder: Path, *command: str, program: Sequence[str] = ("-m", "charkh")) -> None:
         self.port = free_port()
         self.folder = folder
-        words = [sys.executable, "-m", "charkh", "-C", str(folder), *command, "--port", str(self.port), "--json"]
+        words = [sys.executable, *program, "-C", str(folder), *command, "--port", str(self.port), "--json"]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         lines = [self.process.stdout.readline()]

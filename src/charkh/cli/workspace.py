@@ -259,6 +259,7 @@ def serve(
             names=tuple(names or ()),
             open_inference=open_inference,
             endpoints=endpoints,
+            grace=workspace.settings.serving.grace_seconds,
         )
         if workers > 1:
             serve_together(work, workers, ready)

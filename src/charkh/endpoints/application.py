@@ -42,7 +42,7 @@ from charkh.endpoints.shells import (
     rsgi,
     typed,
 )
-from charkh.endpoints.threads import Threads
+from charkh.endpoints.threads import Ended, Threads
 from charkh.endpoints.watch import Watch
 
 MAX_BODY = 64 * 1024 * 1024
@@ -281,7 +281,7 @@ class Application:
         choice = split.choose(request.headers)
         served = self._in_use.get(id(choice.servable))
         if served is None:
-            return Reply(503, _error("the model is being changed"), (("retry-after", "1"),))
+            return _again("the model is being changed")
         started = time.perf_counter()
         reply, did = await self._looked_at(served, work, request, choice.route)
         if reply.status < 400 or reply.status == 500:
@@ -381,6 +381,10 @@ class Application:
             await asyncio.sleep(0.01)
         return not self._threads.held
 
+    def give_up(self) -> None:
+        """Tell those who still wait for an answer to ask another server."""
+        self._threads.give_up()
+
     def close(self) -> None:
         """Let go of the threads and close every prediction log, so that it can be sealed."""
         self._threads.close()
@@ -395,8 +399,7 @@ class Application:
         quick = served.is_quick(size)
         if self.draining or not (quick or self._threads.has_room(served.inflight)):
             self._count("draining" if self.draining else "busy")
-            why = "the server is shutting down" if self.draining else f"{served.servable.name} is busy"
-            return Reply(503, _error(why), (("retry-after", "1"),)), NOTHING, ""
+            return _draining() if self.draining else _again(f"{served.servable.name} is busy"), NOTHING, ""
         try:
             if quick:
                 reply, seconds, did = _timed(work, served.servable, request)
@@ -406,6 +409,8 @@ class Application:
             return reply, did, ""
         except CharkhError as error:
             return _refusal(served, error), NOTHING, error.code
+        except Ended:
+            return _draining(), NOTHING, ""
         except Late as error:
             self._count("deadline")
             return Reply(504, _error(str(error))), NOTHING, ""
@@ -557,6 +562,14 @@ def _failure(error: CharkhError) -> Reply:
         _log.error("inference failed: %s", error)
     retry = (("retry-after", "1"),) if status == 503 else ()
     return Reply(status, _encode({"error": error.message, "hint": error.hint, "code": error.code}), retry)
+
+
+def _draining() -> Reply:
+    return _again("the server is shutting down")
+
+
+def _again(why: str) -> Reply:
+    return Reply(503, _error(why), (("retry-after", "1"),))
 
 
 def _error(message: str) -> bytes:

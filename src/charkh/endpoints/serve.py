@@ -11,6 +11,7 @@ from typing import Any
 
 from charkh.core.errors import Unavailable
 from charkh.endpoints.application import CONCURRENCY, MAX_BODY, Application, RouteMaker
+from charkh.endpoints.connections import listening_options
 from charkh.endpoints.door import Door
 from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
@@ -42,6 +43,7 @@ def serve(
     watch: Watch | None = None,
     makers: Sequence[RouteMaker] = (),
     ready: Callable[[], None] | None = None,
+    ending: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way and close the prediction logs.
 
@@ -64,6 +66,7 @@ def serve(
         watch: what looks on; without, nothing is counted and there is no `/metrics`.
         makers: give further paths, such as that of feedback.
         ready: called when the server listens.
+        ending: called when it is told to end.
 
     Raises:
         Denied: it would let anyone in.
@@ -82,7 +85,7 @@ def serve(
     if not shared:
         refuse_a_taken_port(numeric_address(host, port), port)
     beside = grpc_beside(application, host, grpc_port, max_message=max_body, grace=grace, shared=shared)
-    run_loop(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, ready))
+    run_loop(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, (ready, ending)))
 
 
 async def run(
@@ -110,7 +113,8 @@ async def run(
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
-            await application.drain(grace)
+            if not await application.drain(grace):
+                application.give_up()
             server.stop()
         await serving
     except (OSError, RuntimeError) as error:
@@ -127,15 +131,22 @@ async def _serve(
     beside: contextlib.AbstractAsyncContextManager[None],
     every: float,
     grace: float,
-    ready: Callable[[], None] | None,
+    told: tuple[Callable[[], None] | None, Callable[[], None] | None],
 ) -> None:
     # A model that computes in Python would keep the loop waiting for five milliseconds at each of its steps.
     sys.setswitchinterval(SWITCH)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    ready, ending = told
+
+    def end() -> None:
+        stop.set()
+        if ending is not None:
+            ending()
+
     with contextlib.suppress(ValueError, NotImplementedError):  # outside the main thread there are no signals
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end)
     watching = asyncio.create_task(application.watch(every)) if every else None
     announcing = asyncio.create_task(announce(port, ready)) if ready else None
     try:
@@ -273,8 +284,5 @@ def _server(application: Application, host: str, port: int) -> Any:
         address=host,
         port=port,
         interface=Interfaces.RSGI,
-        websockets=False,
-        backlog=1024,
-        backpressure=1024,
-        log_enabled=False,
+        **listening_options(),
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import CharkhError, Invalid
+from charkh.endpoints.ending import SPARE, end_within
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.endpoints.serve import serve as serve_models
@@ -19,9 +20,6 @@ from charkh.workspace.metering import meter_table
 from charkh.workspace.serving import Serving
 from charkh.workspace.token import token_of
 from charkh.workspace.workspace import Workspace, open_workspace
-
-GRACE = 10.0
-"""Seconds that requests under way have to finish."""
 
 
 class Answering(NamedTuple):
@@ -43,6 +41,7 @@ class Work(Told, frozen=True, kw_only=True):
         names: endpoints; all by default.
         open_inference: ask for no token.
         endpoints: that are served instead of those of the settings; none for those.
+        grace: seconds that requests under way have to finish.
     """
 
     folder: str
@@ -52,10 +51,11 @@ class Work(Told, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
     open_inference: bool = False
     endpoints: dict[str, EndpointSettings] = msgspec.field(default_factory=dict[str, EndpointSettings])
+    grace: float
 
 
 def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[Answering]], None]) -> None:
-    """Serve in this process until SIGTERM or SIGINT.
+    """Serve in this process until SIGTERM or SIGINT, and end it then, whatever a model does.
 
     Args:
         workspace: whose endpoints they are.
@@ -94,13 +94,14 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
                 token=token_of(workspace.store_folder),
                 open_inference=work.open_inference,
                 reload=again,
-                grace=GRACE,
+                grace=work.grace,
                 grpc_port=work.grpc_port,
                 shared=shared,
                 without_token=open_paths(workspace),
                 watch=watch,
                 makers=makers_of(workspace),
                 ready=lambda: ready(answering),
+                ending=lambda: end_within(work.grace + SPARE),
             )
     finally:
         serving.close()
@@ -126,7 +127,7 @@ def serve_together(work: Work, workers: int, ready: Callable[[Sequence[Answering
         work,
         workers,
         ready=lambda line: ready(msgspec.json.decode(line, type=list[Answering])),
-        grace=2 * GRACE,
+        grace=work.grace + 2 * SPARE,
     )
 
 

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from charkh.bridges.mlflow.application import MlflowApplication
 from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
+from charkh.endpoints.connections import listening_options
 from charkh.endpoints.door import Door
+from charkh.endpoints.ending import SPARE, end_within
 from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import announce, grpc_beside, numeric_address, refuse_a_taken_port
@@ -26,7 +28,7 @@ from charkh.server.offering import Offering
 from charkh.workspace.workspace import Workspace
 
 GRACE = 10.0
-"""Seconds that requests and a round of the loops have to finish."""
+"""Seconds that a round of the loops has to finish."""
 
 _log = logging.getLogger("charkh.server")
 
@@ -55,7 +57,7 @@ def up(
     meters: int | None = None,
     resumes: bool = False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then finish the requests under way.
+    """Serve until SIGTERM or SIGINT; then finish the requests under way, and end, whatever a model does.
 
     Args:
         workspace: what is served.
@@ -117,17 +119,18 @@ def up(
     )
     listening = None if ready is None else lambda: ready(told)
     beside = Beside(workspace, every, tensorboard)
+    grace = workspace.settings.serving.grace_seconds
     grpc = grpc_beside(
         inference,
         address,
         workspace.settings.serving.grpc_port,
-        grace=GRACE,
+        grace=grace,
         shared=shared,
         certificate=doors.certificate,
         key=doors.key,
     )
     try:
-        run_loop(_with(grpc, _serve(front, inference, listened, number, listening, doors, (later, beside))))
+        run_loop(_with(grpc, _serve(front, inference, listened, number, listening, doors, grace, (later, beside))))
     finally:
         mlflow.close()
         doors.traffic.close()
@@ -158,13 +161,19 @@ async def _serve(
     port: int,
     listening: Callable[[], None] | None,
     doors: Doors,
+    grace: float,
     afterwards: tuple[Later, Beside],
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        stop.set()
+        end_within(grace + GRACE + SPARE)
+
     with contextlib.suppress(ValueError, NotImplementedError):  # outside the main thread there are no signals
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end)
     server = _server(front, host, port, doors)
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
@@ -178,7 +187,8 @@ async def _serve(
         if started.done() and started.exception() is None:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not serving.done():
-            await inference.drain(GRACE)
+            if not await inference.drain(grace):
+                inference.give_up()
             server.stop()
         await serving
         if started.done():
@@ -217,10 +227,7 @@ def _server(front: Front, host: str, port: int, doors: Doors) -> Any:
         address=host,
         port=port,
         interface=Interfaces.ASGINL,
-        websockets=False,
-        backlog=1024,
-        backpressure=1024,
-        log_enabled=False,
+        **listening_options(),
         ssl_cert=doors.certificate,
         ssl_key=doors.key,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from charkh.core.errors import CharkhError
+from charkh.endpoints.ending import SPARE
 from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.server.team import Told, enter_team, run_team, say_listening
 from charkh.server.up import GRACE, Ready, up
@@ -74,7 +75,8 @@ def up_together(
         if ready is not None:
             ready(msgspec.json.decode(line, type=Ready))
 
-    run_team("charkh.server.workers", work, workers, ready=told, grace=2 * GRACE)
+    grace = workspace.settings.serving.grace_seconds
+    run_team("charkh.server.workers", work, workers, ready=told, grace=grace + GRACE + 2 * SPARE)
 
 
 def main(work: Work) -> None:

@@ -343,6 +343,25 @@ def test_draining_finishes_what_is_under_way_and_takes_nothing_new() -> None:
     asyncio.run(scenario())
 
 
+def test_who_still_waits_after_the_grace_is_told_to_come_again() -> None:
+    async def scenario() -> None:
+        hangs = Slow()
+        app = application(model(predict=hangs))
+        asked = [
+            asyncio.create_task(call(app, "POST", "/v2/models/delay/infer", BODY, **more))
+            for more in ({}, {"x_request_timeout": "60"})
+        ]
+        await until_asked(hangs)
+        assert not await app.drain(grace=0.01)
+        app.give_up()
+        for answer in await asyncio.gather(*asked):
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        hangs.go.set()
+        app.close()
+
+    asyncio.run(scenario())
+
+
 class Log:
     """A prediction log that only knows whether it was closed."""
 
