@@ -6,7 +6,8 @@ that names the nearest right one.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, Union, cast
 
 import msgspec
@@ -290,9 +291,10 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
         Invalid: an unknown key, a wrong type, or a condition or duration that cannot be read.
     """
     settings = parse_table(document, Settings, source)
-    for gate in settings.gate.values():
-        for text in gate.require:
-            parse_condition(text)
+    for name, gate in settings.gate.items():
+        with _telling(f"{source}: [gate.{name}]"):
+            for text in gate.require:
+                parse_condition(text)
     for word, guarded in settings.registry.alias.items():
         if guarded.gate not in settings.gate:
             raise Invalid(
@@ -305,19 +307,26 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
     check_serving(settings.serving, source)
     check_metrics(settings.metrics, source)
     check_tracing(settings.tracing, source)
-    for monitor in settings.monitor.values():
-        check_monitor(monitor)
+    for name, monitor in settings.monitor.items():
+        with _telling(f"{source}: [monitor.{name}]"):
+            check_monitor(monitor)
     for name, stability in settings.stability.items():
         check_stability(name, stability)
     for name, runtime in settings.runtime.items():
         check_runtime(name, runtime, source)
-    for loop in settings.loop.values():
-        check_loop(loop)
-    parse_duration(settings.tensorboard.every)
-    for length in (settings.gc.grace, settings.gc.young, settings.gc.silent, settings.run.system):
-        parse_duration(length)
-    parse_size(settings.cache.files)
-    parse_size(settings.cache.tables)
+    for name, loop in settings.loop.items():
+        with _telling(f"{source}: [loop.{name}]"):
+            check_loop(loop)
+    with _telling(f"{source}: [tensorboard]"):
+        parse_duration(settings.tensorboard.every)
+    with _telling(f"{source}: [gc]"):
+        for length in (settings.gc.grace, settings.gc.young, settings.gc.silent):
+            parse_duration(length)
+    with _telling(f"{source}: [run]"):
+        parse_duration(settings.run.system)
+    with _telling(f"{source}: [cache]"):
+        parse_size(settings.cache.files)
+        parse_size(settings.cache.tables)
     for name, remote in settings.remote.items():
         refuse_credentials(remote.url, f"{source}: [remote.{name}] url")
     refuse_credentials(settings.openlineage.url, f"{source}: [openlineage] url")
@@ -325,8 +334,18 @@ def parse_settings(document: Mapping[str, object], source: str) -> Settings:
     for name, each in settings.source.items():
         check_source(name, each)
         if each.every:
-            parse_duration(each.every)
+            with _telling(f"{source}: [source.{name}]"):
+                parse_duration(each.every)
     return settings
+
+
+@contextmanager
+def _telling(where: str) -> Generator[None]:
+    """Say of what is refused in the block where it stands."""
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid(f"{where}: {error.message}", code=error.code, hint=error.hint, facts=error.facts) from error
 
 
 _PASSWORD = re.compile(r"[a-zA-Z][a-zA-Z0-9+.\-]*://[^/@\s]*:[^/@\s]*@")
