@@ -11,6 +11,7 @@
 A gate knows no noun: it reads facts by name. A condition whose fact is missing is not met, and says so.
 """
 
+import difflib
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -138,7 +139,9 @@ def judge(conditions: Sequence[Condition], evidence: Evidence) -> tuple[Verdict,
 def _judge_one(condition: Condition, evidence: Evidence) -> Verdict:
     names = _fact_names(condition, evidence.candidate)
     if not names:
-        return _verdict(condition, False, f"no fact {condition.fact!r} is known about the candidate")
+        near = difflib.get_close_matches(condition.fact, evidence.candidate, n=3)
+        like = f"; there is {', '.join(near)}" if near else ""
+        return _verdict(condition, False, f"no fact {condition.fact!r} is known{like}")
     for name in names:
         verdict = _judge_fact(condition, name, evidence)
         if not verdict.met:

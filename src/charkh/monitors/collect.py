@@ -268,6 +268,9 @@ def _facts(
     facts |= beside
     for segment, report in segmented.items():
         facts |= {f"slice({segment}).psi": report.psi, f"slice({segment}).drifted": report.drifted}
+    # Last, and the largest first: of a wide table those are kept that have something to say.
+    largest = sorted(found.columns, key=lambda column: (-column.effect("psi"), column.column))
+    facts |= {f"psi.{column.column}": column.effect("psi") for column in largest}
     return {name: value for name, value in list(facts.items())[:MAX_FACTS] if _is_finite(value)}
 
 

@@ -118,6 +118,10 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     ks_error: float = 0.0
     wasserstein_error: float = 0.0
 
+    def effect(self, test: str) -> float:
+        """How large what a test found is, beyond chance; 0 where it is not significant."""
+        return max((each.effect for each in self.tests if each.name == test and each.significant), default=0.0)
+
 
 class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     """What all columns came to.
@@ -156,8 +160,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
         return sum(column.drifted for column in self.columns) / len(self.columns) if self.columns else 0.0
 
     def _largest(self, name: str) -> float:
-        tests = (test for column in self.columns for test in column.tests)
-        return max((test.effect for test in tests if test.name == name and test.significant), default=0.0)
+        return max((column.effect(name) for column in self.columns), default=0.0)
 
 
 def drift(
