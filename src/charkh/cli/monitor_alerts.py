@@ -27,7 +27,7 @@ def alerts(
         write_json(found)
         return
     write_table(
-        ["alert", "for", "monitor", "condition", "reason", "severity", "owner", "state"],
+        ["alert", "for", "monitor", "condition", "reason", "severity", "owner", "runbook", "state"],
         [
             [
                 each.made.alert,
@@ -37,6 +37,7 @@ def alerts(
                 each.made.reason,
                 each.made.severity,
                 each.made.owner,
+                each.made.runbook,
                 _state(each),
             ]
             for each in found

@@ -1,6 +1,6 @@
 """Read predictions back: as a table, or one by its id; sealed or still in an open segment."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import polars as pl
@@ -8,11 +8,12 @@ import polars as pl
 from charkh.core.errors import NotFound
 from charkh.core.gates import CHAMPION
 from charkh.core.refs import parse_name
-from charkh.endpoints.deployment import Sealed
+from charkh.endpoints.deployment import Deployment, Sealed
 from charkh.endpoints.find import find
 from charkh.endpoints.index import Deployments, SealedSegment, SealedSegments
 from charkh.endpoints.log import CONTENT
 from charkh.endpoints.prediction import Prediction, PredictionId, parse_prediction_id
+from charkh.endpoints.rollouts.index import RolloutById
 from charkh.endpoints.table import (
     ERROR,
     INPUT,
@@ -32,7 +33,13 @@ _NOT_HERE = "journal.no_segment"
 
 
 def predictions(
-    store: Store, endpoint: str, *, since: float | None = None, until: float | None = None, failed: bool = False
+    store: Store,
+    endpoint: str,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    failed: bool = False,
+    shadows: bool = True,
 ) -> pl.DataFrame:
     """The logged predictions of an endpoint, oldest first, with the columns that `table.shown` names.
 
@@ -42,15 +49,22 @@ def predictions(
         since: seconds since the epoch of the first, or None.
         until: of the first that is not wanted any more, or None.
         failed: the requests that got no answer instead, with the column `error`.
+        shadows: also what candidates said that were only asked, and that nobody was answered with.
     """
-    parts = list(scan_predictions(store, endpoint, since=since, until=until, failed=failed))
+    parts = list(scan_predictions(store, endpoint, since=since, until=until, failed=failed, shadows=shadows))
     if not parts:
         return pl.DataFrame(schema={"prediction_id": pl.String, "time": pl.Datetime("us", "UTC")})
     return pl.concat(parts, how="diagonal_relaxed").sort("time", maintain_order=True)
 
 
 def scan_predictions(
-    store: Store, endpoint: str, *, since: float | None = None, until: float | None = None, failed: bool = False
+    store: Store,
+    endpoint: str,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    failed: bool = False,
+    shadows: bool = True,
 ) -> Iterator[pl.DataFrame]:
     """The same, a segment at a time: a log of any length takes the memory of one segment.
 
@@ -58,21 +72,39 @@ def scan_predictions(
     deployments wrote at once, the one that began first comes first. None is empty.
     """
     name = parse_name(endpoint, "endpoint name")
-    routes = {each.id: each.made.route or CHAMPION for each in store.queries.ask(Deployments(endpoint=name))}
+    deployments = store.queries.ask(Deployments(endpoint=name))
+    routes = {each.id: each.made.route or CHAMPION for each in deployments}
+    hidden = frozenset[str]() if shadows else _shadows(store, deployments)
     # Open segments first: one that is sealed meanwhile is then met twice, never missed.
     found = [segment.header for segment in store.journal.list_data()]
     waiting = {each.segment: each for each in found if each.content == CONTENT and each.subject == f"endpoint:{name}"}
     sealed = store.queries.ask(SealedSegments(endpoint=name, since=since, until=until))
     for each in sealed:
         waiting.pop(each.segment, None)
+        if each.deployment in hidden:
+            continue
         yield from _within(_sealed_table(store, each), _source(each, routes), since, until, failed)
     for header in waiting.values():
-        table = _unless_gone(lambda segment=header.segment: table_of(store.journal.read_data(segment)))
         source = source_of(header)
+        if source.deployment in hidden:
+            continue
+        table = _unless_gone(lambda segment=header.segment: table_of(store.journal.read_data(segment)))
         if table is None:
             late = store.queries.ask(SealedSegment(segment=header.segment))
             table = pl.DataFrame() if late is None else _sealed_table(store, late)
         yield from _within(table, source._replace(route=routes.get(source.deployment, CHAMPION)), since, until, failed)
+
+
+def _shadows(store: Store, deployments: Sequence[Deployment]) -> frozenset[str]:
+    """The deployments of candidates that are only asked."""
+    tried = {each.made.rollout for each in deployments if each.made.rollout}
+    found = (store.queries.ask(RolloutById(rollout=each)) for each in tried)
+    ways = {each.id: each.begun.plan.way for each in found if each is not None}
+    return frozenset(
+        each.id
+        for each in deployments
+        if ways.get(each.made.rollout) == "shadow" and each.made.route not in {"", CHAMPION}
+    )
 
 
 def _within(

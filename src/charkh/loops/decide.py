@@ -7,6 +7,7 @@ from charkh.core.events import Draft, Edge
 from charkh.core.redact import redact
 from charkh.loops.index import DecisionById
 from charkh.loops.loop import DECIDED_KIND, MAX_REASON, OPEN, SUPERSEDED_KIND, Decided, Decision, Superseded
+from charkh.models.alias import holder_of
 from charkh.models.promote import promote
 from charkh.ports.store import Store
 
@@ -45,6 +46,9 @@ def carry_out(store: Store, decision: Decision) -> Decision:
             reason=f"{who}: {decided.reason}"[:MAX_REASON],
         )
     except Conflict as error:
+        if _holds(store, decided):
+            # Who ended its trial had moved the alias already.
+            return decision
         _log.warning("%s: %s", who, error.message)
         body = Superseded(decision=decided.decision, reason=bounded(f"passed, and superseded: {error.message}"))
         store.record(
@@ -59,6 +63,11 @@ def carry_out(store: Store, decision: Decision) -> Decision:
         )
         return found_again(store, decided.decision)
     return decision
+
+
+def _holds(store: Store, decided: Decided) -> bool:
+    holder = holder_of(store, decided.model, decided.alias)
+    return holder is not None and holder.version is not None and holder.version.id == decided.candidate
 
 
 def bounded(text: str) -> str:

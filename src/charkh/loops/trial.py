@@ -176,12 +176,16 @@ def _begun(store: Store, decision: Decision, endpoint: str, trial: Trial, way: W
     if trial.held:
         return decision
     decided = decision.decided
+    settings = msgspec.structs.replace(trial.rollout, way=way, candidates={})
+    if way == SHADOW and trial.rollout.way != SHADOW:
+        # Nobody was answered by it yet: its speed alone promotes nothing.
+        settings = msgspec.structs.replace(settings, promote="by_hand")
     begin_rollout(
         store,
         endpoint,
         f"model:{decided.candidate}",
         champion=f"model:{decided.champion}" if decided.champion else "",
-        settings=msgspec.structs.replace(trial.rollout, way=way, candidates={}),
+        settings=settings,
         reason=f"loop {decided.loop}: {decided.reason}"[:MAX_REASON],
         decided_by=decision.id,
     )

@@ -58,7 +58,15 @@ class _Known(NamedTuple):
     new: pl.DataFrame | None
 
 
-def late_truth(workspace: Workspace, settings: MonitorSettings, endpoint: str, prepare: Prepare, since: float) -> Late:
+def late_truth(
+    workspace: Workspace,
+    settings: MonitorSettings,
+    endpoint: str,
+    prepare: Prepare,
+    since: float,
+    *,
+    moment: float | None = None,
+) -> Late:
     """Join the truth of a monitor with the predictions that were logged.
 
     The log is read in segments; what is kept of it are the keys and scores of predictions that still wait, and counts.
@@ -69,6 +77,8 @@ def late_truth(workspace: Workspace, settings: MonitorSettings, endpoint: str, p
         endpoint: whose predictions.
         prepare: what its recipes make of rows.
         since: seconds since the epoch of the last look; younger predictions wait for the next one.
+        moment: seconds since the epoch for which it is said, where the requests themselves say when they were; now
+            by default.
     """
     if not settings.truth:
         return Late()
@@ -78,11 +88,11 @@ def late_truth(workspace: Workspace, settings: MonitorSettings, endpoint: str, p
         return Late(keys=source.keys)
     now = time.time()
     begin = now - source.within if source.within else 0.0
-    counted = LateTruth(now, source.within)
+    counted = LateTruth(moment if moment is not None and settings.predicted_at else now, source.within)
     waiting, came = list[pl.DataFrame](), list[pl.DataFrame]()
     kept = dict.fromkeys((*source.keys, SCORE, settings.block, *settings.segments))
     first = begin - HISTORY if source.within else None
-    for part in scan_predictions(workspace.store, endpoint, since=first):
+    for part in scan_predictions(workspace.store, endpoint, since=first, shadows=False):
         rows = scored(part, prepare, settings.score)
         rows = known.join(rows.with_columns(_moments(rows, part, settings.predicted_at).alias(AT)))
         counted.add(*(_numbers(rows[name]) for name in (AT, SCORE, TRUTH, KNOWN_AT)))

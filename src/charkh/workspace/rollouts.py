@@ -32,7 +32,9 @@ from charkh.workspace.promoting import move_by_hand, promote_version
 from charkh.workspace.workspace import Workspace
 
 EVERY = 5.0
-"""Seconds between two looks at the counts; they are written and judged then."""
+"""Seconds between two looks at the counts; they are written and judged then. The first ones come sooner."""
+FIRST = 1.0
+"""Seconds after which a rollout is looked at first; the time to the next look doubles from there on."""
 _log = logging.getLogger("charkh")
 
 Load = Callable[[str], Servable]
@@ -72,6 +74,7 @@ class RolloutOf:
         self._settings = settings
         self._every = every
         self._looked = 0.0
+        self._pause = 0.0
         self._serving: _Serving | None = None
         self._told = ""
 
@@ -97,9 +100,9 @@ class RolloutOf:
             except CharkhError as error:
                 self._over(found, f"a candidate cannot be served: {error.message}")
                 return Routed((champion,))
-            self._looked = time.monotonic()
-        elif time.monotonic() - self._looked >= self._every:
-            self._looked = time.monotonic()
+            self._looked, self._pause = time.monotonic(), min(FIRST, self._every)
+        elif time.monotonic() - self._looked >= self._pause:
+            self._looked, self._pause = time.monotonic(), min(2 * self._pause, self._every)
             self._write()
             found = self._carry_out(found)
         serving.split.follow(found)
@@ -190,9 +193,14 @@ class RolloutOf:
             _log.warning("the counts of the rollout at %s were not written: %s", self._name, error.message)
 
     def _carry_out(self, found: Rollout) -> Rollout:
-        """Do what the verdict asks for; what the policy refuses is said once, and the rollout goes on."""
+        """Do what the verdict asks for; what the policy refuses is said once, and the rollout goes on.
+
+        The candidate of a loop is promoted by the loop, whose decision names the evidence.
+        """
         store = self._workspace.store
         verdict = judge_rollout(store, found.id)
+        if verdict.action == "promote" and found.begun.decided_by:
+            return found
         try:
             carry_out(self._workspace, verdict, model=self._model)
         except CharkhError as error:

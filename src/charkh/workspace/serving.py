@@ -256,7 +256,7 @@ def _raw_rows(workspace: Workspace, settings: EndpointSettings) -> pl.DataFrame:
 
 
 def _as_text(times: pl.Series) -> pl.Series:
-    """Times as programs write them into JSON: ISO 8601, fractions where there are any, and `Z` for a time with a zone."""
+    """Times as programs write them into JSON: ISO 8601, in UTC with a `Z` where the zone is known."""
     if not isinstance(times.dtype, pl.Datetime):
         return times.cast(pl.String)
     if times.dtype.time_zone is None:

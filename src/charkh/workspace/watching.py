@@ -51,7 +51,8 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
     prepare = preparing(store, deployment.made.recipes)
     last = store.queries.ask(LatestCollection(monitor=name))
     since = last.at if last is not None else 0.0
-    asked = read_predictions(store, endpoint, since=since).filter(pl.col("time").dt.epoch("us") > since * 1e6)
+    asked = read_predictions(store, endpoint, since=since, shadows=False)
+    asked = asked.filter(pl.col("time").dt.epoch("us") > since * 1e6)
     if asked.is_empty():
         raise Invalid(
             f"nobody has asked {endpoint} since monitor {name!r} collected last",
@@ -59,7 +60,7 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
             hint="Collect again when there are requests; `[endpoint] capture` says which share is logged.",
         )
     inputs = [spec.name for spec in version.made.signature.inputs]
-    late = late_truth(workspace, settings, endpoint, prepare, since)
+    late = late_truth(workspace, settings, endpoint, prepare, since, moment=moment)
     live = prepare(requests(asked, settings.score))
     named = dict.fromkeys((settings.block, *settings.segments, settings.embedding))
     beside = [each for each in named if each in live.columns]

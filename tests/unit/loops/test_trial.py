@@ -22,7 +22,7 @@ from charkh.loops.notified_index import Notifications
 from charkh.loops.notify import Said, notify
 from charkh.loops.pause import pause, resume
 from charkh.loops.turn import turn
-from charkh.models.alias import holder_of
+from charkh.models.alias import holder_of, move_alias
 from charkh.models.find import find
 from charkh.models.model import CHAMPION
 from charkh.ports.runtimes import Signature
@@ -101,6 +101,15 @@ def test_a_candidate_goes_through_a_shadow_and_a_canary_to_the_alias(served: Sto
     assert len(retrain.triggers) == 2, "nothing was retrained while the candidate was tried"
 
 
+def test_a_shadow_is_never_promoted_however_quick_it_is(served: Store, retrain: Retraining) -> None:
+    once(served, retrain, hour=2, shadow=50)
+    once(served, retrain, hour=3, shadow=50)
+    count(served, 4000)
+    tried = once(served, retrain, hour=4, shadow=50)
+    assert (tried.decided.outcome, current(served).begun.plan.way) == ("trying", "canary")
+    assert champion(served) == "delay@1"
+
+
 def test_an_alarm_takes_the_candidate_out(served: Store, retrain: Retraining) -> None:
     once(served, retrain, hour=2)
     once(served, retrain, hour=3)
@@ -121,6 +130,17 @@ def test_what_a_person_says_of_the_trial_stands(served: Store, retrain: Retraini
     decision = once(served, retrain, hour=4)
     assert (decision.decided.outcome, "seen enough" in decision.decided.reason) == (becomes, True)
     assert champion(served) == ("delay@2" if becomes == "promoted" else "delay@1")
+
+
+def test_who_promotes_the_candidate_before_the_loop_does_is_not_contradicted(
+    served: Store, retrain: Retraining
+) -> None:
+    trying = once(served, retrain, hour=2)
+    once(served, retrain, hour=3)
+    move_alias(served, "delay@2", CHAMPION)
+    end_rollout(served, current(served).id, "promoted", reason="it is better")
+    done = once(served, retrain, hour=4)
+    assert (done.id, done.decided.outcome, champion(served)) == (trying.id, "promoted", "delay@2")
 
 
 def test_a_stopped_loop_moves_nothing_forward_but_takes_a_bad_candidate_out(served: Store, retrain: Retraining) -> None:

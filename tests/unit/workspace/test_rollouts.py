@@ -11,13 +11,16 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from charkh.core.errors import Invalid, NotFound
+from charkh.core.ids import new_id
 from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.feedback import Feedbacks, feedback_routes, read_feedback, reward_of
 from charkh.endpoints.index import DeploymentById
 from charkh.endpoints.instruments import REQUESTS
 from charkh.endpoints.prediction import parse_prediction_id
+from charkh.endpoints.read import predictions
 from charkh.endpoints.rollouts.index import CurrentRollout, FeedbackSums, Rollouts
+from charkh.endpoints.rollouts.judge import judge_rollout
 from charkh.endpoints.rollouts.move import begin_rollout, end_rollout
 from charkh.models.alias import move_alias
 from charkh.models.find import find
@@ -190,6 +193,50 @@ def test_a_shadow_is_asked_after_the_answer_and_counted(workspace: Workspace) ->
     assert (found.count("candidate").requests, found.count("champion").requests) == (5, 5)
     assert promote_route(workspace, "delay").ended is not None
     assert begun.id == found.id
+
+
+def test_what_a_shadow_said_is_logged_and_is_no_answer(workspace: Workspace) -> None:
+    store, client = workspace.store, Client(workspace)
+    plan = msgspec.structs.replace(workspace.settings.endpoint["delay"].rollout, way="shadow", percent=100)
+    begin_rollout(store, "delay", find(store, "delay@2").subject, settings=plan)
+    client.refresh()
+    client.ask("/predict/delay")
+    client.application._shadows.shutdown(wait=True)  # pyright: ignore[reportPrivateUsage]
+    for each in client.serving.offer().servables:
+        if each.log is not None:
+            each.log.flush()
+    assert sorted(predictions(store, "delay")["route"]) == ["candidate", "champion"]
+    assert predictions(store, "delay", shadows=False)["route"].to_list() == ["champion"]
+
+
+def test_the_candidate_of_a_loop_is_promoted_by_the_loop(workspace: Workspace) -> None:
+    store, client = workspace.store, Client(workspace)
+    plan = workspace.settings.endpoint["delay"].rollout
+    begin_rollout(store, "delay", find(store, "delay@2").subject, settings=plan, decided_by=new_id())
+    client.refresh()
+    wins = {"champion": 3, "candidate": 8}
+    said = [{"key": f"order-{number}-{route}", "route": route, "reward": number % 10 < won}
+            for number in range(400) for route, won in wins.items()]  # fmt: skip
+    Feedbacks(store).take("delay", read_feedback(msgspec.json.encode(said)))
+    assert judge_rollout(store, "delay").action == "promote"
+    rollout = client.serving._rollouts["delay"]  # pyright: ignore[reportPrivateUsage]
+    rollout._looked = -1e9  # pyright: ignore[reportPrivateUsage]
+    client.refresh()
+    assert find(store, "delay@champion").ref == "delay@1"
+    assert store.queries.ask(CurrentRollout(endpoint="delay")) is not None
+
+
+def test_a_rollout_is_looked_at_sooner_at_first(workspace: Workspace) -> None:
+    store, client = workspace.store, Client(workspace)
+    begin_rollout(store, "delay", find(store, "delay@2").subject)
+    client.refresh()
+    rollout = client.serving._rollouts["delay"]  # pyright: ignore[reportPrivateUsage]
+    pauses: list[float] = []
+    for _ in range(5):
+        pauses.append(rollout._pause)  # pyright: ignore[reportPrivateUsage]
+        rollout._looked -= rollout._pause  # pyright: ignore[reportPrivateUsage]
+        client.refresh()
+    assert pauses == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
 def test_feedback_that_is_about_nothing_is_refused_and_truth_is_a_reward(workspace: Workspace) -> None:

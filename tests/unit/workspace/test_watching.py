@@ -12,12 +12,15 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from charkh.core.errors import Invalid, NotFound
+from charkh.core.rollout_settings import RolloutSettings
 from charkh.datasets.add import add_table
 from charkh.endpoints.read import predictions
 from charkh.endpoints.rest import infer
+from charkh.endpoints.rollouts.move import begin_rollout
 from charkh.endpoints.route import Request
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.truth import Truth
+from charkh.models.find import find
 from charkh.monitors.collect import Report, kept_reference
 from charkh.monitors.index import LatestCollection
 from charkh.workspace.ambient import use
@@ -51,6 +54,12 @@ endpoint = "late"
 truth = "posted within 2d"
 target = "late"
 estimate = true
+[monitor.dated]
+endpoint = "late"
+truth = "truth on trip within 30d"
+target = "late"
+predicted_at = "trip"
+known_at = "known"
 [monitor.held]
 endpoint = "late"
 target = "late"
@@ -174,6 +183,44 @@ def test_truth_that_was_sent_is_joined_by_id_and_by_key_with_how_late_it_came(wo
     ask(servable, trips(8000, 10))
     after = watch(workspace, "told")
     assert after.performance is None
+
+
+def test_lags_of_the_past_are_told_as_of_the_moment_that_is_replayed(workspace: Workspace) -> None:
+    (servable,) = Serving(workspace)()
+    rows, day = trips(5000, 500), 86_400.0
+    ask(servable, rows)
+    watch(workspace, "dated", moment=6 * day)
+    known = rows.select("trip", "late", known=pl.col("trip") + day)
+    add_table(workspace.store, "truth", known.head(400), file="1.parquet")
+    ask(servable, trips(9000, 10))
+    soon = watch(workspace, "dated", moment=8 * day).lateness
+    ask(servable, trips(9500, 10))
+    late = watch(workspace, "dated", moment=40 * day).lateness
+    assert soon is not None and late is not None
+    assert soon.lags["p90"] == pytest.approx(day, rel=0.02)
+    assert [each.settled for each in soon.days] == [False], "more may come within 30 days"
+    assert [each.settled for each in late.days] == [True]
+
+
+def test_a_shadow_is_not_what_was_answered(workspace: Workspace) -> None:
+    known = trips(100, 400)
+    estimator: Any = LogisticRegression()
+    estimator.fit(known.select("trip", "distance"), ~known["late"])
+    register("late", model(estimator, example=known.select("trip", "distance").head(3), data=add("wrong", known)))
+    store, serving = workspace.store, Serving(workspace)
+    serving()
+    begin_rollout(store, "late", find(store, "late@2").subject, settings=RolloutSettings(way="shadow"))
+    rows = trips(5000, 500)
+    for servable in serving():
+        ask(servable, rows)
+    assert sorted(predictions(store, "late")["route"].unique()) == ["candidate", "champion"]
+    assert watch(workspace, "late").facts["rows"] == 500
+    add_table(store, "truth", rows.select("trip", "late"))
+    ask(serving()[0], trips(9000, 10))
+    report = watch(workspace, "late")
+    assert report.performance is not None
+    assert (report.performance.predictions, report.performance.matched) == (500, 500)
+    assert report.performance.metrics["auc"] > 0.75, "the shadow says the opposite"
 
 
 def test_a_large_reference_is_read_once_and_its_sketch_is_kept(
