@@ -142,3 +142,80 @@ def test_a_model_without_a_suite_or_a_dataset_is_tried_on_its_own_example(charkh
     assert "no column 'cost'" in charkh.fails(2, "evaluation", "stability", "price")
     charkh.write("stability/price.toml", "size = [")
     assert "stability/price.toml is no TOML" in charkh.fails(2, "evaluation", "stability", "price")
+
+
+FLOWS = """
+import numpy as np
+import polars as pl
+from sklearn.ensemble import RandomForestClassifier
+
+import charkh
+
+
+class Params(charkh.Params):
+    trees: int = 3
+    seed: int = 0
+
+
+@charkh.step
+def train(data: charkh.Table, p: Params) -> charkh.Model:
+    rows = data.frame.drop("late")
+    model = RandomForestClassifier(p.trees, max_depth=3, random_state=p.seed).fit(rows, data.frame["late"])
+    return charkh.model(model, example=rows[:3], data=data)
+
+
+@charkh.pipeline
+def flights(p: Params = Params()):
+    return charkh.register("delay", train(charkh.dataset("flights"), p))
+"""
+AGAIN = """
+target = "late"
+
+[test.again]
+kind = "retrain"
+seeds = 3
+samples = 2
+failures = {failures}
+spread = {spread}
+seconds = 60
+"""
+ROWS = """
+import numpy as np
+import polars as pl
+from charkh.datasets.add import add_table
+from charkh.workspace.workspace import open_workspace
+
+random = np.random.default_rng(1)
+x, z = random.normal(size=(2, 300))
+rows = pl.DataFrame({"x": x, "z": z, "late": (x + random.normal(size=300) > 0).astype(int)})
+with open_workspace() as workspace:
+    add_table(workspace.store, "flights", rows)
+"""
+
+
+def test_a_model_is_trained_again_and_passes_only_where_its_trainings_agree(charkh: Charkh) -> None:
+    charkh.write("charkh.toml", 'pipelines = "flows.py"\n[gate.champion]\nrequire = ["stability.delay.again <= 0.4"]\n')
+    charkh.write("flows.py", FLOWS)
+    charkh.python(ROWS)
+    charkh("pipeline", "run", "flights")
+
+    charkh.write("stability/delay.toml", AGAIN.format(failures=0.4, spread=0.2))
+    (made,) = charkh.json("evaluation", "stability", "delay@1")
+    (result,) = made["made"]["results"]
+    assert result["outcome"] == "passed"
+    assert "mean over 3 other seeds and 2 bootstrap samples" in result["measure"]
+    assert ":train of the pipeline flights" in result["note"]
+    assert 0 < result["value"] < 0.4
+    lines = charkh.json("evaluation", "certificate", made["made"]["certificate"])["details"]["tests"][0]["lines"]
+    assert {"seed 3", "sample 2", "auc of seed 1", "spread"} <= set(lines)
+    charkh("model", "promote", "delay@1")
+
+    charkh.write("stability/delay.toml", AGAIN.format(failures=0.4, spread=0.000001))
+    wide = charkh.run("evaluation", "stability", "delay@1")
+    assert wide.returncode == 4
+    assert "at most 1e-06" in wide.stdout
+    charkh.write("stability/delay.toml", AGAIN.format(failures=0.0, spread=0.0))
+    churned = charkh.run("evaluation", "stability", "delay@1")
+    assert churned.returncode == 4
+    assert "again failed" in churned.stdout
+    charkh.fails(13, "model", "show", "delay@2")

@@ -12,6 +12,7 @@ import msgspec
 from charkh.core.errors import Invalid
 from charkh.core.quantities import parse_duration
 
+MAX_TRAININGS = 100
 _LABEL = re.compile(r"[A-Za-z_][\w\-]*", re.ASCII)
 
 
@@ -208,6 +209,32 @@ class ChurnTest(PerturbationTest, frozen=True, kw_only=True, tag="churn"):
     versions: int = 3
 
 
+class RetrainTest(PerturbationTest, frozen=True, kw_only=True, tag="retrain"):
+    """Trained again with another seed, or on other draws of the same rows, it mostly answers the same.
+
+    Attributes:
+        seeds: trainings that differ in the seed alone.
+        samples: trainings on a bootstrap sample of the rows: as many of them, drawn with replacement.
+        by: `pipeline` calls the step that made the model again, `clone` fits a copy of the registered scikit-learn
+            estimator to its dataset; by default the first of them that can be done.
+        pipeline: that made the model; the one of its run by default.
+        seed: name of the param that holds the seed, such as `train.seed`; any `seed` or `random_state` by default.
+        metric: the score; the AUC of two classes, the accuracy of more, the RMSE of numbers by default.
+        spread: greatest standard deviation of the score over the trainings; 0 asks for none, and more needs the truth.
+        failures: share of rows that may answer otherwise, on average over the trainings.
+        seconds: no training begins that would end later, judged by the longest before it; the first one always does.
+    """
+
+    seeds: int = 3
+    samples: int = 2
+    by: Literal["", "pipeline", "clone"] = ""
+    pipeline: str = ""
+    seed: str = ""
+    metric: str = ""
+    spread: float = 0.0
+    seconds: float = 60.0
+
+
 class CalibrationTest(TestSettings, frozen=True, kw_only=True, tag="calibration"):
     """Probabilities mean what they say; needs the truth.
 
@@ -282,6 +309,7 @@ AnyTest = (
     | ScaleTest
     | UnseenTest
     | ChurnTest
+    | RetrainTest
     | CalibrationTest
     | FairnessTest
     | AttackTest
@@ -375,10 +403,21 @@ def _check_test(where: str, test: AnyTest) -> None:
         raise _invalid(where, "budget", "be above 0, with at least one query")
     if isinstance(test, CalibrationTest) and test.bins < 1:
         raise _invalid(where, "bins", "be at least 1")
+    if isinstance(test, RetrainTest):
+        _check_retrain(where, test)
     if isinstance(test, RepeatTest) and test.times < 2:
         raise _invalid(where, "times", "be at least 2")
     if isinstance(test, ThreadsTest) and test.threads < 2:
         raise _invalid(where, "threads", "be at least 2")
+
+
+def _check_retrain(where: str, test: RetrainTest) -> None:
+    if min(test.seeds, test.samples) < 0 or not 1 <= test.seeds + test.samples <= MAX_TRAININGS:
+        raise _invalid(where, "seeds", f"make, with samples, from 1 to {MAX_TRAININGS} trainings")
+    if test.spread < 0:
+        raise _invalid(where, "spread", "be 0 or more")
+    if test.seconds <= 0:
+        raise _invalid(where, "seconds", "be above 0")
 
 
 def _invalid(where: str, key: str, what: str) -> Invalid:

@@ -86,6 +86,10 @@ class SklearnPredictor:
         """Columns that it takes; 0 where it does not say."""
         return int(getattr(self._estimator, "n_features_in_", 0))
 
+    def shaped(self, inputs: Tensors) -> object:
+        """The rows as the estimator takes them: a frame, a matrix or texts."""
+        return self._shape(self._order, self._columns(inputs))
+
     def predict(self, inputs: Tensors) -> dict[str, Array]:
         """See `charkh.ports.runtimes.Predictor`."""
         columns = self._columns(inputs)

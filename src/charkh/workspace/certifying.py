@@ -17,7 +17,6 @@ from charkh.core.quantities import parse_duration
 from charkh.core.stability_settings import ChurnTest, StabilitySettings, check_stability
 from charkh.datasets.dataset import DatasetVersion
 from charkh.datasets.find import find as find_dataset
-from charkh.datasets.index import DatasetById
 from charkh.datasets.read import scan_table
 from charkh.evaluations.stability.certificate import Certificate
 from charkh.evaluations.stability.certify import certify, suite_digest
@@ -34,6 +33,7 @@ from charkh.ports.runtimes import Signature
 from charkh.recipes.find import find as find_recipe
 from charkh.workspace.governing import rules_of
 from charkh.workspace.model_rows import asking, columns_of, frame_of_example
+from charkh.workspace.retraining import trained_on, training_of
 from charkh.workspace.serving import preparing
 from charkh.workspace.workspace import Workspace
 
@@ -135,6 +135,7 @@ def certify_model(
         groups=rows.columns,
         others=_others(workspace, version, settings),
         compiled=_compiled_ask(workspace, version),
+        training=training_of(workspace, version, settings),
     )
     return certify(
         workspace.store,
@@ -260,13 +261,7 @@ def _rows(workspace: Workspace, version: ModelVersion, settings: StabilitySettin
 
 def _dataset(workspace: Workspace, version: ModelVersion, settings: StabilitySettings) -> DatasetVersion | None:
     """The dataset of the suite, or a table that the model was trained on; None where there is neither."""
-    if settings.on:
-        return find_dataset(workspace.store, settings.on)
-    for identifier in version.made.datasets:
-        dataset = workspace.store.queries.ask(DatasetById(version=identifier))
-        if dataset is not None and dataset.made.kind == "table":
-            return dataset
-    return None
+    return find_dataset(workspace.store, settings.on) if settings.on else trained_on(workspace, version)
 
 
 def _draw(workspace: Workspace, dataset: DatasetVersion, settings: StabilitySettings) -> pl.DataFrame:

@@ -1,7 +1,9 @@
 """`charkh.lock` of a workspace: read, written, added to, brought up to date, and asked by code what a name means."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,9 @@ from charkh.workspace.workspace import Workspace
 FILE = "charkh.lock"
 LOCK_VARIABLE = "CHARKH_LOCK"
 """Names a lock that stands in the place of the workspace's own, such as that of a replay."""
+
+
+_pinned: ContextVar[Lock | None] = ContextVar("charkh_pinned", default=None)
 
 
 class Change(NamedTuple):
@@ -52,8 +57,21 @@ def _read(path: Path) -> Lock:
         raise Invalid(f"{path} is no UTF-8", code="lock.invalid", hint="Take it from version control again.") from error
 
 
+@contextlib.contextmanager
+def pinned(lock: Lock) -> Generator[None]:
+    """Let names mean, for the code inside the block, what `lock` says, and nothing of what another lock pins."""
+    token = _pinned.set(lock)
+    try:
+        yield
+    finally:
+        _pinned.reset(token)
+
+
 def lock_in_force(workspace: Workspace) -> Lock:
-    """The lock that `CHARKH_LOCK` names, or else the workspace's own; see `read_lock` for errors."""
+    """The lock of `pinned`, or the one that `CHARKH_LOCK` names, or else the workspace's own; errors of `read_lock`."""
+    inner = _pinned.get()
+    if inner is not None:
+        return inner
     chosen = os.environ.get(LOCK_VARIABLE)
     return _read(Path(chosen)) if chosen else read_lock(workspace.folder)
 

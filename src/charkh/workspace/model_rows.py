@@ -31,15 +31,20 @@ DTYPES: Mapping[str, npt.DTypeLike] = {
 
 def asking(predictor: Predictor, signature: Signature) -> Callable[[pl.DataFrame], Mapping[str, Array]]:
     """A way to ask a model with rows as `columns_of` gives them; tensors go in the order of the rows' columns."""
-    specs = {spec.name: spec for spec in signature.inputs}
 
     def ask(rows: pl.DataFrame) -> Mapping[str, Array]:
-        given: dict[str, list[Array]] = {}
-        for name, tensor in sorted(example_tensors(rows).items(), key=lambda each: _order(rows, each[0])):
-            given.setdefault(name if name in specs else name.partition("[")[0], []).append(tensor)
-        return predictor.predict({name: _tensor(specs[name], parts, rows) for name, parts in given.items()})
+        return predictor.predict(tensors_of(rows, signature))
 
     return ask
+
+
+def tensors_of(rows: pl.DataFrame, signature: Signature) -> Mapping[str, Array]:
+    """Rows as `columns_of` gives them, as the tensors of a signature."""
+    specs = {spec.name: spec for spec in signature.inputs}
+    given: dict[str, list[Array]] = {}
+    for name, tensor in sorted(example_tensors(rows).items(), key=lambda each: _order(rows, each[0])):
+        given.setdefault(name if name in specs else name.partition("[")[0], []).append(tensor)
+    return {name: _tensor(specs[name], parts, rows) for name, parts in given.items()}
 
 
 def columns_of(rows: pl.DataFrame, signature: Signature, *, leave: str = "") -> pl.DataFrame:

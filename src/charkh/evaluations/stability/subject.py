@@ -11,6 +11,7 @@ import polars as pl
 from charkh.core.errors import CharkhError
 from charkh.core.metrics import Floats
 from charkh.core.redact import redact
+from charkh.core.stability_settings import RetrainTest
 
 PROBABILITY = "predict_proba"
 PREDICTION = "predict"
@@ -74,6 +75,28 @@ class Answers:
         return numbers if self.labels is None else f"{self.labels[row]!s:.40} ({numbers})".replace(" ()", "")
 
 
+class NoOccasion(Exception):
+    """The model or the rows give no occasion for a test; the text says why, and names no value of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a model is trained again.
+
+    Attributes:
+        how: in a few words, such as `step flows:train of the pipeline flights`.
+        reference: the same training as it was: what the others are held against.
+        train: takes a seed, and whether the rows are a bootstrap sample, which that seed draws then; raises
+            `Unanswered` where the training does, and `NoOccasion` where there is nothing to draw from.
+        note: what else there is to know about it.
+    """
+
+    how: str
+    reference: Ask
+    train: Callable[[int, bool], Ask]
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
     """The model on trial.
@@ -86,6 +109,7 @@ class Tried:
         groups: columns of the rows as they came, among them such as the model does not take.
         compiled: the compiled form of the model, or None.
         others: by reference, versions trained otherwise.
+        training: finds out how it is trained again; raises `NoOccasion` where that is not known.
     """
 
     rows: pl.DataFrame
@@ -95,6 +119,7 @@ class Tried:
     groups: pl.DataFrame = field(default_factory=pl.DataFrame)
     compiled: Ask | None = None
     others: Mapping[str, Ask] = field(default_factory=dict[str, Ask])
+    training: Callable[[RetrainTest], Training] | None = None
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -119,6 +144,7 @@ class Tried:
             groups=self.groups.head(count),
             compiled=self.compiled,
             others=self.others,
+            training=self.training,
         )
 
 

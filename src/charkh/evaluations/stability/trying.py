@@ -14,6 +14,7 @@ from charkh.evaluations.stability.certificate import Found
 from charkh.evaluations.stability.churn import churn
 from charkh.evaluations.stability.exact import batch, compiled, duplicates, order, repeat, threads
 from charkh.evaluations.stability.fairness import fairness
+from charkh.evaluations.stability.retrain import retrain
 from charkh.evaluations.stability.robust import missing, noise, scale, unseen
 from charkh.evaluations.stability.subject import Answers, Tried, Unanswered, answers
 from charkh.evaluations.stability.trial import Trial, kind_of
@@ -32,6 +33,7 @@ KINDS: Mapping[str, Callable[[Trial, Any], Found]] = {
     "scale": scale,
     "unseen": unseen,
     "churn": churn,
+    "retrain": retrain,
     "calibration": calibration,
     "fairness": fairness,
     "attack": attack,
