@@ -221,10 +221,16 @@ def memory(pid: int) -> float:
     return total / 1024
 
 
+def configure_charkh(folder: Path, capture: float = 1.0) -> None:
+    """The endpoints of a workspace, and the share of the requests that is logged."""
+    tables = [f'[endpoint.{name}]\nmodel = "{name}@1"\ncapture = {capture}\n' for name in ("lr", "rf")]
+    (folder / "charkh.toml").write_text("\n".join(tables))
+
+
 def make_charkh(folder: Path) -> None:
     """A workspace with both models, compiled where parity passes, and its endpoints."""
     folder.mkdir()
-    (folder / "charkh.toml").write_text('[endpoint.lr]\nmodel = "lr@1"\n\n[endpoint.rf]\nmodel = "rf@1"\n')
+    configure_charkh(folder)
     subprocess.run([sys.executable, "-c", CHARKH], cwd=folder, check=True, capture_output=True)
     for name in ("lr", "rf"):
         compiling = [sys.executable, "-m", "charkh", "model", "compile", f"{name}@1"]

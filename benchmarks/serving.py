@@ -1,7 +1,8 @@
 """The same scikit-learn models on charkh, on MLServer and on a bare Granian server, under the same load.
 
 Logistic regression and a forest of 100 trees over 30 columns; 1 and 100 rows a request, as JSON and as binary tensors;
-several numbers of connections. charkh validates, counts for Prometheus and logs every prediction. MLServer is the
+several numbers of connections. charkh validates, counts for Prometheus and logs every prediction; its 99th percentile
+without the log stands beside that. MLServer is the
 faster of its workers 0 and 1 in each case; it has no binary tensors, so its JSON stands beside them. The limits: a
 server that answers what came (one row), and one that decodes, asks the compiled model and encodes (100 rows). Before
 anything is timed, charkh's labels are compared with MLServer's.
@@ -28,6 +29,7 @@ from served import (
     ask,
     body,
     charkh_command,
+    configure_charkh,
     free_port,
     load,
     make_bare,
@@ -117,6 +119,8 @@ def main() -> None:
 
 
 FORMS = ("json", "binary")
+HOMES = {"echo": "bare", "bare": "bare", "charkh": "charkh", "unlogged": "charkh"}
+"""The folder of a server that has another one's; `unlogged` is charkh that logs no prediction."""
 Case = tuple[str, str, int, str, int]
 """Server, model, rows, form, connections."""
 
@@ -133,14 +137,16 @@ def measure(
     measured: dict[Case, list[Load]] = {}
     checked = False
     for number in range(rounds):
-        for server in ("echo", "bare", "charkh", *(("mlserver0", "mlserver1") if python else ())):
+        for server in ("echo", "bare", "charkh", "unlogged", *(("mlserver0", "mlserver1") if python else ())):
             port = free_port()
             with ExitStack() as stack:
-                home = folder / ("bare" if server in ("echo", "bare") else server)
+                home = folder / HOMES.get(server, server)
+                if server in ("charkh", "unlogged"):
+                    configure_charkh(home, capture=float(server == "charkh"))
                 command = charkh_command(port)
                 if server in ("echo", "bare"):
                     command = [sys.executable, f"{server}.py", port]
-                elif server != "charkh":
+                elif server.startswith("mlserver"):
                     if not home.exists():
                         make_mlserver(home, python, int(server[-1]), port)
                     settings = json.loads((home / "settings.json").read_text())
@@ -210,6 +216,9 @@ def tell(measured: dict[Case, list[Load]], costs: dict[str, float], counts: list
                     "p99_ms": round(median([each.most for each in loads]) * 1e3, 2),
                     "refused": sum(each.errors for each in loads),
                 }
+                without = measured.get(("unlogged", model, rows, form, connections))
+                if without:
+                    line["p99_ms_unlogged"] = round(median([each.most for each in without]) * 1e3, 2)
                 table.append(line)
                 print(json.dumps(line), file=sys.stderr)
                 aim = AIMS.get((model, rows, form))
