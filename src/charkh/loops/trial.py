@@ -107,7 +107,7 @@ def _waited(store: Store, decision: Decision, trial: Trial) -> Decision:
     said = dict(trial.governed(decision.decided.candidate))
     verdicts = tuple(said.get(verdict.condition, verdict) for verdict in decision.decided.verdicts)
     if all(verdict.met for verdict in verdicts):
-        if not settings.endpoint:
+        if not settings.endpoint or not decision.decided.champion:
             return conclude(store, decision, "promoted", told(verdicts), moment, verdicts=verdicts)
         reason = f"approved; tried at {settings.endpoint}"
         return _tried(store, conclude(store, decision, "trying", reason, moment, verdicts=verdicts), trial)

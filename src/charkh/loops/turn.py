@@ -138,11 +138,13 @@ def _judge(
     verdicts, _ = guard(
         store, gate, version.subject, rival, candidate.judged_on, governed(version.id), moment=blank.moment
     )
-    outcome = _outcome(settings, verdicts, enough)
+    # Where nothing answers yet, there is nobody to be tried beside.
+    endpoint = settings.endpoint if champion else ""
+    outcome = _outcome(settings, verdicts, enough, endpoint)
     decided = msgspec.structs.replace(
         blank,
         outcome=outcome,
-        endpoint=settings.endpoint,
+        endpoint=endpoint,
         reason=bounded(enough or told(verdicts)),
         model=version.made.name,
         candidate=version.id,
@@ -155,11 +157,11 @@ def _judge(
     return carry_out(store, decision) if outcome == "promoted" else decision
 
 
-def _outcome(settings: LoopSettings, verdicts: Sequence[Verdict], enough: str) -> str:
+def _outcome(settings: LoopSettings, verdicts: Sequence[Verdict], enough: str, endpoint: str) -> str:
     if enough:
         return "refused"
     if all(verdict.met for verdict in verdicts):
-        return "trying" if settings.endpoint else "promoted"
+        return "trying" if endpoint else "promoted"
     return "waiting" if only_approvals(verdicts) and parse_duration(settings.patience) > 0 else "refused"
 
 

@@ -101,6 +101,11 @@ def test_a_candidate_goes_through_a_shadow_and_a_canary_to_the_alias(served: Sto
     assert len(retrain.triggers) == 2, "nothing was retrained while the candidate was tried"
 
 
+def test_the_first_champion_is_tried_beside_nobody(store: Store, retrain: Retraining) -> None:
+    first = once(store, retrain, by_hand=True, shadow=50)
+    assert (first.decided.outcome, first.decided.endpoint, champion(store)) == ("promoted", "", "delay@1")
+
+
 def test_a_shadow_is_never_promoted_however_quick_it_is(served: Store, retrain: Retraining) -> None:
     once(served, retrain, hour=2, shadow=50)
     once(served, retrain, hour=3, shadow=50)
