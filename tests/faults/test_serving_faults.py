@@ -1,13 +1,17 @@
-"""What befalls a server that answers: clients that dawdle, models that hang, floods; everybody else is answered."""
+"""What befalls a server: clients that dawdle, models that hang, floods, full disks; everybody else is answered."""
 
 import asyncio
 import contextlib
 import importlib
 import json
+import os
 import re
 import resource
+import shutil
+import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
@@ -16,8 +20,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from charkh.core.frames import scan_frames
+from charkh.endpoints.prediction import parse_prediction_id
 from charkh.endpoints.read import predictions
 from charkh.models.register import register
+from charkh.workspace.token import token_of
 from charkh.workspace.workspace import open_workspace
 from functional.test_server import Server
 
@@ -46,8 +53,10 @@ class Sleeper:
     def load(cls, folder):
         return cls(**json.loads((folder / "model.json").read_text()))
 """
-SECONDS = {"slow": 0.05, "as_told": -1.0}
+SECONDS = {"slow": 0.05, "as_told": -1.0, "wide": 0.0}
 """How long each model takes; what is negative takes as long as the row says."""
+WIDE = 65536
+"""Numbers in a row of the model that is called so: its record in the log is a megabyte."""
 FOREVER = 3600.0
 IMPATIENT = """
 from charkh.endpoints import shells
@@ -76,8 +85,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         sleeper = importlib.import_module(MODULE).Sleeper
         with open_workspace(made, create=True) as workspace:
             for name, seconds in SECONDS.items():
-                example = {"seconds": np.array([0.0])}
+                example = {"seconds": np.zeros((1, WIDE)) if name == "wide" else np.zeros(1)}
                 register(workspace.store, name, sleeper(seconds), runtimes=workspace.runtimes, example=example)
+            token_of(workspace.store_folder)
         yield made
 
 
@@ -247,3 +257,93 @@ def test_a_model_that_hangs_keeps_nobody_but_its_own_clients_waiting(folder: Pat
         asyncio.run(scenario(server))
     # Those whose patience ended before they were asked about are among the failed.
     assert logged(folder, "as_told") == (answered + 30, failed + 25)
+
+
+LOST = 'charkh_predictions_lost_total{model="wide",version="1"}'
+
+
+class Disk:
+    """Where a server keeps its store, which can be full for a while."""
+
+    def __init__(self, server: Server, filler: Path | None) -> None:
+        self._process = server.process.pid
+        self._filler = filler
+
+    def fill(self) -> None:
+        """No byte more."""
+        if self._filler is None:
+            # What a user's quota looks like to a program.
+            resource.prlimit(self._process, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            return
+        descriptor = os.open(self._filler, os.O_WRONLY | os.O_CREAT)
+        for size in (1 << 20, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    os.write(descriptor, bytes(size))
+        os.close(descriptor)
+
+    def make_room(self) -> None:
+        """There is room again."""
+        if self._filler is None:
+            resource.prlimit(self._process, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        else:
+            self._filler.unlink()
+
+
+@contextlib.contextmanager
+def on_a_disk_that_fills(folder: Path, place: Path) -> Iterator[tuple[Server, Disk, Path]]:
+    """A server on a small file system of its own, or with a quota where nobody may mount; where its files are seen."""
+    mounts = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    if os.geteuid() != 0 or not shutil.which("unshare") or subprocess.run(mounts, capture_output=True).returncode:
+        with serving(folder) as server:
+            yield server, Disk(server, None), folder
+        return
+    shutil.copytree(folder, place)
+    copy = f"mount -t tmpfs -o size=160m none {place} && cp -a {folder}/. {place} && exec {sys.executable} -m charkh $@"
+    program = ["import os, sys; os.execvp('unshare', ['unshare', '-m', 'sh', '-c', *sys.argv[1:]])", copy, "charkh"]
+    with serving(place, program=("-c", *program)) as server:
+        seen = Path(f"/proc/{server.process.pid}/root{place}")
+        yield server, Disk(server, seen / "filler"), seen
+
+
+def wide(server: Server) -> str:
+    """Ask about a row of half a megabyte; the id of its prediction."""
+    tensor = {"name": "seconds", "shape": [1, WIDE], "datatype": "FP64", "parameters": {"binary_data_size": 8 * WIDE}}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    headers = {"Authorization": f"Bearer {server.token}", "Inference-Header-Content-Length": str(len(head))}
+    address = f"http://127.0.0.1:{server.port}/v2/models/wide/infer"
+    with urllib.request.urlopen(urllib.request.Request(address, head + bytes(8 * WIDE), headers), timeout=60) as answer:
+        said = answer.read(int(answer.headers["Inference-Header-Content-Length"]))
+    return json.loads(said)["parameters"]["prediction_id"]
+
+
+def test_a_full_disk_costs_predictions_and_no_answer(folder: Path, tmp_path: Path) -> None:
+    with on_a_disk_that_fills(folder, tmp_path / "disk") as (server, disk, seen):
+        asked = [wide(server)]
+        disk.fill()
+        asked += [wide(server) for _ in range(60)]
+        lost = scraped(server, LOST)
+        assert 5 < lost < 40, "32 MiB are kept, and what the writer holds"
+        disk.make_room()
+        deadline = time.monotonic() + 30
+        while not is_logged(seen, asked[-1]) and time.monotonic() < deadline:
+            time.sleep(0.3)
+            asked.append(wide(server))
+        assert is_logged(seen, asked[-1])
+        lost = int(scraped(server, LOST))
+        assert sum(is_logged(seen, each) for each in asked) == len(asked) - lost
+        code, said = server.stop()
+    assert code == 0, said
+    assert said.count("predictions of endpoint:wide are not logged") == 1, said
+    assert f"predictions of endpoint:wide are logged again; {lost} requests were not" in said
+    assert "Traceback" not in said
+
+
+def is_logged(folder: Path, prediction: str) -> bool:
+    """Whether a prediction's record is in its segment."""
+    place = parse_prediction_id(prediction)
+    if not place.logged:
+        return False
+    path = folder / ".charkh" / "journal" / "open" / f"{place.segment}.data"
+    # The header stands before the first record.
+    return len(scan_frames(path.read_bytes()).frames) > place.ordinal + 1

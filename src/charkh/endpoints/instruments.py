@@ -90,6 +90,9 @@ class Instrument:
         self._batch = meters.histogram(
             "charkh_batch_rows", "Rows that the model was given in one call.", self._labels, buckets=ROWS
         )
+        self._unlogged = meters.counter(
+            "charkh_predictions_lost", "Requests that the prediction log could not keep.", self._labels
+        )
         self._loaded = meters.gauge(
             "charkh_model_loaded", "1 while the model can be asked.", self._labels, combine="max"
         )
@@ -145,6 +148,10 @@ class Instrument:
                 "charkh_input_invalid", "Requests that did not fit the model's signature.", labels
             )
         counter.add()
+
+    def unlogged(self, requests: int) -> None:
+        """Count requests that were to be in the prediction log, and are not."""
+        self._unlogged.add(requests)
 
     def batched(self, rows: int) -> None:
         """Count one call of the model that answered several requests together."""

@@ -17,6 +17,7 @@ from charkh.core.errors import CharkhError
 from charkh.core.ids import new_id
 from charkh.core.redact import redact
 from charkh.endpoints.log_segments import LogSegments
+from charkh.endpoints.losses import Losses
 from charkh.endpoints.prediction import PredictionId, new_unlogged
 from charkh.ports.journal import DataHeader, DataWriter, Journal
 from charkh.ports.runtimes import Tensors
@@ -95,6 +96,9 @@ class PredictionLog:
         rotate_bytes: a segment with more bytes is closed.
         rotate_seconds: a segment that is older is closed with the next request.
         apart: whether what comes quickly is written by a thread of its own (`charkh.endpoints.log_segments`).
+
+    Attributes:
+        losses: requests that were to be recorded, and are not.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class PredictionLog:
         apart: bool = False,
     ) -> None:
         self.deployment = deployment
+        self.losses = Losses(f"endpoint:{endpoint}")
         self._subject = f"endpoint:{endpoint}"
         self._capture = capture
         self._masks = masks
@@ -122,7 +127,9 @@ class PredictionLog:
             header = DataHeader(segment=new_id(), content=CONTENT, subject=self._subject, labels=labels)
             return journal.open_data(header)
 
-        self._segments = LogSegments(begin, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds, apart=apart)
+        self._segments = LogSegments(
+            begin, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds, apart=apart, losses=self.losses
+        )
 
     def record(
         self, inputs: Tensors, outputs: Tensors, rows: int, *, request: str = "", latency: float = 0.0
@@ -186,6 +193,7 @@ class PredictionLog:
         if not self._reported:
             _log.warning("predictions of %s are not logged: %s", self._subject, error)
         self._reported = True
+        self.losses.add()
         return new_unlogged(self.deployment)
 
 

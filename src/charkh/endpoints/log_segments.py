@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from charkh.core.errors import CharkhError
+from charkh.endpoints.losses import Losses
 from charkh.ports.journal import DataWriter
 
 PAUSE = 0.002
@@ -43,6 +44,7 @@ class _Segment:
         self.opened = time.monotonic()
         self.records = 0
         self.bytes = 0
+        self.lost = 0
         self.waiting: list[bytes] = []
 
 
@@ -57,16 +59,23 @@ class LogSegments:
         rotate_bytes: a segment with more bytes is closed.
         rotate_seconds: a segment that is older is closed with the next record.
         apart: whether a thread of its own writes what comes quickly; else each record is written when it comes.
+        losses: told of records that are in no segment.
 
     Attributes:
-        lost: records that were not taken, because too much waits for the disk already.
+        losses: the same.
     """
 
     def __init__(
-        self, begin: Callable[[], DataWriter], *, rotate_bytes: int, rotate_seconds: float, apart: bool
+        self,
+        begin: Callable[[], DataWriter],
+        *,
+        rotate_bytes: int,
+        rotate_seconds: float,
+        apart: bool,
+        losses: Losses,
     ) -> None:
-        self.lost = 0
         self._begin = begin
+        self.losses = losses
         self._rotate_bytes = rotate_bytes
         self._rotate_seconds = rotate_seconds
         self._apart = apart
@@ -90,7 +99,7 @@ class LogSegments:
             if self._closed:
                 return None
             if self._waiting + len(record) > MAX_WAITING:
-                self.lost += 1
+                self._lose()
                 return None
             now = time.monotonic()
             segment = self._segment(now)
@@ -98,10 +107,12 @@ class LogSegments:
             if self._is_alone(segment, record, now):
                 self._written = now
                 if segment.writer.append(record) < 0:
-                    self.lost += 1
+                    self._account(segment)
                     return None
                 if self._apart and segment.writer.waiting:
                     self._call()
+                elif self.losses.going_on and not segment.writer.waiting:
+                    self.losses.over()
             else:
                 segment.waiting.append(record)
                 self._waiting += len(record)
@@ -129,7 +140,7 @@ class LogSegments:
             if self._apart:
                 self._call()
             else:
-                _close(self._ended.pop())
+                self._close(self._ended.pop())
             found = None
         if found is None:
             found = self._current = _Segment(self._begin())
@@ -175,11 +186,13 @@ class LogSegments:
             refused = [segment for segment in segments if not self._hand_over(segment)]
             for segment in ended:
                 if segment not in refused or self._closed:
-                    _close(segment)
+                    self._close(segment)
             with self._lock:
                 self._written = time.monotonic()
                 if not self._closed:
                     self._ended = [segment for segment in ended if segment in refused] + self._ended
+            if not refused:
+                self.losses.over()
             return not refused
 
     def _hand_over(self, segment: _Segment) -> bool:
@@ -192,10 +205,29 @@ class LogSegments:
                 records = _first(segment.waiting)
                 del segment.waiting[: len(records)]
             writer.append_many(records)
+            self._account(segment)
             # They stay counted until they are written: none that comes meanwhile may overtake them.
             with self._lock:
                 self._waiting -= sum(map(len, records))
         return not writer.waiting
+
+    def _account(self, segment: _Segment) -> None:
+        """Count what a segment's writer has let go of for want of room."""
+        lost = segment.writer.lost - segment.lost
+        if lost:
+            segment.lost += lost
+            self._lose(lost)
+
+    def _lose(self, number: int = 1) -> None:
+        self.losses.begin(f"more than {MAX_WAITING >> 20} MiB of them wait for the disk")
+        self.losses.add(number)
+
+    def _close(self, segment: _Segment) -> None:
+        try:
+            segment.writer.close()
+        except CharkhError as error:
+            _log.warning("the prediction segment %s was not closed cleanly: %s", segment.writer.segment, error)
+            self.losses.add(segment.writer.waiting)
 
 
 def _first(waiting: Sequence[bytes]) -> Sequence[bytes]:
@@ -206,10 +238,3 @@ def _first(waiting: Sequence[bytes]) -> Sequence[bytes]:
         if count and size > AT_ONCE:
             return waiting[:count]
     return list(waiting)
-
-
-def _close(segment: _Segment) -> None:
-    try:
-        segment.writer.close()
-    except CharkhError as error:
-        _log.warning("the prediction segment %s was not closed cleanly: %s", segment.writer.segment, error)

@@ -60,6 +60,8 @@ class Watch:
             self.instruments.of(each.name, each.version).loaded(
                 size=each.size, seconds=each.load_seconds, info={"platform": each.platform}
             )
+            if each.log is not None:
+                each.log.losses.tell(self.instruments.of(each.name, each.version).unlogged)
         self._held = dict.fromkeys(servables, True)
         self.holds()
 

@@ -114,6 +114,11 @@ CASES = [
         "5m", "20m", SERVER, "page",
     ),
     case(
+        "CharkhPredictionsLost",
+        [series('charkh_predictions_lost_total{job="charkh",instance="a:1",model="delay",version="3"}', "0x5 10x20")],
+        "4m", "10m", MODEL, "ticket",
+    ),
+    case(
         "CharkhInvalidInput",
         [
             series('charkh_input_invalid_total{job="charkh",model="delay",reason="tensor.shape"}', "0x5 20+20x60"),
@@ -186,7 +191,7 @@ def test_promtool_takes_what_is_written(tmp_path: Path) -> None:
     (tmp_path / "rules" / "charkh.yml").write_text(yaml_text(rule_groups(SETTINGS)))
     document = scrape_configuration(token_file=str(tmp_path / "token"), secure=True)
     (tmp_path / "prometheus.yml").write_text(yaml_text(document))
-    assert "28 rules found" in promtool("check", "config", tmp_path / "prometheus.yml")
+    assert "29 rules found" in promtool("check", "config", tmp_path / "prometheus.yml")
 
 
 @pytest.mark.parametrize("address", ["", "a", "a:", ":1", "http://a:1", "a:b", "a:1/metrics"])

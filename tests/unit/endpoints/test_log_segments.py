@@ -1,5 +1,6 @@
 """What comes quickly is written together, in order, and every record stands where its place says."""
 
+import resource
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 from charkh.core.ids import new_id
 from charkh.endpoints import log_segments
 from charkh.endpoints.log_segments import LogSegments, Place
+from charkh.endpoints.losses import Losses
 from charkh.ports.journal import DataHeader, DataWriter
 from charkh.stores.data_folder import DataFolder
+from charkh.testing.children import in_child
 
 
 class Disk:
@@ -68,7 +71,8 @@ class Refusing:
 
 
 def log(disk: Disk, *, rotate_bytes: int = 1 << 30, apart: bool = True) -> LogSegments:
-    return LogSegments(disk.begin, rotate_bytes=rotate_bytes, rotate_seconds=3600.0, apart=apart)
+    losses = Losses("endpoint:e")
+    return LogSegments(disk.begin, rotate_bytes=rotate_bytes, rotate_seconds=3600.0, apart=apart, losses=losses)
 
 
 def test_many_threads_write_together_and_each_record_stands_in_its_place(tmp_path: Path) -> None:
@@ -124,7 +128,7 @@ def test_what_comes_while_the_disk_refuses_is_written_in_its_place_afterwards(tm
     disk.refuses = False
     segments.close()
     assert disk.read() == told
-    assert segments.lost == 0
+    assert segments.losses.count == 0
 
 
 def test_what_is_too_much_to_keep_is_not_taken_and_counted(tmp_path: Path) -> None:
@@ -135,7 +139,7 @@ def test_what_is_too_much_to_keep_is_not_taken_and_counted(tmp_path: Path) -> No
     places = [segments.append(record) for _ in range(8)]
     refused = places.count(None)
     assert refused >= 3
-    assert segments.lost == refused
+    assert segments.losses.count == refused
     disk.refuses = False
     segments.close()
     assert set(disk.read()) == {place for place in places if place is not None}
@@ -145,3 +149,23 @@ def test_nothing_is_taken_after_the_end(tmp_path: Path) -> None:
     segments = log(Disk(tmp_path))
     segments.close()
     assert segments.append(b"late") is None
+
+
+def test_what_still_waits_at_the_end_is_counted_as_lost(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    segments = LogSegments(
+        lambda: disk.folder.open_data(DataHeader(segment=new_id(), content="predictions", subject="endpoint:e")),
+        rotate_bytes=1 << 30,
+        rotate_seconds=3600.0,
+        apart=True,
+        losses=Losses("endpoint:e"),
+    )
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        for _ in range(20):
+            assert segments.append(b"record") is not None
+        segments.close()
+        assert segments.losses.count == 20
+
+    in_child(work)

@@ -131,6 +131,14 @@ def serving_alerts(settings: MetricsSettings) -> list[Alert]:
             "More comes in than its workers answer: add workers, or let clients wait.",
         ),
         Alert(
+            "CharkhPredictionsLost",
+            "sum by (job, model) (increase(charkh_predictions_lost_total[15m])) > 0",
+            "0s",
+            "ticket",
+            "predictions of {{ $labels.model }} are not logged",
+            "The disk of its server is full, or refuses: its log says which file. Requests are answered all the same.",
+        ),
+        Alert(
             "CharkhInvalidInput",
             "sum by (job, model) (rate(charkh_input_invalid_total[15m]))"
             f" / (sum by (job, model) (rate({REQUESTS}[15m])) > 0) > 0.05",
