@@ -17,6 +17,7 @@ from charkh.models.alias import move_alias
 from charkh.models.find import find
 from charkh.models.register import register
 from charkh.workspace import keeping
+from charkh.workspace.compiling import compile_now
 from charkh.workspace.serving import Serving
 from charkh.workspace.workspace import Workspace, open_workspace
 
@@ -40,6 +41,10 @@ class Server:
         """What answers at the two endpoints."""
         return [self._version("delay"), self._version("other")]
 
+    def platforms(self) -> list[str]:
+        """What answers at them runs on."""
+        return [each.platform for each in self.application.offered]
+
     def _version(self, name: str) -> str:
         async def read(_limit: int) -> bytes:
             return RECORD
@@ -51,6 +56,18 @@ class Server:
 
 def packs(folder: Path) -> set[Path]:
     return {each for each in (folder / ".charkh" / "packs").rglob("*") if each.is_file()}
+
+
+def damage(files: set[Path], how: str) -> None:
+    """Flip a bit of each file, cut it, or remove it."""
+    for path in files:
+        content = path.read_bytes()
+        path.unlink()
+        middle = len(content) // 2
+        if how == "flipped":
+            path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        elif how == "cut":
+            path.write_bytes(content[:middle])
 
 
 class Damaged:
@@ -67,15 +84,8 @@ class Damaged:
         self.contents = {each: each.read_bytes() for each in self.files}
 
     def damage(self, how: str) -> None:
-        """Flip a bit of each file, cut it, or remove it."""
         assert self.files
-        for path, content in self.contents.items():
-            path.unlink()
-            middle = len(content) // 2
-            if how == "flipped":
-                path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-            elif how == "cut":
-                path.write_bytes(content[:middle])
+        damage(self.files, how)
 
     def mend(self) -> None:
         """The bytes as they were."""
@@ -150,3 +160,30 @@ def test_a_champion_that_is_code_is_refused_unread(
     assert len(goes_on(caplog)) == 1, caplog.text
     assert "could run code" in goes_on(caplog)[0]
     assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
+def test_a_damaged_compiled_form_is_not_served_and_the_original_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    strict = '[endpoint.other]\nmodel = "delay@champion"\ncompiled = "require"\n'
+    (tmp_path / "charkh.toml").write_text(SETTINGS.partition("[endpoint.other]")[0] + strict)
+    with open_workspace(tmp_path) as workspace:
+        for number, strength in enumerate((1.0, 0.01), 1):
+            another(workspace, strength)
+            before = packs(tmp_path)
+            assert compile_now(workspace, f"delay@{number}").parity
+        form = packs(tmp_path) - before
+        assert form
+        move_alias(workspace.store, "delay@1", "champion")
+        server = Server(workspace)
+        assert server.platforms() == ["onnx (compiled from sklearn)"] * 2
+        damage(form, how)
+        move_alias(workspace.store, "delay@2", "champion")
+        for _ in range(3):
+            server.refresh()
+        assert server.versions() == ["2", "1"], "one may be served as it was registered, the other may not"
+        assert server.platforms() == ["sklearn", "onnx (compiled from sklearn)"]
+        said = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+        assert len([each for each in said if "served as it was registered, not compiled" in each]) == 1, caplog.text
+        assert len(goes_on(caplog)) == 1, caplog.text
