@@ -76,14 +76,15 @@ def load_pickled(folder: Path, signature: Signature) -> Predictor:
     Raises:
         Unavailable: it cannot be built, or does not predict.
     """
-    from charkh.runtimes.sklearn_predictor import SklearnPredictor
-
     path = next(each for each in sorted(folder.rglob("*")) if each.name.endswith(SUFFIXES))
     estimator = _unpickle(path)
     if not callable(getattr(estimator, "predict", None)):
         raise Unavailable(
             f"the file holds {type(estimator).__name__}, which does not predict", code="model.not_a_model"
         )
+    # Here, so that what is no model is told without waiting for scikit-learn.
+    from charkh.runtimes.sklearn_predictor import SklearnPredictor
+
     return SklearnPredictor(estimator, signature)
 
 

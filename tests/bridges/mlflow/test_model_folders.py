@@ -2,12 +2,13 @@
 
 import json
 import os
+import pickle
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from charkh.models.load import load
 from charkh.models.model import ModelVersion
 from charkh.models.register import register
 from charkh.models.trust import trust
+from charkh.ports.runtimes import ModelRuntime, Predictor
 from charkh.runtimes.mlflow import MlflowRuntime
+from charkh.testing.runtimes import ApartRuntimeSuite, RuntimeSuite, Sample, Touch, close, zip_of
 from charkh.workspace.runtimes import installed_runtimes
 from charkh.workspace.workspace import Workspace, open_workspace
 from peers import peer_program
@@ -37,6 +40,7 @@ RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(200, 3))
 LABELS = (ROWS[:, 0] + ROWS[:, 1] ** 2 > 0.5).astype(int)
 NAMES = ("a", "b", "c")
+SKOPS = "model.skops"
 ASKED = {name: RNG.normal(size=7) for name in NAMES}
 SAVE = """
 import json, sys
@@ -106,7 +110,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 
 def take(workspace: Workspace, folder: Path) -> ModelVersion:
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = folder_files(folder)
     signature = signature_of(read_mlmodel(files["MLmodel"]))
     runtimes = workspace.runtimes
     return register(workspace.store, folder.name, files, runtimes=runtimes, runtime="mlflow", signature=signature)
@@ -142,6 +146,106 @@ def test_code_runs_apart_where_it_is_trusted(name: str, saved: tuple[Path, Any],
     with pytest.raises(Unavailable) as failed:
         MlflowRuntime("/nothing/python").load_apart({"MLmodel": b""}, version.made.signature)
     assert failed.value.code == "model.apart_failed"
+
+
+Saved = tuple[Path, Any]
+
+
+def folder_files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def sample_of(saved: Saved, name: str) -> Sample:
+    """A folder's signature and what MLflow answers by it."""
+    folder, answers = saved
+    signature = signature_of(read_mlmodel((folder / name / "MLmodel").read_bytes()))
+    return Sample(object(), signature, ASKED, {signature.outputs[0].name: np.asarray(answers[name])})
+
+
+class TestSafeFolders(RuntimeSuite):
+    """Of a safe flavour only the model's own file is read, by its native runtime."""
+
+    @pytest.fixture(autouse=True)
+    def _saved(self, saved: Saved) -> None:
+        self._folders = saved
+
+    def make(self) -> MlflowRuntime:
+        return MlflowRuntime()
+
+    def sample(self) -> Sample:
+        return sample_of(self._folders, "skops")
+
+    def saved(self, runtime: ModelRuntime, sample: Sample) -> Mapping[str, bytes]:
+        del runtime, sample
+        return folder_files(self._folders[0] / "skops")
+
+    def altered(self, files: Mapping[str, bytes], change: Callable[[bytes], bytes]) -> Mapping[str, bytes]:
+        return {**files, SKOPS: change(files[SKOPS])}
+
+    def hostile(self, files: Mapping[str, bytes], marker: Path) -> Mapping[str, Mapping[str, bytes]]:
+        pickled = pickle.dumps(Touch(marker))
+        described = files["MLmodel"].decode()
+
+        def edited(old: str, new: str) -> Mapping[str, bytes]:
+            assert old in described
+            return {**files, "MLmodel": described.replace(old, new).encode(), "evil.pkl": pickled, "code/evil.py": b""}
+
+        return {
+            "pickle in its place": {**files, SKOPS: pickled},
+            "archive in its place": {**files, SKOPS: zip_of({"data.pkl": pickled})},
+            "another file is named": edited(f"pickled_model: {SKOPS}", "pickled_model: evil.pkl"),
+            "another form is named": edited("serialization_format: skops", "serialization_format: cloudpickle"),
+            "another loader is named": edited("loader_module: mlflow.sklearn", "loader_module: evil"),
+            "it brings code": edited("loader_module: mlflow.sklearn", "loader_module: mlflow.sklearn\n    code: code"),
+            "a file outside is named": edited(f"pickled_model: {SKOPS}", "pickled_model: ../../evil.pkl"),
+            "no description": {name: data for name, data in files.items() if name != "MLmodel"},
+            "a description that makes objects": {**files, "MLmodel": b"flavors: !!python/object/apply:os.getcwd []"},
+        }
+
+    def test_an_unknown_extra_file_is_code(self, tmp_path: Path) -> None:
+        """In a folder it is not: there are always others beside the model, and none of them is read."""
+        files = {**self.saved(self.make(), self.sample()), "custom.py": b"raise SystemExit", "evil.pkl": b"\x80\x04."}
+        answers = self.make().load(files, self.sample().signature).predict(ASKED)
+        for name, expected in self.sample().answers.items():
+            np.testing.assert_array_equal(answers[name], expected)
+        assert not list(tmp_path.iterdir())
+
+
+class TestFoldersOfCode(ApartRuntimeSuite):
+    """A model's own class is loaded by MLflow, in an environment that has it."""
+
+    @pytest.fixture(autouse=True)
+    def _saved(self, saved: Saved) -> None:
+        self._folders = saved
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def apart(cls, saved: Saved) -> Iterator[Predictor]:
+        suite = cls()
+        suite._folders = saved
+        predictor = suite.make().load_apart(suite.files(), suite.sample().signature)
+        yield predictor
+        close(predictor)
+
+    def make(self) -> MlflowRuntime:
+        return MlflowRuntime(str(peer_program("mlflow-models", "python")))
+
+    def sample(self) -> Sample:
+        return sample_of(self._folders, "pyfunc")
+
+    def files(self) -> Mapping[str, bytes]:
+        return folder_files(self._folders[0] / "pyfunc")
+
+    def hostile(self, marker: Path) -> Mapping[str, Mapping[str, bytes]]:
+        pickled = pickle.dumps(Touch(marker))
+        return {
+            "its object is another": {**self.files(), "python_model.pkl": pickled},
+            "a pickled estimator": {**folder_files(self._folders[0] / "pickle"), "model.pkl": pickled},
+            "nothing says what it is": {"MLmodel": b"", "python_model.pkl": pickled},
+        }
+
+    def broken(self) -> Mapping[str, Mapping[str, bytes]]:
+        return {"its object is cut": {**self.files(), "python_model.pkl": b"\x80\x04"}}
 
 
 def test_mlflow_serves_what_is_exported(workspace: Workspace, tmp_path: Path) -> None:
