@@ -46,7 +46,8 @@ class RolloutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         way: `canary` (in steps), `ab` (a fixed share), `shadow` (asked, not answered), `epsilon_greedy`, `thompson`.
         candidates: by route, the model that is tried as soon as the endpoint is served, such as `delay@candidate`;
             empty where somebody begins rollouts.
-        percent: share of the requests that candidates get together, for `ab` and a canary without steps.
+        percent: share of the requests that candidates get together, for `ab` and a canary without steps, or that
+            a shadow is asked.
         steps: percentages of a canary, rising.
         every: how long a canary holds each step at least.
         least: requests, for a reward rewards, that each route needs before it is judged.

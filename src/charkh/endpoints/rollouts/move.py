@@ -204,7 +204,7 @@ def plan_of(settings: RolloutSettings) -> Plan:
 
 
 def first_shares(settings: RolloutSettings, routes: tuple[str, ...]) -> dict[str, float]:
-    """The shares that candidates begin with: a canary's first step, equal ones for bandits, all of a shadow's."""
+    """The shares that candidates begin with: a canary's first step, equal ones for bandits."""
     if settings.way in BANDITS:
         return dict.fromkeys(routes, 1.0 / (len(routes) + 1))
     if settings.way == "shadow":
