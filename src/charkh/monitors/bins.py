@@ -110,7 +110,7 @@ def distances(old: Floats, new: Floats) -> tuple[float, float]:
     gap = np.abs(np.searchsorted(old, at, "right") / len(old) - np.searchsorted(new, at, "right") / len(new))
     unit = float(np.abs(at[[0, -1]]).max()) or 1.0
     moved = float(np.dot(gap[:-1], np.diff(at / unit)))
-    spread = float((old / unit).std())
+    spread = _deviation(old, unit)
     return float(gap.max()), moved / spread if spread > 0 else moved * unit
 
 
@@ -135,7 +135,7 @@ def wasserstein(old: Floats, new: Floats) -> float:
     # In units of the largest value, so that squares do not overflow.
     unit = float(np.abs([old[0], old[-1], new[0], new[-1]]).max()) or 1.0
     moved = float(np.abs(_quantiles(old, GRID) / unit - _quantiles(new, GRID) / unit).mean())
-    spread = float((old / unit).std())
+    spread = _deviation(old, unit)
     return moved / spread if spread > 0 else moved * unit
 
 
@@ -192,6 +192,11 @@ def _edges(old: Floats, bins: int) -> Floats:
 def _counted(ordered: Floats, edges: Floats) -> Counts:
     below = np.searchsorted(ordered, edges, "right")
     return np.diff(np.concatenate([[0], below, [len(ordered)]])).astype(np.int64)
+
+
+def _deviation(ordered: Floats, unit: float) -> float:
+    # Of equal values, whose mean is rounded, NumPy gives a deviation that is tiny and not 0.
+    return float((ordered / unit).std()) if ordered[0] < ordered[-1] else 0.0
 
 
 def _quantiles(ordered: Floats, count: int) -> Floats:

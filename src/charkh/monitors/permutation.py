@@ -5,6 +5,7 @@ independent, so days change sides, not rows. The observed labelling counts as on
 (k+1)/(P+1) and never 0 (Phipson & Smyth 2010).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -74,11 +75,12 @@ def groups_of(reference: int, live: int, blocks: tuple[npt.NDArray[Any], npt.NDA
 
 
 class Chance(NamedTuple):
-    """A statistic beside what permutations give: its value, p, and mean under the null."""
+    """A statistic beside what permutations give: its value, p, its mean under the null, and the least possible p."""
 
     value: float
     p: float
     expected: float
+    least: float
 
 
 def permute(
@@ -101,7 +103,8 @@ def permute(
     values, value = np.concatenate(null), float(statistic(observed[np.newaxis])[0])
     # Sums in another order differ in the last digits: an equal labelling must count as one.
     reached = np.count_nonzero(values >= value - 1e-9 * max(1e-12, abs(value)))
-    return Chance(value, float((reached + 1) / (len(values) + 1)), float(values.mean()))
+    least = max(1 / (rounds + 1), 1 / math.comb(len(live), int(live.sum())))
+    return Chance(value, float((reached + 1) / (len(values) + 1)), float(values.mean()), least)
 
 
 def _thinned(codes: Codes, most: int) -> Codes:

@@ -141,7 +141,7 @@ def test_few_rows_and_no_shared_column_are_said_and_not_judged() -> None:
 def test_one_live_day_of_few_is_said_to_prove_nothing() -> None:
     random = np.random.default_rng(1)
     found = multivariate(days(20, 30, random), days(1, 60, random, first=20), block="day", methods=["mmd"])
-    assert found.refused == {"mmd": "1 of 21 blocks are live: no p can be 0.01 or less"}
+    assert found.refused == {"mmd": "1 of 21 groups of rows are live, of 999 permutations: no p can be 0.01 or less"}
     assert not found.tests[0].drifted
 
 

@@ -44,7 +44,8 @@ def domain(groups: Groups, fit: Fit, *, rounds: int, seed: int = 0) -> Chance | 
         codes = np.searchsorted(mine, groups.codes[judged])
         found.append(_judged(scores, codes, live[mine], rounds, seed + held))
     value = sum(each.value for each in found) / len(found)
-    return Chance(value, min(1.0, 2 * min(each.p for each in found)), 0.5)
+    p, least = (min(1.0, 2 * min(each)) for each in ([each.p for each in found], [each.least for each in found]))
+    return Chance(value, p, 0.5, least)
 
 
 def fisher(rows: Floats) -> Fit:

@@ -118,9 +118,10 @@ def multivariate(
         if found is None:
             refused[name] = f"{len(groups.live)} groups of rows are too few to learn from half of them"
             return
-        if math.comb(len(groups.live), int(groups.live.sum())) * level < 1:
+        if found.least > level:
             refused[name] = (
-                f"{int(groups.live.sum())} of {len(groups.live)} blocks are live: no p can be {level:g} or less"
+                f"{int(groups.live.sum())} of {len(groups.live)} groups of rows are live, of {rounds} permutations: "
+                f"no p can be {level:g} or less"
             )
         effect = found.value if name.endswith("domain") else math.sqrt(max(0.0, found.value - found.expected))
         tests.append(JointTest(name=name, effect=effect, p=found.p, groups=len(groups.live), drifted=found.p <= level))
