@@ -33,6 +33,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     ),
     "cyclonedx": ("cyclonedx-python-lib[json-validation]==11.5.0",),
     "croissant": ("mlcroissant>=1.1,<2",),
+    "evidently": ("evidently==0.7.23", "pandas<3", "pyarrow"),
     "huggingface": ("huggingface_hub==2.4.0",),
     "modelsigning": ("model-signing==1.1.1", "pyopenssl==25.3.0"),
     "oidc": ("oidc-provider-mock==0.3.4",),
