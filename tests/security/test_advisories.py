@@ -510,8 +510,15 @@ def test_what_is_too_much_is_refused(path: str, body: dict[str, Any], team: Team
 def test_deep_and_broken_bodies_are_refused(team: Team) -> None:
     headers = {"content-type": "application/json"}
     bodies = (b"[" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b"\xff\xfe", b"{", b"nul", b'"' + b"\\" * 9999)
-    for path in (f"{MLFLOW}/runs/search", f"{MLFLOW}/runs/log-batch", "/api/users", "/api/models/alias"):
-        for raw in bodies:
+    no_frames = (*bodies, bytes(8), bytes(1000), b"\x04\x00\x00\x00abcd")
+    for path, sent in (
+        (f"{MLFLOW}/runs/search", bodies),
+        (f"{MLFLOW}/runs/log-batch", bodies),
+        ("/api/users", bodies),
+        ("/api/models/alias", bodies),
+        ("/api/exchange/facts", no_frames),
+    ):
+        for raw in sent:
             answer = team.ask("POST", path, who="owner", raw=raw, headers=headers)
             assert 400 <= answer.status < 500, f"{path} {raw[:20]!r}: {answer.body[:200]!r}"
 

@@ -21,7 +21,7 @@ from charkh.assets.lease import CLOCK, LEASES
 from charkh.assets.pack import check_pack
 from charkh.assets.shelf import PACKS, TRASH
 from charkh.core.digests import DIGEST_PATTERN
-from charkh.core.errors import Denied, Invalid, Locked, Unavailable
+from charkh.core.errors import Corrupt, Denied, Invalid, Locked, Unavailable
 from charkh.core.events import decode_event
 from charkh.ports.blobs import BlobInfo
 from charkh.ports.exchange import Part
@@ -127,8 +127,8 @@ def _take(state: State, body: bytes) -> int:
     before = workspace.store.queries.ask(Erasures())
     try:
         parts = list(decode_parts([body]))
-    except Unavailable as error:
-        # A body that breaks off came so from its sender, and the server is well.
+    except (Corrupt, Unavailable) as error:
+        # A body that breaks off or is no frame came so from its sender, and the server is well.
         raise Invalid(error.message, code=error.code, hint=error.hint) from error
     _refuse_powers(parts)
     taken = exchange_of(workspace.journal).take(parts)
