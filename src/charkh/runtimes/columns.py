@@ -101,7 +101,9 @@ def _column(spec: TensorSpec, inputs: Tensors) -> Array:
     if spec.name not in inputs:
         raise misfit(spec.name, "it is missing")
     column = np.asarray(inputs[spec.name])
-    if column.ndim != len(spec.shape) or column.shape[1:] != spec.shape[1:]:
+    if column.ndim != len(spec.shape) or any(
+        size not in (-1, found) for size, found in zip(spec.shape[1:], column.shape[1:], strict=True)
+    ):
         raise misfit(spec.name, f"its shape is {column.shape}, not {spec.shape}")
     if column.dtype.kind not in _KINDS.get(spec.datatype, ""):
         raise misfit(spec.name, f"it holds {column.dtype}, not {spec.datatype}")
