@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from charkh.cli.output import write_line, write_note
 from charkh.core.errors import Invalid
+from charkh.core.written_settings import written
 from charkh.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,12 +39,5 @@ def write_endpoints(endpoints: "Mapping[str, EndpointSettings]") -> None:
     # Only a dry run writes settings.
     import tomlkit
 
-    document: dict[str, Any] = {"endpoint": {name: _said(settings) for name, settings in endpoints.items()}}
+    document: dict[str, Any] = {"endpoint": {name: written(settings) for name, settings in endpoints.items()}}
     write_line(tomlkit.dumps(document).rstrip("\n"))
-
-
-def _said(settings: msgspec.Struct) -> dict[str, Any]:
-    defaults = type(settings)()
-    said: dict[str, Any] = msgspec.to_builtins(settings)
-    kept: dict[str, Any] = msgspec.to_builtins(defaults)
-    return {name: value for name, value in said.items() if value != kept.get(name) and value is not None}

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import msgspec
 import tomlkit
 
 from charkh.core.config import Settings
 from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import Invalid, NotFound
+from charkh.core.written_settings import written
 
 
 def endpoint_of(settings: Settings, name: str) -> EndpointSettings:
@@ -41,15 +41,8 @@ def settings_elsewhere(settings: Settings, name: str) -> str:
             hint="Share it: [store] journal = postgresql://…, blobs = s3://… (docs/guides/team.md).",
         )
     document: dict[str, Any] = {"store": {"journal": store.journal, "blobs": store.blobs}}
-    registry = _said(settings.registry)
+    registry = written(settings.registry)
     if registry:
         document["registry"] = registry
-    document["endpoint"] = {name: _said(endpoint)}
+    document["endpoint"] = {name: written(endpoint)}
     return tomlkit.dumps(document)
-
-
-def _said(settings: msgspec.Struct) -> dict[str, Any]:
-    """The fields that differ from their defaults, as TOML has them."""
-    whole: dict[str, Any] = msgspec.to_builtins(settings)
-    kept = {field.name: field.default for field in msgspec.structs.fields(settings)}
-    return {name: value for name, value in whole.items() if value not in (kept.get(name), None, [], {})}

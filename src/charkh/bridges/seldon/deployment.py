@@ -143,7 +143,8 @@ class _Reader:
         elif implementation == "RANDOM_ABTEST":
             first, second = self._two(fields, children)
             ratio = float(parameters.get("ratioA", 0.5))
-            self.nodes[name] = RouterNode(weights={first: ratio, second: 1.0 - ratio})
+            # 1 - 0.7 is 0.30000000000000004 in binary; people read what is written of it.
+            self.nodes[name] = RouterNode(weights={first: ratio, second: round(1.0 - ratio, 12)})
         elif implementation == "SIMPLE_ROUTER":
             if not children:
                 raise bad_manifest(f"{fields.path} has no children to route to")
