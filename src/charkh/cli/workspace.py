@@ -243,13 +243,15 @@ def serve(
                     }
                 )
                 return
-            write_line(f"serving {', '.join(each.name for each in served)} on {address}")
+            # Each route of a rollout answers, under the name of its endpoint.
+            names_served = dict.fromkeys(each.name for each in served)
+            write_line(f"serving {', '.join(names_served)} on {address}")
             if grpc:
                 write_line(f"and over gRPC on {host}:{grpc}")
             if not open_inference:
                 write_note(f"  export CHARKH_TOKEN={token}")
-            for each in served:
-                write_note(f"  {each.name}: {_call(address, each.name, open_inference=open_inference)}")
+            for name in names_served:
+                write_note(f"  {name}: {_call(address, name, open_inference=open_inference)}")
 
         work = Work(
             folder=str(workspace.folder),

@@ -140,7 +140,7 @@ def metadata(servable: Servable, versions: Sequence[str]) -> bytes:
     return _encode(
         {
             "name": servable.name,
-            "versions": versions,
+            "versions": list(dict.fromkeys(versions)),
             "platform": servable.platform,
             "inputs": [_described(spec) for spec in servable.signature.inputs],
             "outputs": [_described(spec) for spec in servable.signature.outputs],

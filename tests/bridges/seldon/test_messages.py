@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charkh.bridges.seldon.messages import Meta, read_feedback, read_message, write_message
+from charkh.bridges.seldon.messages import Meta, read_feedback, read_message, true_value, write_message
 from charkh.core.errors import Invalid
 from charkh.ports.runtimes import Signature, TensorSpec
 
@@ -83,3 +83,23 @@ def test_feedback_carries_the_routing_back() -> None:
     assert (found.response.meta.routing, found.reward, found.truth) == ({"eg": 1}, 1.0, None)
     with pytest.raises(Invalid, match="no message"):
         read_feedback(body({"reward": "much"}))
+
+
+@pytest.mark.parametrize(
+    ("truth", "value"),
+    [
+        ({"data": {"ndarray": [[1]]}}, 1),
+        ({"data": {"tensor": {"shape": [1, 1], "values": [0.5]}}}, 0.5),
+        ({"strData": "late"}, "late"),
+        ({"jsonData": True}, True),
+    ],
+)
+def test_the_truth_of_feedback_is_one_value(truth: Any, value: Any) -> None:
+    found = read_feedback(body({"response": {"meta": {"puid": "7", "tags": {"prediction_id": "E"}}}, "truth": truth}))
+    assert (found.prediction_id, found.reward, true_value(found)) == ("E", None, value)
+
+
+@pytest.mark.parametrize("truth", [{"data": {"ndarray": [1, 0]}}, {"jsonData": {"a": 1}}, {}])
+def test_what_is_not_one_value_is_no_truth(truth: Any) -> None:
+    with pytest.raises(Invalid, match="not one value"):
+        true_value(read_feedback(body({"truth": truth})))

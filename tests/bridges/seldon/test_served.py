@@ -1,16 +1,21 @@
 """Manifests of Seldon, KServe and MLServer run by the real command, and what cannot be honoured is refused by name."""
 
 import json
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
+from charkh.endpoints.rollouts.index import FeedbackSums
+from charkh.endpoints.truth import scan_truths
+from charkh.workspace.workspace import open_workspace
 from functional.conftest import Charkh
 from functional.test_server import Server
 
@@ -126,6 +131,22 @@ def test_every_manifest_answers_in_its_own_protocol(server: Server) -> None:
     }
 
 
+def test_feedback_tells_a_reward_and_the_truth(server: Server, folder: Path) -> None:
+    message = {"data": {"ndarray": ROWS[:1]}, "meta": {"puid": "7"}}
+    answers = [ask(server, "/seldon/default/alpha/api/v1.0/predictions", message) for _ in range(2)]
+    named = [each["meta"]["tags"]["prediction_id"] for each in answers]
+    path = "/seldon/default/alpha/api/v1.0/feedback"
+    ask(server, path, {"response": answers[0], "reward": 0.5})
+    ask(server, path, {"response": answers[1], "truth": {"data": {"ndarray": [[1]]}}})
+    status, refused = server.ask(path, {"response": answers[1], "truth": {"data": {"ndarray": [1, 0]}}})
+    assert (status, refused["error"]) == (400, "the truth is not one value")
+    with open_workspace(folder) as workspace:
+        truths = pl.concat(scan_truths(workspace.store, "alpha"))
+        rewards = workspace.store.queries.ask(FeedbackSums(endpoint="alpha"))
+    assert truths.select("prediction_id", "number").rows() == [(named[1], 1.0)]
+    assert {route: (sums.count, sums.total) for route, sums in rewards.items()} == {"": (1, 0.5)}
+
+
 def test_an_experiment_splits_and_says_the_route(server: Server) -> None:
     body = json.dumps({"inputs": [{"name": "predict", "shape": [1, 2], "datatype": "FP64", "data": ROWS[0]}]}).encode()
     routes = set()
@@ -143,7 +164,11 @@ def test_equal_files_register_nothing_new_and_a_dry_run_serves_nothing(folder: P
     words = ("serve", "-f", folder / "all.yaml", "--map", f"models={folder}", "--dry-run")
     done = charkh.run(*words)
     assert done.returncode == 0, done.stderr
-    assert 'kind = "combiner"' in done.stdout
+    said = tomllib.loads(done.stdout)["endpoint"]
+    assert said["fraud"]["graph"]["node"]["both"] == {"kind": "combiner", "of": ["one", "two"]}
+    rollout = said["duel"]["rollout"]
+    assert rollout.pop("candidates").keys() == {"beta"}
+    assert rollout == {"way": "ab", "percent": 50.0, "sticky": "x-seldon-route"}
     assert "spec.predictors[0].replicas has a meaning in a cluster only" in done.stderr
     assert charkh.json("model", "list") == before
 

@@ -61,12 +61,17 @@ class SeldonMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Feedback(msgspec.Struct, frozen=True):
-    """What a client learned later about an answer: the reward, and the truth where it is known."""
+    """What a client learned later about an answer: the reward, the truth, or both."""
 
     response: SeldonMessage = SeldonMessage()
     request: SeldonMessage = SeldonMessage()
-    reward: float = 0.0
+    reward: float | None = None
     truth: SeldonMessage | None = None
+
+    @property
+    def prediction_id(self) -> str:
+        """Of the answer that it is about; as its tag says, for `puid` is the client's own where it gave one."""
+        return str(self.response.meta.tags.get("prediction_id") or self.response.meta.puid)
 
 
 class Asked(NamedTuple):
@@ -110,6 +115,25 @@ def read_feedback(body: bytes) -> Feedback:
         Invalid: it is none, or its reward is no finite number.
     """
     return _decoded(_decode_feedback, body)
+
+
+def true_value(said: Feedback) -> float | int | bool | str | None:
+    """The one value that should have been answered, or None where it is not told.
+
+    Raises:
+        Invalid: there are several, or it is no number and no text.
+    """
+    message = said.truth
+    if message is None:
+        return None
+    found: Any = message.strData if message.strData is not None else message.jsonData
+    if message.data is not None:
+        found, _ = _rows(message.data)
+    while isinstance(found, list | tuple) and len(cast(Sequence[Any], found)) == 1:
+        found = cast(Sequence[Any], found)[0]
+    if not isinstance(found, float | int | str):
+        raise bad_request("the truth is not one value", 'Send {"truth": {"data": {"ndarray": [1]}}} for one row.')
+    return found
 
 
 def write_message(outputs: Tensors, form: Form, meta: Meta) -> bytes:

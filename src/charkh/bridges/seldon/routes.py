@@ -1,11 +1,12 @@
 """The paths of Seldon's first protocol, beside those of the Open Inference Protocol."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from charkh.bridges.seldon.messages import Feedback, Meta, read_feedback, read_message, write_message
 from charkh.endpoints.answer import ask
-from charkh.endpoints.route import Reply, Request, Route
+from charkh.endpoints.route import Act, Reply, Request, Route
 from charkh.endpoints.servable import Servable
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ def predict(servable: Servable, request: Request) -> bytes:
     return write_message(said.outputs, asked.form, meta)
 
 
-def _keeping(take: TakeFeedback, name: str) -> Callable[[Request], Reply]:
-    def act(request: Request) -> Reply:
-        take(name, read_feedback(request.body))
+def _keeping(take: TakeFeedback, name: str) -> Act:
+    def keep(body: bytes) -> Reply:
+        take(name, read_feedback(body))
         return Reply(200, b'{"data":{},"meta":{}}')
 
-    return act
+    # What is kept waits for its disk; nobody else does.
+    return lambda request: asyncio.to_thread(keep, request.body)
