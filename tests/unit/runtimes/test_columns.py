@@ -19,5 +19,5 @@ def test_a_side_that_is_not_said_has_any_length(spec: TensorSpec, width: int) ->
 
 @pytest.mark.parametrize(("spec", "shape"), [(TWO, (3, 5)), (ANY, (3,)), (ANY, (3, 2, 1))])
 def test_another_shape_is_refused_with_both(spec: TensorSpec, shape: tuple[int, ...]) -> None:
-    with pytest.raises(Invalid, match="its shape is .*, not "):
+    with pytest.raises(Invalid, match=r"its shape is .*, not "):
         columns_of([spec], {"x": np.ones(shape)})
