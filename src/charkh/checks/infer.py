@@ -8,10 +8,10 @@ import msgspec
 import polars as pl
 
 from charkh.checks.document import format_suite
+from charkh.checks.proposed import proposed_line
 from charkh.checks.row_rules import Increasing, Length, NotNull, OneOf, Parses, Pattern, Range, Unique
 from charkh.checks.suite import CheckSuite, Rule, rule_ids
 from charkh.checks.table_rules import ColumnExists, RowCount
-from charkh.checks.update import proposed_line
 from charkh.datasets.dtypes import dtype_text
 from charkh.datasets.expression_functions import DATE, INTEGER, NOTHING, NUMBER, OTHER, TEXT, TIME, TRUTH
 from charkh.datasets.expressions import kind_of

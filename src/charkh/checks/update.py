@@ -1,19 +1,12 @@
 """Bring what was inferred anew into a suite that a person has edited, without losing an edit."""
 
-import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from charkh.checks.document import format_rules, parse_suite
+from charkh.checks.infer import Inferred
+from charkh.checks.proposed import proposed, proposed_line, without_proposed
 from charkh.checks.suite import Rule, check_of, needed_columns, rule_ids
 from charkh.core.errors import Invalid
-
-if TYPE_CHECKING:
-    from charkh.checks.infer import Inferred
-
-_PROPOSED = re.compile(r"^# proposed: (\[.*\])[ \t]*\n?", re.MULTILINE)
 
 
 class Updated(NamedTuple):
@@ -23,12 +16,7 @@ class Updated(NamedTuple):
     added: tuple[str, ...]
 
 
-def proposed_line(names: Iterable[str]) -> str:
-    """The comment that says which rules inference has proposed, so that one that a person took out stays out."""
-    return f"# proposed: {msgspec.json.encode(sorted(set(names))).decode()}\n"
-
-
-def update_suite(text: str, inferred: "Inferred", source: str = "checks") -> Updated:
+def update_suite(text: str, inferred: Inferred, source: str = "checks") -> Updated:
     """The text with rules that were not proposed before; everything that stands in it stays as it is.
 
     A rule is not added when the suite has one of the same check and columns, whatever its bounds, or when an earlier
@@ -43,7 +31,7 @@ def update_suite(text: str, inferred: "Inferred", source: str = "checks") -> Upd
         Invalid: the text is no suite, or its rules are written as one inline array.
     """
     suite = parse_suite(text, source)
-    before = _proposed(text, source)
+    before = proposed(text, source)
     there = {_key(rule) for rule in suite.rules}
     names = rule_ids(inferred.suite.rules)
     new = {
@@ -53,7 +41,7 @@ def update_suite(text: str, inferred: "Inferred", source: str = "checks") -> Upd
     }
     if not new and before.issuperset(names):
         return Updated(text, ())
-    kept = _PROPOSED.sub("", text).rstrip("\n")
+    kept = without_proposed(text).rstrip("\n")
     parts = [kept]
     if new:
         rules = tuple(new.values())
@@ -69,20 +57,6 @@ def update_suite(text: str, inferred: "Inferred", source: str = "checks") -> Upd
             hint="Write every rule as a [[rule]] table of its own; give rules of equal ids other ids.",
         ) from error
     return Updated(whole, tuple(new))
-
-
-def _proposed(text: str, source: str) -> frozenset[str]:
-    names: set[str] = set()
-    for match in _PROPOSED.finditer(text):
-        try:
-            names |= set(msgspec.json.decode(match[1], type=list[str]))
-        except msgspec.MsgspecError as error:
-            raise Invalid(
-                f"{source}: the line `# proposed:` is no list of texts",
-                code="check.not_toml",
-                hint="Mend or delete that line.",
-            ) from error
-    return frozenset(names)
 
 
 def _key(rule: Rule) -> tuple[str, tuple[str, ...]]:
