@@ -11,13 +11,16 @@ from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_
 from charkh.cli.titles import titles_of
 from charkh.core.errors import Invalid
 from charkh.core.rollout_settings import WAYS, RolloutSettings
-from charkh.endpoints.rollouts.index import Rollouts
+from charkh.endpoints.rollouts.index import CurrentRollout, Rollouts
 from charkh.endpoints.rollouts.judge import RolloutVerdict, judge_rollout
 from charkh.endpoints.rollouts.move import begin_rollout, end_rollout, move_rollout
 from charkh.endpoints.rollouts.rollout import Rollout
 from charkh.models.find import find as find_model
 
 app = typer.Typer(no_args_is_help=True, help="Candidates beside what answers: canary, shadow, A/B, bandits.")
+
+CANDIDATE = "candidate"
+"""The route of a candidate that nobody gave a name."""
 
 Name = Annotated[str, typer.Argument(help="Name of the endpoint.")]
 Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
@@ -92,7 +95,10 @@ def show(name: Name, json: AsJson = False) -> None:
 def move(name: Name, shares: Shares, reason: Reason = "", json: AsJson = False) -> None:
     """Give the candidates other shares of the requests; one that is not named is asked no more."""
     with open_workspace() as workspace:
-        moved = move_rollout(workspace.store, name, _shares(shares), reason=reason)
+        going_on = workspace.store.queries.ask(CurrentRollout(endpoint=name))
+        routes = [] if going_on is None else [arm.route for arm in going_on.begun.arms]
+        shared = _shares(shares, routes[0] if len(routes) == 1 else CANDIDATE)
+        moved = move_rollout(workspace.store, name, shared, reason=reason)
     _write(moved, json)
 
 
@@ -156,17 +162,17 @@ def _with(settings: RolloutSettings, way: str, percent: float | None) -> Rollout
 
 def _by_route(models: list[str]) -> dict[str, str]:
     if len(models) == 1 and "=" not in models[0]:
-        return {"candidate": models[0]}
+        return {CANDIDATE: models[0]}
     pairs = [text.partition("=") for text in models]
     if any(not sign for _, sign, _ in pairs):
         raise Invalid("several candidates need routes", code="rollout.invalid", hint="Write ROUTE=MODEL for each.")
     return {route: model for route, _, model in pairs}
 
 
-def _shares(texts: list[str]) -> dict[str, float]:
+def _shares(texts: list[str], only: str) -> dict[str, float]:
     try:
         pairs = [text.rpartition("=") for text in texts]
-        return {route or "candidate": float(percent.rstrip("%")) / 100 for route, _, percent in pairs}
+        return {route or only: float(percent.rstrip("%")) / 100 for route, _, percent in pairs}
     except ValueError as error:
         raise Invalid(
             f"{' '.join(texts)!r} says no shares", code="rollout.share", hint="Write candidate=25, or 25."

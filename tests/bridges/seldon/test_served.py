@@ -147,7 +147,7 @@ def test_feedback_tells_a_reward_and_the_truth(server: Server, folder: Path) -> 
     assert {route: (sums.count, sums.total) for route, sums in rewards.items()} == {"": (1, 0.5)}
 
 
-def test_an_experiment_splits_and_says_the_route(server: Server) -> None:
+def test_an_experiment_splits_and_says_the_route(server: Server, folder: Path) -> None:
     body = json.dumps({"inputs": [{"name": "predict", "shape": [1, 2], "datatype": "FP64", "data": ROWS[0]}]}).encode()
     routes = set()
     for _ in range(40):
@@ -155,6 +155,9 @@ def test_an_experiment_splits_and_says_the_route(server: Server) -> None:
         with urllib.request.urlopen(request) as answer:
             routes.add(answer.headers["x-charkh-route"])
     assert routes == {"champion", "beta"}
+    Charkh(folder)("endpoint", "rollout", "move", "duel", "30")
+    (found,) = Charkh(folder).json("endpoint", "rollout", "show", "duel")["routes"]
+    assert (found["route"], found["facts"]["share"]) == ("beta", 0.3), "one number is the only candidate's"
 
 
 def test_equal_files_register_nothing_new_and_a_dry_run_serves_nothing(folder: Path, server: Server) -> None:

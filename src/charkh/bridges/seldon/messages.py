@@ -155,11 +155,6 @@ def write_message(outputs: Tensors, form: Form, meta: Meta) -> bytes:
     return _encode(SeldonMessage(meta=meta, data=Data(names=names, tensor=DenseTensor(shape=shape, values=flat))))
 
 
-def write_status(code: int, reason: str, info: str) -> bytes:
-    """A failure as Seldon says it."""
-    return _encode({"status": {"code": code, "info": info, "reason": reason, "status": "FAILURE"}})
-
-
 def _rows(data: Data) -> tuple[Sequence[Any], Form]:
     if data.tftensor is not None:
         raise bad_request("data.tftensor is not taken", "Send data.ndarray or data.tensor.")
