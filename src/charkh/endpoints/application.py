@@ -43,6 +43,7 @@ from charkh.endpoints.shells import (
     typed,
 )
 from charkh.endpoints.threads import Ended, Threads
+from charkh.endpoints.unloaded import Unloaded
 from charkh.endpoints.watch import Watch
 
 MAX_BODY = 64 * 1024 * 1024
@@ -133,6 +134,7 @@ class Application:
             several such models leave room for each other (`Threads`).
         watch: what looks on; without, nothing is counted and there is no `/metrics`.
         makers: give further paths than the Open Inference Protocol's.
+        unloaded: names of models that a client has unloaded; of this process alone by default.
 
     Attributes:
         draining: set by `drain`; not ready any more, and new inferences get 503.
@@ -151,10 +153,11 @@ class Application:
         concurrency: int = CONCURRENCY,
         watch: Watch | None = None,
         makers: Sequence[RouteMaker] = (),
+        unloaded: Unloaded | None = None,
     ) -> None:
         self.draining = False
         self.offered: Sequence[Servable] = ()
-        self.unloaded: set[str] = set()
+        self.unloaded = Unloaded() if unloaded is None else unloaded
         self.looks = watch
         self._makers = makers
         self._door = door

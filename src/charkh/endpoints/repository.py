@@ -1,4 +1,4 @@
-"""Load and unload models at run time, by the names that the settings serve and no other."""
+"""Load and unload models at run time, in every process of the server, by the names that the settings serve."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +19,7 @@ def offered(application: "Application") -> Sequence[Servable]:
     return application.offered
 
 
-def load(application: "Application", name: str, body: Mapping[str, Any]) -> Reply:
+async def load(application: "Application", name: str, body: Mapping[str, Any]) -> Reply:
     """Answer `POST /v2/repository/models/NAME/load`.
 
     Raises:
@@ -35,13 +35,17 @@ def load(application: "Application", name: str, body: Mapping[str, Any]) -> Repl
                 code="endpoint.override",
                 hint="Register the model, and move the alias that the endpoint follows.",
             )
-    application.unloaded.discard(name)
-    application.reroute()
-    return Reply(200, b"{}")
+    return await _put(application, name, unloaded=False)
 
 
-def unload(application: "Application", name: str, _body: Mapping[str, Any]) -> Reply:
+async def unload(application: "Application", name: str, _body: Mapping[str, Any]) -> Reply:
     """Answer `POST /v2/repository/models/NAME/unload`; requests under way finish."""
-    application.unloaded.add(name)
+    return await _put(application, name, unloaded=True)
+
+
+async def _put(application: "Application", name: str, *, unloaded: bool) -> Reply:
+    application.unloaded.put(name, unloaded=unloaded)
     application.reroute()
+    application.unloaded.heed()
+    await application.unloaded.heeded()
     return Reply(200, b"{}")

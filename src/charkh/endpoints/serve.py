@@ -16,6 +16,7 @@ from charkh.endpoints.door import Door
 from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.servable import Servable
+from charkh.endpoints.unloaded import Unloaded, following
 from charkh.endpoints.watch import Watch
 
 HOST = "127.0.0.1"
@@ -42,6 +43,7 @@ def serve(
     without_token: Collection[str] = (),
     watch: Watch | None = None,
     makers: Sequence[RouteMaker] = (),
+    unloaded: Unloaded | None = None,
     ready: Callable[[], None] | None = None,
     ending: Callable[[], None] | None = None,
 ) -> None:
@@ -65,6 +67,7 @@ def serve(
         without_token: further paths that ask for no token; on loopback only.
         watch: what looks on; without, nothing is counted and there is no `/metrics`.
         makers: give further paths, such as that of feedback.
+        unloaded: names of models that clients have unloaded; of this process alone by default.
         ready: called when the server listens.
         ending: called when it is told to end.
 
@@ -81,6 +84,7 @@ def serve(
         concurrency=concurrency,
         watch=watch,
         makers=makers,
+        unloaded=unloaded,
     )
     if not shared:
         refuse_a_taken_port(numeric_address(host, port), port)
@@ -150,7 +154,7 @@ async def _serve(
     watching = asyncio.create_task(application.watch(every)) if every else None
     announcing = asyncio.create_task(announce(port, ready)) if ready else None
     try:
-        async with beside:
+        async with beside, following(application):
             # Whether the port was taken has been asked.
             await run(application, host, port, stop=stop, grace=grace, shared=True)
     finally:

@@ -19,6 +19,7 @@ from charkh.server.team import Told, enter_team, run_team, say_listening
 from charkh.workspace.metering import meter_table
 from charkh.workspace.serving import Serving
 from charkh.workspace.token import token_of
+from charkh.workspace.unloading import names_table, unloaded_of
 from charkh.workspace.workspace import Workspace, open_workspace
 
 
@@ -100,6 +101,7 @@ def serve_endpoints(workspace: Workspace, work: Work, ready: Callable[[Sequence[
                 without_token=open_paths(workspace),
                 watch=watch,
                 makers=makers_of(workspace),
+                unloaded=unloaded_of(work.unloads),
                 ready=lambda: ready(answering),
                 ending=lambda: end_within(work.grace + SPARE),
             )
@@ -121,7 +123,7 @@ def serve_together(work: Work, workers: int, ready: Callable[[Sequence[Answering
     for port in (work.port, work.grpc_port):
         if port:
             refuse_a_taken_port(numeric_address(work.host, port), port)
-    work = msgspec.structs.replace(work, meters=meter_table())
+    work = msgspec.structs.replace(work, meters=meter_table(), unloads=names_table())
     run_team(
         "charkh.server.serving",
         work,

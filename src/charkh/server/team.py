@@ -29,10 +29,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         meters: descriptor of the table of meters that the workers share; negative for a server of one process.
+        unloads: descriptor of the names of unloaded models that they share; negative likewise.
         resumes: it takes the place of one that died.
     """
 
     meters: int = -1
+    unloads: int = -1
     resumes: bool = False
 
 
@@ -156,7 +158,10 @@ class _Worker:
         self._begun, self._again = time.monotonic(), 0.0
         command = [sys.executable, "-m", self._module, msgspec.json.encode(self._work).decode()]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(self._work.meters,)
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(self._work.meters, self._work.unloads),
         )
 
     def _close(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from charkh.endpoints.ending import SPARE, end_within
 from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import announce, grpc_beside, numeric_address, refuse_a_taken_port
+from charkh.endpoints.unloaded import following
 from charkh.server.assistants import Assistants
 from charkh.server.beside import Beside
 from charkh.server.doors import Doors, open_doors
@@ -25,6 +26,7 @@ from charkh.server.later import Later
 from charkh.server.looking import looking, open_paths
 from charkh.server.makers import makers_of
 from charkh.server.offering import Offering
+from charkh.workspace.unloading import unloaded_of
 from charkh.workspace.workspace import Workspace
 
 GRACE = 10.0
@@ -55,6 +57,7 @@ def up(
     key: Path | None = None,
     tensorboard: Collection[Path] = (),
     meters: int | None = None,
+    unloads: int = -1,
     resumes: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way, and end, whatever a model does.
@@ -72,6 +75,7 @@ def up(
         key: file of its private key.
         tensorboard: folders of event files that are followed, beside those of the settings.
         meters: the table of meters that the other processes of the same server share.
+        unloads: the names of unloaded models that they share; negative for none.
         resumes: another process of the same server answered until now, and this one takes its place.
 
     Raises:
@@ -107,6 +111,7 @@ def up(
         reload=again,
         watch=watch,
         makers=makers_of(workspace),
+        unloaded=unloaded_of(unloads),
     )
     mlflow = MlflowApplication(workspace, doors.gatekeeper)
     later = Later(lambda: _api(workspace, doors))
@@ -130,7 +135,12 @@ def up(
         key=doors.key,
     )
     try:
-        run_loop(_with(grpc, _serve(front, inference, listened, number, listening, doors, grace, (later, beside))))
+        run_loop(
+            _with(
+                (grpc, following(inference)),
+                _serve(front, inference, listened, number, listening, doors, grace, (later, beside)),
+            )
+        )
     finally:
         mlflow.close()
         doors.traffic.close()
@@ -146,9 +156,13 @@ def _api(workspace: Workspace, doors: Doors) -> Asgi:
     return api(workspace, doors.doorkeeper)
 
 
-async def _with(beside: contextlib.AbstractAsyncContextManager[None], serving: Coroutine[Any, Any, None]) -> None:
+async def _with(
+    beside: Sequence[contextlib.AbstractAsyncContextManager[None]], serving: Coroutine[Any, Any, None]
+) -> None:
     try:
-        async with beside:
+        async with contextlib.AsyncExitStack() as stack:
+            for each in beside:
+                await stack.enter_async_context(each)
             await serving
     finally:
         serving.close()

@@ -16,6 +16,7 @@ from charkh.endpoints.serve import numeric_address, refuse_a_taken_port
 from charkh.server.team import Told, enter_team, run_team, say_listening
 from charkh.server.up import GRACE, Ready, up
 from charkh.workspace.metering import meter_table
+from charkh.workspace.unloading import names_table
 from charkh.workspace.workspace import Workspace, open_workspace
 
 
@@ -69,6 +70,7 @@ def up_together(
         certificate="" if certificate is None else str(certificate.absolute()),
         key="" if key is None else str(key.absolute()),
         meters=meter_table(),
+        unloads=names_table(),
     )
 
     def told(line: bytes) -> None:
@@ -96,6 +98,7 @@ def main(work: Work) -> None:
                 certificate=Path(work.certificate) if work.certificate else None,
                 key=Path(work.key) if work.key else None,
                 meters=work.meters,
+                unloads=work.unloads,
                 resumes=work.resumes,
             )
     except CharkhError as error:

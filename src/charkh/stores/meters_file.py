@@ -43,12 +43,12 @@ _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 def open_table() -> int:
     """A new table without a name, as the descriptor to hand to every process (`pass_fds`); sparse until it is used."""
-    with tempfile.TemporaryFile(prefix="charkh-meters-", dir=_memory()) as file:
+    with tempfile.TemporaryFile(prefix="charkh-meters-", dir=memory_folder()) as file:
         os.ftruncate(file.fileno(), SLOT * SLOTS)
         return os.dup(file.fileno())
 
 
-def _memory() -> str | None:
+def memory_folder() -> str | None:
     """Where files are kept in memory: a page of a mapped file on a disk can be held up while it is written back."""
     folder = "/dev/shm"  # noqa: S108 (the file has no name in it)
     return folder if os.access(folder, os.W_OK) else None
