@@ -40,6 +40,11 @@ def allowing(charkh: Charkh) -> Charkh:
     return charkh
 
 
+def test_alertmanager_is_told_of_alerts_alone(allowing: Charkh) -> None:
+    words = ("webhook", "add", "am", "http://127.0.0.1:9093/api/v2/alerts", "--format", "alertmanager", "--unsigned")
+    assert "am is told of alert.raised, alert.resolved" in allowing(*words)
+
+
 def test_a_life(allowing: Charkh) -> None:
     charkh = allowing
     with receiving() as receiver:

@@ -29,6 +29,10 @@ SecretFile = Annotated[
     ),
 ]
 
+EVENTS = ("run.ended", "model.version", "model.alias_moved", "dataset.version", "alert.raised")
+ALERTS = ("alert.raised", "alert.resolved")
+"""What is told where nobody says it, and to whom alerts alone are of use."""
+
 
 @app.command()
 def add(
@@ -59,7 +63,7 @@ def add(
     terms = Terms(
         name=name,
         url=_address(url),
-        events=tuple(on or ["run.ended", "model.version", "model.alias_moved", "dataset.version", "alert.raised"]),
+        events=tuple(on or (ALERTS if form == "alertmanager" else EVENTS)),
         filter=Filter(subject=subject, name=of, tags=_tags(tag)),
         format=form,
         description=description,

@@ -212,8 +212,8 @@ def _time(moment: float) -> str:
 
 
 def _told_briefly(body: Mapping[str, Any]) -> list[str]:
-    """What says most in a line: the outcome, the name, the reason."""
-    fields = ("status", "outcome", "alias", "condition", "reason", "message", "error")
+    """What says most in a line: the outcome, the name, the reason, who looks after it and how."""
+    fields = ("severity", "status", "outcome", "alias", "condition", "reason", "message", "error", "owner", "runbook")
     return [f"{field}: {_escaped(str(body[field])[:200])}" for field in fields if body.get(field)]
 
 

@@ -86,6 +86,12 @@ def test_slack_reads_one_line_without_marks_of_its_own() -> None:
     assert Slack().headers("", "id", 1, b"") == {}
 
 
+def test_slack_says_of_an_alert_who_looks_after_it_and_how() -> None:
+    said = {"condition": "psi > 0.2", "severity": "page", "owner": "ann", "runbook": "https://wiki.example/late"}
+    (letter,) = Slack().letters(HOOK, told(said))
+    assert "severity: page  condition: psi &gt; 0.2  owner: ann  runbook: https://wiki.example/late" in str(letter.body)
+
+
 def test_no_body_names_its_own_edges_or_facts() -> None:
     taken = {kind for kind, body in BODIES.items() if {"edges", "facts"} & set(body.__struct_fields__)}
     assert taken == set()
