@@ -11,6 +11,7 @@ import polars as pl
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.intp]
 
 BINS = 64
 """Of a column: 0 is missing, and the last of categories is every other one."""
@@ -51,8 +52,8 @@ def binning_of(frame: pl.DataFrame) -> Binning:
 class Tree(NamedTuple):
     """A tree of one depth everywhere: by inner node its column and last bin that goes left; by leaf its value."""
 
-    columns: npt.NDArray[np.intp]
-    cuts: npt.NDArray[np.intp]
+    columns: Words
+    cuts: Words
     leaves: Floats
 
     def values(self, codes: Bytes) -> Floats:
@@ -84,56 +85,73 @@ def boost(
     trees = list[Tree]()
     if not codes.shape[1]:
         return Boosted(start, ())
+    # Counting takes machine words: bytes become them once, and not in every tree.
+    words = np.ascontiguousarray(codes.T, np.intp)
     for _ in range(rounds):
         guess = 1 / (1 + np.exp(-total)) if classes else total
-        tree = _grow(codes, y - guess, guess * (1 - guess) if classes else np.ones(len(y)), depth, rate, least)
-        if tree is None:
+        grown = _grow(words, y - guess, guess * (1 - guess) if classes else None, depth, rate, least)
+        if grown is None:
             break
+        tree, leaf = grown
         trees.append(tree)
-        total += tree.values(codes)
+        total += tree.leaves[leaf]
     return Boosted(start, tuple(trees))
 
 
-def _grow(codes: Bytes, gradient: Floats, weight: Floats, depth: int, rate: float, least: float) -> Tree | None:
+def _grow(
+    words: Words, gradient: Floats, weight: Floats | None, depth: int, rate: float, least: float
+) -> tuple[Tree, Words] | None:
+    """A tree and the leaf of each row, or None where no cut is worth it.
+
+    `words` has a row for each column; without weights each row weighs 1.
+    """
     inner = 2**depth - 1
     columns, cuts = np.zeros(inner, np.intp), np.full(inner, BINS, np.intp)
-    node = np.zeros(len(codes), np.intp)
+    node = np.zeros(len(gradient), np.intp)
     for level in range(depth):
         first, width = 2**level - 1, 2**level
-        gain = np.zeros(width)
-        for column in range(codes.shape[1]):
-            key = node * BINS + codes[:, column]
-            sums = [
-                np.bincount(key, part, width * BINS).reshape(width, BINS).cumsum(axis=1)
-                for part in (gradient, weight, None)
-            ]
-            better, at = _best(sums[0], sums[1], sums[2], least)
-            wins = better > gain
-            gain[wins] = better[wins]
-            columns[first : first + width][wins], cuts[first : first + width][wins] = column, at[wins]
-        if level == 0 and gain[0] <= 0:
+        keys = words + node * BINS
+        rows = _counted(keys, None, width)
+        found, at = _best(
+            _counted(keys, gradient, width), rows if weight is None else _counted(keys, weight, width), rows, least
+        )
+        wins, cut = found.argmax(axis=0), found.max(axis=0) > 0
+        columns[first : first + width][cut] = wins[cut]
+        cuts[first : first + width][cut] = np.take_along_axis(at, wins[np.newaxis], axis=0)[0][cut]
+        if level == 0 and not cut[0]:
             return None
-        node = node * 2 + (codes[np.arange(len(codes)), columns[first + node]] > cuts[first + node])
+        node = _below(node, words, columns[first : first + width], cuts[first : first + width])
     up = np.bincount(node, gradient, 2**depth)
-    return Tree(columns, cuts, rate * up / (np.bincount(node, weight, 2**depth) + _RIDGE))
+    return Tree(columns, cuts, rate * up / (np.bincount(node, weight, 2**depth) + _RIDGE)), node
 
 
-def _best(up: Floats, weight: Floats, rows: Any, least: float) -> tuple[Floats, npt.NDArray[np.intp]]:
-    """By node, the greatest gain of a cut and the last bin that goes left."""
-    rest_up, rest_weight, rest_rows = (side[:, -1:] - side for side in (up, weight, rows))
-    whole = up[:, -1:] ** 2 / (weight[:, -1:] + _RIDGE)
+def _counted(keys: Words, part: Floats | None, width: int) -> Floats:
+    """By column and node, the sums of bins from the first on."""
+    counts = np.stack([np.bincount(key, part, width * BINS) for key in keys])
+    return counts.astype(np.float64).reshape(len(keys), width, BINS).cumsum(axis=2)
+
+
+def _best(up: Floats, weight: Floats, rows: Floats, least: float) -> tuple[Floats, Words]:
+    """By column and node, the greatest gain of a cut and the last bin that goes left."""
+    rest_up, rest_weight, rest_rows = (side[..., -1:] - side for side in (up, weight, rows))
+    whole = up[..., -1:] ** 2 / (weight[..., -1:] + _RIDGE)
     gain = up**2 / (weight + _RIDGE) + rest_up**2 / (rest_weight + _RIDGE) - whole
     gain[(rows < least) | (rest_rows < least)] = 0.0
-    at = gain.argmax(axis=1)
-    return gain[np.arange(len(gain)), at], at
+    return gain.max(axis=2), gain.argmax(axis=2)
 
 
-def _descend(codes: Bytes, columns: npt.NDArray[np.intp], cuts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    node, rows = np.zeros(len(codes), np.intp), np.arange(len(codes))
+def _descend(codes: Bytes, columns: Words, cuts: Words) -> Words:
+    node, by_column = np.zeros(len(codes), np.intp), codes.T
     for level in range(int(len(columns) + 1).bit_length() - 1):
-        at = 2**level - 1 + node
-        node = node * 2 + (codes[rows, columns[at]] > cuts[at])
+        here = slice(2**level - 1, 2 ** (level + 1) - 1)
+        node = _below(node, by_column, columns[here], cuts[here])
     return node
+
+
+def _below(node: Words, by_column: Any, columns: Words, cuts: Words) -> Words:
+    """The node of each row in the next level; `by_column` has a row for each column."""
+    at = columns[node] * len(node) + np.arange(len(node))
+    return node * 2 + (by_column.reshape(-1).take(at) > cuts[node])
 
 
 def _cuts(values: Floats) -> Floats:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charkh.core.errors import Invalid
 from charkh.core.metrics import roc_auc
-from charkh.monitors.estimated.calibration import fit
+from charkh.monitors.estimated.calibration import Way, fit
 from charkh.monitors.estimated.classification import calibrate, estimate
 from charkh.monitors.estimated.estimate import estimated
 from charkh.monitors.estimated.regression import estimate_errors, learn_errors
@@ -115,7 +115,7 @@ def test_isotonic_pools_are_monotone_and_keep_the_mean(bins: list[tuple[int, flo
     rows = np.array([count for count, _ in bins], np.float64)
     hits = np.array([round(count * share) for count, share in bins], np.float64)
     scores = np.arange(len(bins), dtype=np.float64)
-    known = fit("isotonic", scores, rows, hits, probable=False)
+    known = fit(Way("isotonic"), scores, rows, hits, probable=False)
     assert (np.diff(known.values) > 0).all()
     assert (np.diff(known.knots) > 0).all()
     assert ((known.values >= 0) & (known.values <= 1)).all()
@@ -129,9 +129,43 @@ def test_platt_recovers_a_sigmoid() -> None:
     line = np.linspace(-3, 3, 60)
     rows = np.full(60, 4000.0)
     hits = random.binomial(4000, sigmoid(0.7 * line - 0.4)).astype(np.float64)
-    known = fit("platt", line, rows, hits, probable=False)
+    known = fit(Way("platt"), line, rows, hits, probable=False)
     assert known.slope == pytest.approx(0.7, abs=0.03)
     assert known.offset == pytest.approx(-0.4, abs=0.03)
+
+
+def bumps(count: int, random: np.random.Generator, middle: float = 0.0, width: float = 1.0) -> tuple[Floats, Floats]:
+    """Scores of a model that is in places surer of what happens more rarely."""
+    x = random.normal(middle, width, count)
+    return sigmoid(1.5 * x), (random.random(count) < sigmoid(1.5 * x + np.sin(4 * x))).astype(np.float64)
+
+
+def test_where_what_happens_falls_while_the_score_rises_the_calibration_falls_too() -> None:
+    errors = list[float]()
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        known = calibrate(*bumps(8000, random), rounds=5)
+        assert known.calibration.method == "spline"
+        at = np.array([0.5, 1.2])
+        assert np.diff(known.calibration(sigmoid(1.5 * at)))[0] < -0.02, "1.5 x + sin 4 x falls by 0.9 there"
+        scores, truth = bumps(8000, random, 0.8, 0.6)
+        errors.append(abs(estimate(known, known.sketch(scores))["auc"].value - roc_auc(truth, scores)))
+    assert np.mean(errors) < 0.015, "0.035 with isotonic regression, which can only rise"
+
+
+def test_a_spline_goes_on_straight_where_the_reference_had_no_scores() -> None:
+    line = np.linspace(-2, 2, 80)
+    rows = np.full(80, 5000.0)
+    hits = np.random.default_rng(5).binomial(5000, sigmoid(0.8 * line - 0.3)).astype(np.float64)
+    known = fit(Way("spline", 3.0), line, rows, hits, probable=False)
+    far = np.array([-3.0, 3.0, 4.0])
+    np.testing.assert_allclose(known(far), sigmoid(0.8 * far - 0.3), atol=0.03)
+
+
+@pytest.mark.parametrize("hits", [0.0, 1.0, 40.0])
+def test_a_spline_of_a_single_score_is_its_share(hits: float) -> None:
+    known = fit(Way("spline", 0.3), np.array([0.3]), np.array([40.0]), np.array([hits]), probable=True)
+    assert known(np.array([0.0, 0.3, 1.0])) == pytest.approx(np.full(3, hits / 40), abs=0.05)
 
 
 def test_separable_classes_are_calibrated_to_something_finite() -> None:

@@ -1,4 +1,4 @@
-"""From a score to a probability: isotonic regression, Platt's sigmoid, or the score as it is, whichever is best.
+"""From a score to a probability: by Platt's sigmoid, a spline, isotonic regression or as it is, whichever is best.
 
 Isotonic regression by pooling adjacent violators (Ayer et al. 1955; Zadrozny & Elkan 2002), the sigmoid with Platt's
 (1999) targets. All fit to counts by bin, so that refitting to a resample costs no pass over the rows. Which one is
@@ -11,23 +11,46 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from charkh.monitors.estimated.spline import fit_spline
+
 Floats = npt.NDArray[np.float64]
 
-METHODS = ("platt", "isotonic", "none")
 _GAIN = 2.0
-"""Nats by which the isotonic map must beat the sigmoid: the smoother one extends to scores that were rare before."""
+"""Nats by which what bends must beat the sigmoid: the smoother one extends to scores that were rare before."""
 _STEPS = 30
+
+
+class Way(NamedTuple):
+    """How to calibrate.
+
+    Attributes:
+        method: `platt`, `spline`, `isotonic` or `none`.
+        stiffness: of the spline.
+        price: nats by which it must be better than others.
+    """
+
+    method: str
+    stiffness: float = 0.0
+    price: float = 0.0
+
+
+WAYS = (
+    Way("platt"),
+    *(Way("spline", stiffness, _GAIN) for stiffness in (3.0, 0.3, 0.03)),
+    Way("isotonic", price=_GAIN),
+    Way("none"),
+)
 
 
 class Calibration(NamedTuple):
     """A map from scores to probabilities.
 
     Attributes:
-        method: `isotonic`, `platt` or `none`.
-        knots: scores, ascending, of the isotonic map; between them it is linear.
-        values: its probabilities.
-        slope, offset: of the sigmoid over the logit of the score, or over the score.
-        logits: whether it is over the logit.
+        method: `platt`, `spline`, `isotonic` or `none`.
+        knots: ascending, scores of the isotonic map, or what the spline is over; between them both are linear.
+        values: probabilities of the isotonic map, or log odds of the spline.
+        slope, offset: of the sigmoid.
+        logits: whether sigmoid and spline are over the logit of the score, not over the score.
     """
 
     method: str
@@ -42,32 +65,48 @@ class Calibration(NamedTuple):
             return np.interp(scores, self.knots, self.values)
         if self.method == "platt":
             return _sigmoid(self.slope * _line(scores, self.logits) + self.offset)
+        if self.method == "spline":
+            return _sigmoid(np.interp(_line(scores, self.logits), self.knots, self.values))
         return scores
 
 
-def fit(method: str, scores: Floats, rows: Floats, positives: Floats, *, probable: bool) -> Calibration:
-    """Fit a method to bins.
+def fit(way: Way, scores: Floats, rows: Floats, positives: Floats, *, probable: bool) -> Calibration:
+    """Fit to bins.
 
     Args:
-        method: one of METHODS.
+        way: one of WAYS.
         scores: mean score by bin, ascending.
         rows: by bin.
         positives: of the rows, by bin.
         probable: whether scores are between 0 and 1.
     """
-    filled = rows > 0
-    scores, rows, positives = scores[filled], rows[filled], positives[filled]
+    return fit_each(way, scores, rows[np.newaxis], positives[np.newaxis], probable=probable)[0]
+
+
+def fit_each(way: Way, scores: Floats, rows: Floats, positives: Floats, *, probable: bool) -> list[Calibration]:
+    """Fit to each of several counts of the same bins, such as folds or resamples; counts are by bin, a row each."""
     nothing = np.zeros(0)
-    if method == "isotonic":
-        return Calibration("isotonic", *_isotonic(scores, rows, positives))
-    if method == "platt":
-        slope, offset = _platt(_line(scores, probable), rows, positives)
-        return Calibration("platt", nothing, nothing, slope, offset, probable)
-    return Calibration("none", nothing, nothing)
+    if way.method == "none" or not len(rows):
+        return [Calibration("none", nothing, nothing)] * len(rows)
+    if way.method == "isotonic":
+        pairs = zip(rows, positives, strict=True)
+        return [
+            Calibration("isotonic", *_isotonic(scores[some > 0], some[some > 0], up[some > 0])) for some, up in pairs
+        ]
+    filled = rows.sum(axis=0) > 0
+    line, rows, targets = _line(scores[filled], probable), rows[:, filled], _targets(rows, positives)[:, filled]
+    if way.method == "platt":
+        slopes, offsets = _platt(line, rows, targets)
+        return [
+            Calibration("platt", nothing, nothing, slope, offset, probable)
+            for slope, offset in zip(slopes.tolist(), offsets.tolist(), strict=True)
+        ]
+    knots, values = fit_spline(line, rows, targets, way.stiffness)
+    return [Calibration("spline", knots, each, logits=probable) for each in values]
 
 
-def choose(scores: Floats, rows: Floats, positives: Floats, *, probable: bool) -> tuple[str, Floats]:
-    """The method with the least log loss out of fold, and its probabilities out of fold.
+def choose(scores: Floats, rows: Floats, positives: Floats, *, probable: bool) -> tuple[Way, Floats]:
+    """The way with the least log loss out of fold, and its probabilities out of fold.
 
     Args:
         scores: mean score by bin.
@@ -75,19 +114,15 @@ def choose(scores: Floats, rows: Floats, positives: Floats, *, probable: bool) -
         positives: likewise.
         probable: whether scores are between 0 and 1, so that they may be taken as they are.
     """
-    best, least, kept = "", np.inf, np.zeros_like(rows)
-    for method in METHODS if probable else METHODS[:2]:
-        guess = np.stack(
-            [
-                fit(method, scores, rows.sum(axis=0) - mine, positives.sum(axis=0) - hits, probable=probable)(scores)
-                for mine, hits in zip(rows, positives, strict=True)
-            ]
-        )
+    best, least, kept = WAYS[0], np.inf, np.zeros_like(rows)
+    others, others_up = rows.sum(axis=0) - rows, positives.sum(axis=0) - positives
+    for way in WAYS if probable else WAYS[:-1]:
+        fitted = fit_each(way, scores, others, others_up, probable=probable)
+        guess = np.stack([each(scores) for each in fitted])
         sure = np.clip(guess, 1e-6, 1 - 1e-6)
-        price = _GAIN if method == "isotonic" else 0.0
-        loss = price - float((positives * np.log(sure) + (rows - positives) * np.log1p(-sure)).sum())
+        loss = way.price - float((positives * np.log(sure) + (rows - positives) * np.log1p(-sure)).sum())
         if loss < least:
-            best, least, kept = method, loss, guess
+            best, least, kept = way, loss, guess
     return best, kept
 
 
@@ -104,21 +139,25 @@ def _isotonic(scores: Floats, rows: Floats, positives: Floats) -> tuple[Floats, 
     return table[:, 2] / table[:, 0], table[:, 1] / table[:, 0]
 
 
-def _platt(line: Floats, rows: Floats, positives: Floats) -> tuple[float, float]:
-    """Slope and offset by Newton's method; targets are kept off 0 and 1 so that separable classes have a solution."""
-    hits = float(positives.sum())
-    misses = float(rows.sum()) - hits
-    high, low = (hits + 1) / (hits + 2), 1 / (misses + 2)
-    target = positives * high + (rows - positives) * low
-    slope, offset = 0.0, float(np.log((hits + 1) / (misses + 1)))
+def _targets(rows: Floats, positives: Floats) -> Floats:
+    """Platt's: positives by bin, kept off 0 and all, so that separable classes have a solution."""
+    hits = positives.sum(axis=1, keepdims=True)
+    misses = rows.sum(axis=1, keepdims=True) - hits
+    return positives * (hits + 1) / (hits + 2) + (rows - positives) / (misses + 2)
+
+
+def _platt(line: Floats, rows: Floats, targets: Floats) -> tuple[Floats, Floats]:
+    """Slope and offset of each count by Newton's method."""
+    share = targets.sum(axis=1) / rows.sum(axis=1)
+    slope, offset = np.zeros(len(rows)), np.log(share / (1 - share))
     for _ in range(_STEPS):
-        guess = _sigmoid(slope * line + offset)
-        error, weight = target - rows * guess, np.maximum(rows * guess * (1 - guess), 1e-12)
-        up = np.array([error @ line, error.sum()])
-        spread = np.array([[weight @ line**2, weight @ line], [weight @ line, weight.sum()]])
-        step = np.linalg.solve(spread + 1e-9 * np.eye(2), up)
-        slope, offset = slope + float(np.clip(step[0], -5, 5)), offset + float(np.clip(step[1], -5, 5))
-        if float(np.abs(step).max()) < 1e-8:
+        guess = _sigmoid(slope[:, np.newaxis] * line + offset[:, np.newaxis])
+        error, weight = targets - rows * guess, np.maximum(rows * guess * (1 - guess), 1e-12)
+        a, b, c = weight @ line**2 + 1e-9, weight @ line, weight.sum(axis=1) + 1e-9
+        up, rest, whole = error @ line, error.sum(axis=1), a * c - b**2
+        steps = np.stack([(c * up - b * rest) / whole, (a * rest - b * up) / whole])
+        slope, offset = slope + np.clip(steps[0], -5, 5), offset + np.clip(steps[1], -5, 5)
+        if float(np.abs(steps).max()) < 1e-8:
             break
     return slope, offset
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charkh.monitors.estimated.calibration import Calibration, choose, fit, folds_of
+from charkh.monitors.estimated.calibration import Calibration, choose, fit, fit_each, folds_of
 from charkh.monitors.estimated.scores import ScoreSketch, edges_of, means, sketch_scores
 
 Floats = npt.NDArray[np.float64]
@@ -87,7 +87,7 @@ def calibrate(
     cut = int(np.searchsorted(edges, threshold, "right"))
     fold = folds_of(np.arange(len(scores)) if blocks is None else blocks, FOLDS, seed)
     rows, hits = (_table(fold, codes, part, FOLDS, bins) for part in (np.ones(len(scores)), truth))
-    method, held_out = choose(middles, rows, hits, probable=probable)
+    way, held_out = choose(middles, rows, hits, probable=probable)
     score = _measure(whole, cut, probable)
     up = hits.sum(axis=0)[np.newaxis]
     expected = (rows * held_out).sum(axis=0)[np.newaxis]
@@ -100,14 +100,11 @@ def calibrate(
         drawn, drawn_up = _by_block(blocks, codes, truth, bins, rounds, random)
         row_by_row = score(alone[0].astype(np.float64), (alone[0] + alone[1]).astype(np.float64))
         spread = _spread(score(drawn_up, drawn), row_by_row)
+    two = (drawn_up.sum(axis=1) > 0) & (drawn_up.sum(axis=1) < drawn.sum(axis=1))
     return Calibrated(
         edges=edges,
-        calibration=fit(method, middles, counts, up[0], probable=probable),
-        resampled=tuple(
-            fit(method, middles, some, positive, probable=probable)
-            for some, positive in zip(drawn, drawn_up, strict=True)
-            if 0 < positive.sum() < some.sum()
-        ),
+        calibration=fit(way, middles, counts, up[0], probable=probable),
+        resampled=tuple(fit_each(way, middles, drawn[two], drawn_up[two], probable=probable)),
         cut=cut,
         probable=probable,
         spread=spread,

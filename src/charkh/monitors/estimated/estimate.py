@@ -37,7 +37,7 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
         method: `cbpe` of classes, `dle` of numbers; empty where nothing could be estimated.
         rows: live rows.
         reference_rows: rows with truth that it was learned from.
-        calibration: `platt`, `isotonic` or `none`: how scores became probabilities.
+        calibration: `platt`, `spline`, `isotonic` or `none`: how scores became probabilities.
         metrics: by name; the interval of the realised metric as `auc.low` and `auc.high`.
         realised: metrics of the reference by its truth.
         expected: the same, estimated out of fold: how far estimates are off where nothing changed.

@@ -15,7 +15,7 @@ import polars as pl
 
 from charkh.monitors.estimated.calibration import folds_of
 from charkh.monitors.estimated.classification import Band
-from charkh.monitors.trees import Binning, Boosted, binning_of, boost
+from charkh.monitors.trees import Binning, Boosted, Bytes, binning_of, boost
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
@@ -24,14 +24,16 @@ FOLDS = 3
 ROWS = 20_000
 """Of the reference that trees are fitted to at most."""
 POWERS = {"mae": 1, "rmse": 2}
+_FAR = 4.0
+"""Times the error that one in a thousand exceeds."""
 
 
 class Loss(NamedTuple):
     """A model of one loss.
 
     Attributes:
-        trees: loss by row.
-        folds: the same, each fitted without one fold; where they disagree on live rows, little is known.
+        folds: models of the loss by row, each fitted without one fold; their mean is what is expected, and where they
+            disagree on live rows, little is known.
         floor: the least that is believed: a loss is never below 0.
         noise: variance of the loss of a row, as a multiple of its expected square.
         doubt: variance of the mean of the model's error, as a multiple of the squared mean.
@@ -39,7 +41,6 @@ class Loss(NamedTuple):
         expected, realised: mean loss of the reference out of fold, and by its truth.
     """
 
-    trees: Boosted
     folds: tuple[Boosted, ...]
     floor: float
     noise: float
@@ -69,9 +70,9 @@ class ErrorModel(NamedTuple):
         codes = self.binning.codes(_with(rows, prediction))
         sums = dict[str, tuple[float, float, tuple[float, ...]]]()
         for name, loss in self.losses.items():
-            each = np.maximum(loss.trees.values(codes) * loss.factor, loss.floor)
-            other = tuple(float(trees.values(codes).sum()) * loss.factor for trees in loss.folds)
-            sums[name] = (float(each.sum()), float((each**2).sum()), other)
+            apart = [trees.values(codes) * loss.factor for trees in loss.folds]
+            each = np.maximum(np.mean(apart, axis=0), loss.floor)
+            sums[name] = (float(each.sum()), float((each**2).sum()), tuple(float(some.sum()) for some in apart))
         return LossSums(len(codes), sums)
 
 
@@ -111,13 +112,13 @@ def learn_errors(
     losses, spread = dict[str, Loss](), dict[str, float]()
     for name, power in POWERS.items():
         real = np.abs(truth - prediction) ** power
-        # A few enormous errors would be all that trees see.
-        capped = np.minimum(real, np.quantile(real, 0.999))
+        # A few enormous errors would be all that trees see; tails as long as those of usual errors are left alone.
+        capped = np.minimum(real, _FAR**power * np.quantile(real, 0.999))
         guess, without = np.zeros(len(real)), list[Boosted]()
         for held in range(FOLDS):
             mine = fold == held
             if mine.any() and not mine.all():
-                without.append(boost(codes[~mine], capped[~mine]))
+                without.append(_fitted(codes[~mine], capped[~mine]))
                 guess[mine] = without[-1].values(codes[mine])
         floor = 1e-3 * float(real.mean())
         guess = np.maximum(guess, floor)
@@ -128,8 +129,7 @@ def learn_errors(
         together = float((clusters**2).sum())
         spread[name] = max(1.0, together / alone) if alone > 0 else 1.0
         losses[name] = Loss(
-            trees=boost(codes, capped),
-            folds=tuple(without),
+            folds=tuple(without or [_fitted(codes, capped)]),
             floor=floor,
             noise=alone / max(float(((guess * factor) ** 2).sum()), 1e-300),
             doubt=max(alone, together) / max(float(real.sum()), 1e-300) ** 2,
@@ -159,6 +159,10 @@ def estimate_errors(known: ErrorModel, live: LossSums, *, z: float = 1.959964) -
         sides = [max(0.0, each) for each in (mean, mean - side, mean + side)]
         bands[name] = Band(*(each ** (1 / POWERS[name]) for each in sides))
     return bands
+
+
+def _fitted(codes: Bytes, loss: Floats) -> Boosted:
+    return boost(codes, loss, rounds=80, depth=4, rate=0.15)
 
 
 def plain(known: ErrorModel, *, expected: bool) -> dict[str, float]:
