@@ -22,7 +22,7 @@ from charkh.loops.brakes import braked_before, cooling, frozen, looked_enough, s
 from charkh.loops.decide import bounded, carry_out, write_down
 from charkh.loops.guard import Governed, guard, nothing_governed, told
 from charkh.loops.index import Decisions, LooksAt, PauseOf
-from charkh.loops.loop import Candidate, Decided, Decision, Trigger
+from charkh.loops.loop import OPEN, Candidate, Decided, Decision, Trigger
 from charkh.loops.trial import Trial, go_on, only_approvals, open_decision
 from charkh.loops.trigger import triggered
 from charkh.models.alias import holder_of
@@ -144,7 +144,7 @@ def _judge(
     decided = msgspec.structs.replace(
         blank,
         outcome=outcome,
-        endpoint=endpoint,
+        endpoint=endpoint if outcome in OPEN else "",
         reason=bounded(enough or told(verdicts)),
         model=version.made.name,
         candidate=version.id,

@@ -106,6 +106,11 @@ def test_the_first_champion_is_tried_beside_nobody(store: Store, retrain: Retrai
     assert (first.decided.outcome, first.decided.endpoint, champion(store)) == ("promoted", "", "delay@1")
 
 
+def test_what_the_gate_refuses_is_tried_nowhere(served: Store, retrain: Retraining) -> None:
+    refused = once(served, retrain, hour=2, gate=GateSettings(require=("auc >= 1.1",)))
+    assert (refused.decided.outcome, refused.decided.endpoint) == ("refused", "")
+
+
 def test_a_shadow_is_never_promoted_however_quick_it_is(served: Store, retrain: Retraining) -> None:
     once(served, retrain, hour=2, shadow=50)
     once(served, retrain, hour=3, shadow=50)
