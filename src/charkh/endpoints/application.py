@@ -5,11 +5,8 @@ a dictionary of whole paths, so nothing stands between a tensor and its model.
 """
 
 import asyncio
-import dataclasses
 import logging
 import math
-import os
-import threading
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,16 +15,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from charkh.core.errors import CharkhError, Denied, Invalid, Locked, NotFound, Unavailable
+from charkh.core.errors import CharkhError
 from charkh.core.ids import new_id
-from charkh.endpoints.batching import Batched, Late, patience
-from charkh.endpoints.compression import ENCODING, WORTH_PACKING, packed, unpacked
+from charkh.endpoints.batching import Late, patience
+from charkh.endpoints.compression import ENCODING, WORTH_PACKING, unpacked
 from charkh.endpoints.door import Door, Headers
-from charkh.endpoints.instruments import NOTHING, Instrument, Noted, noted
+from charkh.endpoints.in_use import InUse
+from charkh.endpoints.inference_server import InferenceServer, RouteMaker
+from charkh.endpoints.instruments import NOTHING, Noted, noted
 from charkh.endpoints.metrics_page import PATH as METRICS
-from charkh.endpoints.offer import Choice, Offer, Split
+from charkh.endpoints.offer import Offer, Split
+from charkh.endpoints.replies import again, ending, error_body, failure, packed_reply
 from charkh.endpoints.route import REST, Reply, Request, Route, Work
 from charkh.endpoints.servable import Servable
+from charkh.endpoints.shadows import Shadows
 from charkh.endpoints.shells import (
     JSON,
     LATE,
@@ -49,24 +50,6 @@ from charkh.endpoints.watch import Watch
 MAX_BODY = 64 * 1024 * 1024
 CONCURRENCY = 64
 """Requests to one slow model that wait or run."""
-WIDTH = max(1, min(4, os.cpu_count() or 1))
-"""How many of them run at once."""
-SHADOWS = 64
-"""Requests to shadows that wait or run; they are not asked about what is more."""
-HOLDING = ("sklearn", "pickle", "mlflow")
-"""Runtimes that hold the interpreter while they predict: two of them at once only wait for each other."""
-QUICK = 0.001
-"""Seconds: what is expected to take less is done at once, what takes more goes to a thread."""
-MUCH_LONGER = 20.0
-"""Times what was expected that one request is believed to have taken at most."""
-
-_STATUSES: tuple[tuple[type[CharkhError], int], ...] = (
-    (Invalid, 400),
-    (Denied, 403),
-    (NotFound, 404),
-    (Locked, 503),
-    (Unavailable, 503),
-)
 _log = logging.getLogger("charkh")
 _encode = msgspec.json.Encoder().encode
 
@@ -76,50 +59,13 @@ DEADLINE = "x-request-timeout"
 """Seconds that a client waits for its answer; 504 afterwards."""
 ROUTE_HEADER = "x-charkh-route"
 """Names the route of an answer where requests are split."""
-RouteMaker = Callable[[Sequence[Servable], "Application"], Mapping[str, Route]]
-"""Gives the paths of one protocol for what is served; of two makers that name one path, the first has it."""
-
-
-class _Served:
-    """A servable in use: how many requests it answers now, and how long one takes by its bytes.
-
-    Attributes:
-        servable: asked on the loop, where it is quick.
-        batched: what is asked from threads: a few times at once, and together where that pays.
-        shared: the same servable, which asks that.
-        instrument: what counts its answers.
-    """
-
-    def __init__(self, servable: Servable, instrument: Instrument | None = None) -> None:
-        self.servable = servable
-        self.instrument = instrument
-        counted = None if instrument is None else instrument.batched
-        width = 1 if servable.platform in HOLDING else WIDTH
-        self.batched = Batched(servable.predict, width, counted)
-        self.shared = dataclasses.replace(servable, predict=self.batched)
-        self.inflight = 0
-        self.retired = False
-        self._limit = 0.0 if servable.waits else QUICK
-        self._seconds = 1.0
-        self._bytes = 1.0
-
-    def is_quick(self, size: int) -> bool:
-        return self._seconds * max(1.0, size / self._bytes) < self._limit
-
-    def took(self, seconds: float, size: int) -> None:
-        # Threads that wait for each other measure too much, so less is believed sooner than more, and one long wait
-        # for the processor little.
-        seconds = min(seconds, MUCH_LONGER * self._seconds * max(1.0, size / self._bytes))
-        share = 0.5 if seconds < self._seconds else 0.05
-        self._seconds += share * (seconds - self._seconds)
-        self._bytes += share * (size - self._bytes)
 
 
 class _Lead(NamedTuple):
     """Where a path leads, and the model in use that it asks."""
 
     route: Route
-    served: _Served | None
+    served: InUse | None
 
 
 class Application:
@@ -166,10 +112,9 @@ class Application:
         self._threads = Threads(2 * concurrency)
         # Not among the models: one that hangs would hold up a log, and the end would leave it unsealed.
         self._closing = ThreadPoolExecutor(1, "charkh-close")
-        self._shadows = ThreadPoolExecutor(WIDTH, "charkh-shadow")
-        self._shadowing = threading.BoundedSemaphore(SHADOWS)
-        self._served: list[_Served] = []
-        self._in_use: dict[int, _Served] = {}
+        self._shadows = Shadows()
+        self._served: list[InUse] = []
+        self._in_use: dict[int, InUse] = {}
         self._splits: Mapping[str, Split] = {}
         self._routes: dict[str, _Lead] = {}
         self._swap(servables)
@@ -221,18 +166,18 @@ class Application:
         if refusal is not None:
             self._count("denied")
             challenge = (("www-authenticate", "Bearer"),) if refusal.status == 401 else ()
-            return Reply(refusal.status, _error(refusal.error), challenge)
+            return Reply(refusal.status, error_body(refusal.error), challenge)
         lead = self._routes.get(path)
         if lead is None:
             if path == METRICS and self.looks is not None and method == "GET":
                 page = await asyncio.get_running_loop().run_in_executor(None, self.looks.page, headers)
                 return Reply(200, page.body, page.headers)
             self._count("not_found")
-            return Reply(404, _error(self._not_found(path)))
+            return Reply(404, error_body(self._not_found(path)))
         route, served = lead
         if method not in route.methods:
             allowed = ", ".join(route.methods)
-            return Reply(405, _error(f"{path} takes {allowed}, not {method}"), (("allow", allowed),))
+            return Reply(405, error_body(f"{path} takes {allowed}, not {method}"), (("allow", allowed),))
         if route.body:
             return Reply(200, route.body)
         body = await self._body(headers, read) if method != "GET" else b""
@@ -260,7 +205,7 @@ class Application:
         except Exception as error:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
             reply = self._broken(served, error)
         if len(reply.body) >= WORTH_PACKING:
-            reply = _packed(reply, headers)
+            reply = packed_reply(reply, headers)
         seconds = time.perf_counter() - started
         served.took(seconds, len(body))
         if served.instrument is not None:
@@ -284,7 +229,7 @@ class Application:
         choice = split.choose(request.headers)
         served = self._in_use.get(id(choice.servable))
         if served is None:
-            return _again("the model is being changed")
+            return again("the model is being changed")
         started = time.perf_counter()
         reply, did = await self._looked_at(served, work, request, choice.route)
         if reply.status < 400 or reply.status == 500:
@@ -292,20 +237,10 @@ class Application:
             split.answered(choice, failed=failed, seconds=seconds, rows=did.rows)
         if reply.status == 200 and not self.draining:
             for shadow in choice.shadows:
-                self._shadow(split, choice._replace(servable=shadow), work, request)
+                self._shadows.ask(split, choice._replace(servable=shadow), work, request)
         return Reply(reply.status, reply.body, (*reply.headers, (ROUTE_HEADER, choice.route)))
 
-    def _shadow(self, split: Split, choice: Choice, work: Work, request: Request) -> None:
-        """Ask a shadow beside the loop, unless too many of them are being asked."""
-        if not self._shadowing.acquire(blocking=False):
-            return
-        try:
-            asked = self._shadows.submit(_shadowed, split, choice, work, request)
-            asked.add_done_callback(lambda _: self._shadowing.release())
-        except RuntimeError:  # the server has ended
-            self._shadowing.release()
-
-    async def _looked_at(self, served: _Served, work: Work, request: Request, route: str = "") -> tuple[Reply, Noted]:
+    async def _looked_at(self, served: InUse, work: Work, request: Request, route: str = "") -> tuple[Reply, Noted]:
         if self.looks is None:
             reply, did, _ = await self._answer(served, work, request)
             return reply, did
@@ -335,20 +270,20 @@ class Application:
             try:
                 body = unpacked(body, self._max_body)
             except zlib.error as error:
-                return Reply(415, _error(f"the body is no gzip or deflate: {error}"))
+                return Reply(415, error_body(f"the body is no gzip or deflate: {error}"))
         if body is None:
             self._count("too_large")
-            return Reply(413, _error(f"the body is longer than {self._max_body} bytes"))
+            return Reply(413, error_body(f"the body is longer than {self._max_body} bytes"))
         return body
 
     async def _act(self, route: Route, request: Request) -> Reply:
         if route.act is None:
-            return Reply(404, _error(self._not_found(request.path)))
+            return Reply(404, error_body(self._not_found(request.path)))
         try:
             reply = route.act(request)
             return reply if isinstance(reply, Reply) else await reply
         except CharkhError as error:
-            return _failure(error)
+            return failure(error)
 
     def _count(self, reason: str) -> None:
         if self.looks is not None:
@@ -391,18 +326,18 @@ class Application:
     def close(self) -> None:
         """Let go of the threads and close every prediction log, so that it can be sealed."""
         self._threads.close()
-        self._shadows.shutdown(wait=False, cancel_futures=True)
+        self._shadows.close()
         self._closing.shutdown(wait=False)
         for served in self._served:
             if served.servable.log is not None:
                 served.servable.log.close()
 
-    async def _answer(self, served: _Served, work: Work, request: Request) -> tuple[Reply, Noted, str]:
+    async def _answer(self, served: InUse, work: Work, request: Request) -> tuple[Reply, Noted, str]:
         size = len(request.body)
         quick = served.is_quick(size)
         if self.draining or not (quick or self._threads.has_room(served.inflight)):
             self._count("draining" if self.draining else "busy")
-            return _draining() if self.draining else _again(f"{served.servable.name} is busy"), NOTHING, ""
+            return ending() if self.draining else again(f"{served.servable.name} is busy"), NOTHING, ""
         try:
             if quick:
                 reply, seconds, did = _timed(work, served.servable, request)
@@ -413,14 +348,14 @@ class Application:
         except CharkhError as error:
             return _refusal(served, error), NOTHING, error.code
         except Ended:
-            return _draining(), NOTHING, ""
+            return ending(), NOTHING, ""
         except Late as error:
             self._count("deadline")
-            return Reply(504, _error(str(error))), NOTHING, ""
+            return Reply(504, error_body(str(error))), NOTHING, ""
         except Exception as error:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
             return self._broken(served, error), NOTHING, ""
 
-    async def _in_thread(self, served: _Served, work: Work, request: Request) -> tuple[Reply, float, Noted]:
+    async def _in_thread(self, served: InUse, work: Work, request: Request) -> tuple[Reply, float, Noted]:
         """Ask a slow model beside the loop.
 
         Raises:
@@ -441,13 +376,13 @@ class Application:
         served.inflight += 1
         return await self._threads.ask(run, seconds, left)
 
-    def _broken(self, served: _Served, error: Exception) -> Reply:
+    def _broken(self, served: InUse, error: Exception) -> Reply:
         """What a client is told whose request broke the model: a number in the log. Called as it is raised."""
         if served.servable.log is not None:
             served.servable.log.failed(error)
         short = new_id()[-8:]
         _log.exception("inference of %s failed [%s]", served.servable.name, short)
-        return Reply(500, _error(f"the model failed; the server's log has it under [{short}]"))
+        return Reply(500, error_body(f"the model failed; the server's log has it under [{short}]"))
 
     def _not_found(self, path: str) -> str:
         names = ", ".join(sorted(served.servable.name for served in self._served)) or "none"
@@ -475,11 +410,11 @@ class Application:
             if not served.inflight:
                 self._let_go(served)
 
-    def _taken(self, servable: Servable) -> _Served:
+    def _taken(self, servable: Servable) -> InUse:
         instrument = None if self.looks is None else self.looks.instruments.of(servable.name, servable.version)
-        return _Served(servable, instrument)
+        return InUse(servable, instrument)
 
-    def _leads_to(self, served: Sequence[_Served]) -> dict[str, _Lead]:
+    def _leads_to(self, served: Sequence[InUse]) -> dict[str, _Lead]:
         in_use = {id(each.servable): each for each in served}
         servables = [each.servable for each in served]
         leads: dict[str, _Lead] = {}
@@ -488,7 +423,7 @@ class Application:
                 leads.setdefault(path, _Lead(route, in_use.get(id(route.servable))))
         return leads
 
-    def _let_go(self, served: _Served) -> None:
+    def _let_go(self, served: InUse) -> None:
         if served.servable.log is None:
             return
         try:
@@ -497,34 +432,13 @@ class Application:
             served.servable.log.close()
 
 
-def _shadowed(split: Split, choice: Choice, work: Work, request: Request) -> None:
-    """Ask a shadow; whatever comes of it is only told to the split."""
-    started = time.perf_counter()
-    failed = False
-    try:
-        work(choice.servable, request)
-    except Exception:  # noqa: BLE001 (nobody waits for this answer)
-        failed = True
-    split.answered(
-        choice._replace(route="shadow"), failed=failed, seconds=time.perf_counter() - started, rows=noted().rows
-    )
-
-
 def _timed(work: Work, servable: Servable, request: Request) -> tuple[Reply, float, Noted]:
     started = time.perf_counter()
     answer = work(servable, request)
     reply = Reply(200, answer) if isinstance(answer, bytes) else answer
     if len(reply.body) >= WORTH_PACKING:
-        reply = _packed(reply, request.headers)
+        reply = packed_reply(reply, request.headers)
     return reply, time.perf_counter() - started, noted()
-
-
-def _packed(reply: Reply, headers: Headers) -> Reply:
-    """A long answer as the client takes it."""
-    body, encoding = packed(reply.body, headers)
-    if not encoding:
-        return reply
-    return Reply(reply.status, body, (*reply.headers, (ENCODING, encoding), ("vary", "accept-encoding")))
 
 
 def _patience_of(headers: Headers) -> float:
@@ -536,7 +450,7 @@ def _patience_of(headers: Headers) -> float:
     return seconds if seconds >= 0.0 else math.inf
 
 
-def _protocol(servables: Sequence[Servable], application: Application) -> Mapping[str, Route]:
+def _protocol(servables: Sequence[Servable], application: InferenceServer) -> Mapping[str, Route]:
     if not application.offered:
         return {
             "/v2": Route(("GET",), _encode({"name": "charkh", "version": "2", "extensions": []})),
@@ -551,29 +465,9 @@ def _protocol(servables: Sequence[Servable], application: Application) -> Mappin
     return routes(servables, application)
 
 
-def _refusal(served: _Served, error: CharkhError) -> Reply:
+def _refusal(served: InUse, error: CharkhError) -> Reply:
     """What a client is told whose request got no answer; in the log, unless it is welcome again later."""
-    reply = _failure(error)
+    reply = failure(error)
     if reply.status < 503 and served.servable.log is not None:
         served.servable.log.failed(error)
     return reply
-
-
-def _failure(error: CharkhError) -> Reply:
-    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    if status == 500:
-        _log.error("inference failed: %s", error)
-    retry = (("retry-after", "1"),) if status == 503 else ()
-    return Reply(status, _encode({"error": error.message, "hint": error.hint, "code": error.code}), retry)
-
-
-def _draining() -> Reply:
-    return _again("the server is shutting down")
-
-
-def _again(why: str) -> Reply:
-    return Reply(503, _error(why), (("retry-after", "1"),))
-
-
-def _error(message: str) -> bytes:
-    return _encode({"error": message})

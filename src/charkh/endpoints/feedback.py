@@ -8,7 +8,7 @@ import asyncio
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -17,6 +17,7 @@ from charkh.core.events import Draft
 from charkh.core.gates import CHAMPION
 from charkh.endpoints.deployment import Deployment
 from charkh.endpoints.find import find
+from charkh.endpoints.inference_server import InferenceServer, RouteMaker
 from charkh.endpoints.prediction import parse_prediction_id
 from charkh.endpoints.rollouts.index import CurrentRollout
 from charkh.endpoints.rollouts.keys import about, hashed_share
@@ -24,9 +25,6 @@ from charkh.endpoints.rollouts.rollout import FEEDBACK_KIND, MAX_ITEMS, Feedback
 from charkh.endpoints.route import Act, Reply, Route
 from charkh.endpoints.servable import Servable
 from charkh.ports.store import Store
-
-if TYPE_CHECKING:
-    from charkh.endpoints.application import Application, RouteMaker
 
 MAX_BATCH = 10_000
 MAX_TRUTHS = 200
@@ -229,7 +227,7 @@ def _wrong(number: int, what: str, hint: str) -> Invalid:
     return Invalid(f"item {number} {what}", code="feedback.invalid", hint=hint)
 
 
-def feedback_routes(feedbacks: Feedbacks) -> "RouteMaker":
+def feedback_routes(feedbacks: Feedbacks) -> RouteMaker:
     """`POST /feedback/NAME` for everything that is served (see `read_feedback`); it answers how many were taken."""
 
     def acting(name: str) -> Act:
@@ -238,7 +236,7 @@ def feedback_routes(feedbacks: Feedbacks) -> "RouteMaker":
 
         return lambda request: asyncio.to_thread(take, request.body)
 
-    def routes(servables: Sequence[Servable], _application: "Application") -> dict[str, Route]:
+    def routes(servables: Sequence[Servable], _application: InferenceServer) -> dict[str, Route]:
         names = {servable.name for servable in servables}
         return {f"/feedback/{name}": Route(("POST",), act=acting(name)) for name in names}
 

@@ -1,25 +1,23 @@
 """Load and unload models at run time, in every process of the server, by the names that the settings serve."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from charkh.core.errors import Invalid
+from charkh.endpoints.inference_server import InferenceServer
 from charkh.endpoints.route import Reply
 from charkh.endpoints.servable import Servable
-
-if TYPE_CHECKING:
-    from charkh.endpoints.application import Application
 
 _OVERRIDES = ("config", "file:")
 """Parameters by which Triton takes a model or its settings from the client: here a model is what was registered."""
 
 
-def offered(application: "Application") -> Sequence[Servable]:
+def offered(application: InferenceServer) -> Sequence[Servable]:
     """Everything that the settings serve, unloaded or not."""
     return application.offered
 
 
-async def load(application: "Application", name: str, body: Mapping[str, Any]) -> Reply:
+async def load(application: InferenceServer, name: str, body: Mapping[str, Any]) -> Reply:
     """Answer `POST /v2/repository/models/NAME/load`.
 
     Raises:
@@ -38,12 +36,12 @@ async def load(application: "Application", name: str, body: Mapping[str, Any]) -
     return await _put(application, name, unloaded=False)
 
 
-async def unload(application: "Application", name: str, _body: Mapping[str, Any]) -> Reply:
+async def unload(application: InferenceServer, name: str, _body: Mapping[str, Any]) -> Reply:
     """Answer `POST /v2/repository/models/NAME/unload`; requests under way finish."""
     return await _put(application, name, unloaded=True)
 
 
-async def _put(application: "Application", name: str, *, unloaded: bool) -> Reply:
+async def _put(application: InferenceServer, name: str, *, unloaded: bool) -> Reply:
     application.unloaded.put(name, unloaded=unloaded)
     application.reroute()
     application.unloaded.heed()

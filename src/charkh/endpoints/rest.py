@@ -1,13 +1,14 @@
 """The paths of the Open Inference Protocol on REST, with those of Triton and KServe that their clients ask for."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from charkh.core.errors import Invalid
 from charkh.endpoints.answer import MAX_ID, ask
 from charkh.endpoints.csv_records import MEDIA, read_csv, write_csv
+from charkh.endpoints.inference_server import InferenceServer
 from charkh.endpoints.openapi import document
 from charkh.endpoints.outputs import ALL_BINARY, LENGTH, OCTETS, Told, encode_outputs
 from charkh.endpoints.reader import InferHead, read_raw, reader_of
@@ -18,9 +19,6 @@ from charkh.endpoints.servable import Servable
 from charkh.endpoints.statistics import statistics
 from charkh.endpoints.wire import InferRequest, Parameters, cells
 from charkh.ports.runtimes import TensorSpec, row_count
-
-if TYPE_CHECKING:
-    from charkh.endpoints.application import Application
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -37,7 +35,7 @@ _RAW = InferRequest(inputs=(), parameters={ALL_BINARY: True})
 _encode = msgspec.json.Encoder().encode
 
 
-def routes(offer: Sequence[Servable], application: "Application") -> dict[str, Route]:
+def routes(offer: Sequence[Servable], application: InferenceServer) -> dict[str, Route]:
     """Every path that is answered for these models. Of several of one name, the first answers without a version."""
     found = _paths_of_the_server(offer, application)
     single = dict.fromkeys(each.name for each in offer)
@@ -106,7 +104,7 @@ def predict(servable: Servable, request: Request) -> bytes | Reply:
     return _encode({"model_name": servable.name, "model_version": servable.version, "predictions": rows})
 
 
-def _paths_of_the_server(offer: Sequence[Servable], application: "Application") -> dict[str, Route]:
+def _paths_of_the_server(offer: Sequence[Servable], application: InferenceServer) -> dict[str, Route]:
     names = list(dict.fromkeys(each.name for each in offer))
     paths = {
         "/v2": Route(("GET",), _encode({"name": "charkh", "version": "2", "extensions": EXTENSIONS})),
@@ -124,7 +122,7 @@ def _paths_of_the_server(offer: Sequence[Servable], application: "Application") 
     return paths
 
 
-def _paths_of(servable: Servable, versions: Sequence[str], application: "Application") -> Mapping[str, Route]:
+def _paths_of(servable: Servable, versions: Sequence[str], application: InferenceServer) -> Mapping[str, Route]:
     return {
         "": Route(("GET",), metadata(servable, versions)),
         "/ready": Route(("GET",), act=lambda _: _readiness(servable, application)),
@@ -170,29 +168,29 @@ def _configured(spec: TensorSpec) -> dict[str, object]:
     return {"name": spec.name, "data_type": datatype, "dims": spec.shape, "optional": spec.optional}
 
 
-def _index(application: "Application", request: Request) -> Reply:
+def _index(application: InferenceServer, request: Request) -> Reply:
     only_ready = bool(_object(request).get("ready"))
     states = [_state(each, application) for each in offered(application)]
     return Reply(200, _encode([each for each in states if not only_ready or each["state"] == "READY"]))
 
 
-def _state(servable: Servable, application: "Application") -> dict[str, str]:
+def _state(servable: Servable, application: InferenceServer) -> dict[str, str]:
     reason = "unloaded" if servable.name in application.unloaded else servable.away
     state = "UNAVAILABLE" if reason else "READY"
     return {"name": servable.name, "version": servable.version, "state": state, "reason": reason}
 
 
-def _readiness(servable: Servable, application: "Application") -> Reply:
+def _readiness(servable: Servable, application: InferenceServer) -> Reply:
     if servable.away:
         return Reply(503, _encode({"name": servable.name, "ready": False}))
     return application.readiness(servable.name)
 
 
-def _loading(application: "Application", name: str) -> Act:
+def _loading(application: InferenceServer, name: str) -> Act:
     return lambda request: load(application, name, _object(request))
 
 
-def _unloading(application: "Application", name: str) -> Act:
+def _unloading(application: InferenceServer, name: str) -> Act:
     return lambda request: unload(application, name, _object(request))
 
 

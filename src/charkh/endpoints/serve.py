@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from charkh.core.errors import Unavailable
-from charkh.endpoints.application import CONCURRENCY, MAX_BODY, Application, RouteMaker
+from charkh.endpoints.application import CONCURRENCY, MAX_BODY, Application
 from charkh.endpoints.connections import listening_options
 from charkh.endpoints.door import Door
+from charkh.endpoints.following import following
+from charkh.endpoints.inference_server import RouteMaker
 from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.servable import Servable
-from charkh.endpoints.unloaded import Unloaded, following
+from charkh.endpoints.unloaded import Unloaded
 from charkh.endpoints.watch import Watch
 
 HOST = "127.0.0.1"

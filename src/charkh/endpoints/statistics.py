@@ -1,22 +1,20 @@
 """Triton's statistics of what was asked, read from the counts that Prometheus sees too, over all workers."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from charkh.endpoints.inference_server import InferenceServer
 from charkh.endpoints.instruments import COMPUTE, DURATION, REQUESTS
 from charkh.endpoints.servable import Servable
 from charkh.ports.meters import Family, Sample
-
-if TYPE_CHECKING:
-    from charkh.endpoints.application import Application
 
 _ROWS = "charkh_inference_rows"
 _encode = msgspec.json.Encoder().encode
 
 
-def statistics(servables: Sequence[Servable], application: "Application") -> bytes:
+def statistics(servables: Sequence[Servable], application: InferenceServer) -> bytes:
     """Answer `GET /v2/models[/NAME]/stats`; without meters every count is 0."""
     looks = application.looks
     families = {} if looks is None else {family.name: family for family in looks.instruments.meters.read()}

@@ -20,6 +20,7 @@ from charkh.core.ids import new_id
 from charkh.endpoints.deployment import TRUTH_KIND, TruthTold
 from charkh.endpoints.find import find
 from charkh.endpoints.index import Truths
+from charkh.endpoints.inference_server import InferenceServer, RouteMaker
 from charkh.endpoints.prediction import parse_prediction_id
 from charkh.endpoints.route import Act, Reply, Route
 from charkh.endpoints.servable import Servable
@@ -27,8 +28,6 @@ from charkh.ports.store import Store
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from charkh.endpoints.application import Application, RouteMaker
 
 MAX_ITEMS = 100_000
 _KNOWN = 10_000
@@ -251,7 +250,7 @@ def _wrong(number: int, what: str, hint: str) -> Invalid:
     return Invalid(f"item {number} {what}", code="truth.invalid", hint=hint)
 
 
-def truth_routes(taker: TruthTaker) -> "RouteMaker":
+def truth_routes(taker: TruthTaker) -> RouteMaker:
     """`POST /truth/NAME` for everything that is served (see `read_truths`); it answers how many were taken."""
 
     def acting(name: str) -> Act:
@@ -260,7 +259,7 @@ def truth_routes(taker: TruthTaker) -> "RouteMaker":
 
         return lambda request: asyncio.to_thread(take, request.body)
 
-    def routes(servables: Sequence[Servable], _application: "Application") -> dict[str, Route]:
+    def routes(servables: Sequence[Servable], _application: InferenceServer) -> dict[str, Route]:
         names = {servable.name for servable in servables}
         return {f"/truth/{name}": Route(("POST",), act=acting(name)) for name in names}
 

@@ -5,16 +5,10 @@ accordingly, which takes one look of each: `EVERY` seconds.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
 
 from charkh.ports.shared_names import SharedNames
-
-if TYPE_CHECKING:
-    from charkh.endpoints.application import Application
 
 EVERY = 0.05
 """Seconds between two looks at what the other processes were told."""
@@ -72,24 +66,3 @@ class Unloaded:
                 _log.warning("a server process has not heard for %g s what was unloaded or loaded", PATIENCE)
                 return
             await asyncio.sleep(EVERY / 5)
-
-
-@contextlib.asynccontextmanager
-async def following(application: "Application") -> AsyncGenerator[None]:
-    """Unload and load what clients of other processes ask for, while the block runs."""
-    if not application.unloaded.is_shared:
-        yield
-        return
-    task = asyncio.create_task(_follow(application))
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def _follow(application: "Application") -> None:
-    while True:
-        await asyncio.sleep(EVERY)
-        if application.unloaded.look():
-            application.reroute()
-            application.unloaded.heed()

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from charkh.endpoints.application import Application, RouteMaker
 from charkh.endpoints.feedback import Feedbacks, Said, feedback_routes
+from charkh.endpoints.inference_server import InferenceServer, RouteMaker
 from charkh.endpoints.route import Route
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.truth import Truth, TruthTaker, truth_routes
@@ -21,7 +21,7 @@ def makers_of(workspace: Workspace) -> Sequence[RouteMaker]:
 def _older(feedbacks: Feedbacks, truths: TruthTaker) -> RouteMaker:
     """The paths of Seldon's and KServe's first protocols."""
 
-    def routes(offer: Sequence[Servable], application: Application) -> Mapping[str, Route]:
+    def routes(offer: Sequence[Servable], application: InferenceServer) -> Mapping[str, Route]:
         if not offer:
             return {}
         # Here, because a server without endpoints needs no NumPy.

@@ -14,10 +14,10 @@ from charkh.endpoints.application import Application
 from charkh.endpoints.connections import listening_options
 from charkh.endpoints.door import Door
 from charkh.endpoints.ending import SPARE, end_within
+from charkh.endpoints.following import following
 from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
 from charkh.endpoints.serve import announce, grpc_beside, numeric_address, refuse_a_taken_port
-from charkh.endpoints.unloaded import following
 from charkh.server.assistants import Assistants
 from charkh.server.beside import Beside
 from charkh.server.doors import Doors, open_doors

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from charkh.core.errors import Denied, Invalid, Unavailable
-from charkh.endpoints.application import WIDTH, Application
+from charkh.endpoints.application import Application
 from charkh.endpoints.door import Door, is_loopback
+from charkh.endpoints.in_use import WIDTH
 from charkh.endpoints.servable import Servable
 from charkh.ports.runtimes import Signature, Tensors, TensorSpec
 

@@ -186,7 +186,7 @@ def test_a_shadow_is_asked_after_the_answer_and_counted(workspace: Workspace) ->
     client.refresh()
     for _ in range(5):
         assert client.ask("/predict/delay")[2]["x-charkh-route"] == "champion"
-    client.application._shadows.shutdown(wait=True)  # pyright: ignore[reportPrivateUsage]
+    client.application._shadows._pool.shutdown(wait=True)  # pyright: ignore[reportPrivateUsage]
     client.serving.close()
     found = store.queries.ask(CurrentRollout(endpoint="delay"))
     assert found is not None
@@ -201,7 +201,7 @@ def test_what_a_shadow_said_is_logged_and_is_no_answer(workspace: Workspace) -> 
     begin_rollout(store, "delay", find(store, "delay@2").subject, settings=plan)
     client.refresh()
     client.ask("/predict/delay")
-    client.application._shadows.shutdown(wait=True)  # pyright: ignore[reportPrivateUsage]
+    client.application._shadows._pool.shutdown(wait=True)  # pyright: ignore[reportPrivateUsage]
     for each in client.serving.offer().servables:
         if each.log is not None:
             each.log.flush()

@@ -1,22 +1,19 @@
 """The paths of KServe's first protocol, beside those of the Open Inference Protocol."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from charkh.bridges.kserve.first_protocol import read_instances, write_predictions
 from charkh.endpoints.answer import ask
+from charkh.endpoints.inference_server import InferenceServer
 from charkh.endpoints.route import Act, Reply, Request, Route
 from charkh.endpoints.servable import Servable
-
-if TYPE_CHECKING:
-    from charkh.endpoints.application import Application
 
 _encode = msgspec.json.Encoder().encode
 
 
-def routes(offer: Sequence[Servable], application: "Application") -> Mapping[str, Route]:
+def routes(offer: Sequence[Servable], application: InferenceServer) -> Mapping[str, Route]:
     """`/v1/models`, and of each model whether it is ready and `:predict`."""
     names = list(dict.fromkeys(each.name for each in offer))
     paths = {"/v1/models": Route(("GET",), _encode({"models": names}))} if names else {}
@@ -36,7 +33,7 @@ def predict(servable: Servable, request: Request) -> bytes:
     return write_predictions(said.outputs, model=servable.name, version=servable.version)
 
 
-def _ready(application: "Application", name: str) -> Act:
+def _ready(application: InferenceServer, name: str) -> Act:
     def act(_request: Request) -> Reply:
         status = application.readiness(name).status
         # KServe's own servers say the word as text.

@@ -2,15 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from charkh.bridges.seldon.messages import Feedback, Meta, read_feedback, read_message, write_message
 from charkh.endpoints.answer import ask
+from charkh.endpoints.inference_server import InferenceServer
 from charkh.endpoints.route import Act, Reply, Request, Route
 from charkh.endpoints.servable import Servable
-
-if TYPE_CHECKING:
-    from charkh.endpoints.application import Application
 
 VERSIONS = ("v1.0", "v0.1")
 MAX_PUID = 200
@@ -19,14 +16,14 @@ TakeFeedback = Callable[[str, Feedback], None]
 """Keeps what a client learned of an answer of the endpoint of that name."""
 
 
-def routes_with(take: TakeFeedback) -> Callable[[Sequence[Servable], "Application"], Mapping[str, Route]]:
+def routes_with(take: TakeFeedback) -> Callable[[Sequence[Servable], InferenceServer], Mapping[str, Route]]:
     """The paths of every endpoint below `/seldon/NAMESPACE`, and of a single one at the top as well.
 
     Args:
         take: keeps feedback.
     """
 
-    def routes(offer: Sequence[Servable], application: "Application") -> Mapping[str, Route]:
+    def routes(offer: Sequence[Servable], application: InferenceServer) -> Mapping[str, Route]:
         names = list(dict.fromkeys(each.name for each in offer))
         paths: dict[str, Route] = {}
         for each in offer:
