@@ -64,7 +64,7 @@ def _source(name: str, fields: Fields, path: Path) -> ModelSource:
         uri=uri,
         runtime=IMPLEMENTATIONS[word],
         input="predict",
-        where=str(path),
+        where=f"{path}: parameters.uri",
         inputs=inputs,
         outputs=outputs,
     )

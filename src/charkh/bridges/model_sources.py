@@ -13,11 +13,12 @@ import numpy as np
 
 from charkh.bridges.manifests import bad_manifest
 from charkh.bridges.mlflow.mlmodel import signature_of
+from charkh.bridges.model_keeping import Keep, Registering
 from charkh.bridges.served import ModelSource
 from charkh.core.errors import Invalid, NotFound
 from charkh.core.mlmodel import read_mlmodel
 from charkh.models.find import find
-from charkh.models.register import judge_model, register
+from charkh.models.register import judge_model
 from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.workspace.model_width import width_of
 from charkh.workspace.workspace import Workspace
@@ -28,17 +29,34 @@ BESIDE = frozenset({"model-settings.json", "settings.json", "README.md", ".DS_St
 """Files of a folder that are no part of its model."""
 
 
+_FETCH = {
+    "gs": "Fetch it, such as by `gcloud storage cp -r {address} FOLDER`,",
+    "hf": "Fetch it, such as by `hf download {rest} --local-dir FOLDER`,",
+    "http": "Fetch it, such as by `curl -O {address}`,",
+    "https": "Fetch it, such as by `curl -O {address}`,",
+}
+"""What brings an address here that is not read, by its scheme."""
+
+
 class ModelSources:
     """Resolves what manifests name.
 
     Args:
         workspace: in whose store models are found and registered.
         folder: that paths are relative to: the manifest's.
-        mounts: by claim, the folder that stands for `pvc://CLAIM/…`.
+        mounts: by claim, the folder that stands for `pvc://CLAIM/…`; by address, what stands for what lies there.
+        keep: takes what is not registered yet; the registry by default.
     """
 
-    def __init__(self, workspace: Workspace, folder: Path, mounts: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        folder: Path,
+        mounts: Mapping[str, Path] | None = None,
+        keep: Keep | None = None,
+    ) -> None:
         self._workspace = workspace
+        self._keep = keep or Registering(workspace)
         self._folder = folder
         self._mounts = dict(mounts or {})
 
@@ -55,17 +73,14 @@ class ModelSources:
             return f"{version.made.name}@{version.made.number}"
         files = self._files(source)
         signature, example = self._said(source, files)
-        version = register(
-            self._workspace.store,
+        return self._keep(
             source.name,
             files,
-            runtimes=self._workspace.runtimes,
             example=example,
             signature=signature,
             runtime="mlflow" if "MLmodel" in files else source.runtime,
             description=f"registered from {source.uri}",
         )
-        return f"{version.made.name}@{version.made.number}"
 
     def _registered(self, uri: str) -> str:
         """The registry's own reference where the address is one, else empty."""
@@ -76,10 +91,10 @@ class ModelSources:
         return "" if is_path or "@" not in uri else uri
 
     def _files(self, source: ModelSource) -> Mapping[str, bytes]:
-        scheme = urlsplit(source.uri).scheme
-        if scheme == "s3":
+        scheme, mapped = urlsplit(source.uri).scheme, self._mapped(source.uri)
+        if scheme == "s3" and mapped is None:
             return _from_bucket(source)
-        path = self._path(source, scheme)
+        path = mapped or self._path(source, scheme)
         if path.is_file():
             return {path.name: path.read_bytes()}
         if not path.is_dir():
@@ -99,10 +114,21 @@ class ModelSources:
             if claim not in self._mounts:
                 raise bad_manifest(f"{source.where}: the claim {claim!r} is not here", f"Say --map {claim}=FOLDER.")
             return self._mounts[claim] / rest
-        raise bad_manifest(
-            f"{source.where}: {scheme}:// is not read here",
-            "Name a path, file://, s3://, pvc:// with --map, models:/NAME/VERSION, or NAME@ALIAS.",
+        address = source.uri[:200]
+        fetch = _FETCH.get(scheme, "Copy the files to this machine").format(
+            address=address, rest=address.partition("://")[2]
         )
+        raise bad_manifest(
+            f"{source.where}: {scheme}:// is not read here ({address})", f"{fetch} and say --map {address}=FOLDER."
+        )
+
+    def _mapped(self, uri: str) -> Path | None:
+        """The folder that stands for an address, or for what the address lies in."""
+        for prefix, folder in self._mounts.items():
+            begin = prefix.rstrip("/")
+            if "://" in prefix and (uri.rstrip("/") == begin or uri.startswith(f"{begin}/")):
+                return folder / uri[len(begin) :].strip("/")
+        return None
 
     def _said(self, source: ModelSource, files: Mapping[str, bytes]) -> tuple[Signature | None, Any]:
         """The signature, or an example that tells it; of files that would run code what any matrix of numbers has."""
@@ -156,21 +182,12 @@ def _specs(declared: tuple[tuple[str, str, tuple[int, ...]], ...]) -> tuple[Tens
 
 
 def _from_bucket(source: ModelSource) -> Mapping[str, bytes]:
-    import obstore
-    from obstore.store import from_url
+    # Buckets are read with a library that no other manifest needs.
+    from charkh.bridges.model_bucket import bucket_files
 
-    parts = urlsplit(source.uri)
-    store = from_url(f"s3://{parts.netloc}")
-    prefix = parts.path.strip("/")
-    found: dict[str, bytes] = {}
-    for batch in obstore.list(store, prefix or None):
-        for each in batch:
-            path = str(each["path"])
-            name = path.removeprefix(prefix).lstrip("/") or path.rpartition("/")[2]
-            if name.rpartition("/")[2] not in BESIDE:
-                found[name] = bytes(obstore.get(store, path).bytes())
-            if len(found) > MAX_FILES:
-                raise bad_manifest(f"{source.where}: {source.uri} holds more than {MAX_FILES} files")
+    found = bucket_files(source.uri, source.where, lambda name: name not in BESIDE, MAX_FILES)
+    if len(found) > MAX_FILES:
+        raise bad_manifest(f"{source.where}: {source.uri} holds more than {MAX_FILES} files, which is no model")
     if not found:
         raise NotFound(
             f"{source.where}: there is nothing at {source.uri}", code="manifest.no_model", hint="Mend the address."

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from charkh.bridges.kserve import inference_graph, inference_service
 from charkh.bridges.manifests import Manifest, Notes, bad_manifest, read_manifests
+from charkh.bridges.model_keeping import Keep
 from charkh.bridges.model_sources import ModelSources
 from charkh.bridges.seldon import core2, deployment
 from charkh.bridges.served import of_model
@@ -29,13 +30,19 @@ class Meant(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_files(workspace: Workspace, paths: Sequence[Path], mounts: Mapping[str, Path] | None = None) -> Meant:
+def read_files(
+    workspace: Workspace,
+    paths: Sequence[Path],
+    mounts: Mapping[str, Path] | None = None,
+    keep: Keep | None = None,
+) -> Meant:
     """The endpoints that files mean: manifests of Seldon and KServe, and folders or settings of MLServer.
 
     Args:
         workspace: in whose store models are found and registered.
         paths: of the files and folders.
         mounts: by claim, the folder that stands for `pvc://CLAIM/…`.
+        keep: takes the models that are not registered yet; the registry by default.
 
     Raises:
         Invalid: a manifest is of an unknown kind, or asks for what cannot be honoured.
@@ -49,11 +56,11 @@ def read_files(workspace: Workspace, paths: Sequence[Path], mounts: Mapping[str,
             from charkh.bridges.mlserver import read_folder
 
             folder = path if path.is_dir() else path.parent
-            endpoints |= read_folder(folder, notes, lambda at: ModelSources(workspace, at, mounts))
+            endpoints |= read_folder(folder, notes, lambda at: ModelSources(workspace, at, mounts, keep))
             continue
         if not path.is_file():
             raise NotFound(f"there is no file {path}", code="manifest.no_file", hint="Mend the path.")
-        sources = ModelSources(workspace, path.parent, mounts)
+        sources = ModelSources(workspace, path.parent, mounts, keep)
         manifests += [(each, sources) for each in read_manifests(path.read_text(encoding="utf-8"), path.name)]
     endpoints |= _read(manifests, notes)
     if not endpoints:

@@ -1,5 +1,6 @@
 """`charkh serve -f`: what manifests of other platforms come to here."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,22 @@ if TYPE_CHECKING:
     from charkh.core.endpoint_settings import EndpointSettings
 
 
-def endpoints_of(workspace: Workspace, files: Sequence[Path], maps: Sequence[str]) -> "Mapping[str, EndpointSettings]":
+def endpoints_of(
+    workspace: Workspace, files: Sequence[Path], maps: Sequence[str], *, dry_run: bool = False
+) -> "Mapping[str, EndpointSettings]":
     """The endpoints that files mean; what is ignored is said.
+
+    Args:
+        workspace: in whose registry their models are, or come.
+        files: manifests and folders.
+        maps: CLAIM=FOLDER.
+        dry_run: register nothing.
 
     Raises:
         Invalid: a manifest asks for what cannot be honoured, or a map is no CLAIM=FOLDER.
     """
     # A bridge is imported by the command that crosses it.
+    from charkh.bridges.model_keeping import rehearsal
     from charkh.bridges.serving_manifests import read_files
 
     mounts: dict[str, Path] = {}
@@ -28,7 +38,8 @@ def endpoints_of(workspace: Workspace, files: Sequence[Path], maps: Sequence[str
         if not sign:
             raise Invalid(f"{each!r} is no CLAIM=FOLDER", code="cli.map", hint="Such as --map models=/mnt/models.")
         mounts[claim] = Path(folder)
-    meant = read_files(workspace, files, mounts)
+    with rehearsal(workspace) if dry_run else contextlib.nullcontext() as keep:
+        meant = read_files(workspace, files, mounts, keep)
     for note in meant.notes:
         write_note(f"note: {note}")
     return meant.endpoints

@@ -206,10 +206,13 @@ def serve(
         typer.Option("--file", "-f", help="A manifest of Seldon or KServe, or a folder of MLServer; repeatable."),
     ] = None,
     claim: Annotated[
-        list[str] | None, typer.Option("--map", help="CLAIM=FOLDER that stands for pvc://CLAIM; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--map", help="CLAIM=FOLDER that stands for pvc://CLAIM, or ADDRESS=FOLDER for what lies there; repeatable."
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what the files come to, and serve nothing.")
+        bool, typer.Option("--dry-run", help="Print what the files come to; register and serve nothing.")
     ] = False,
     open_inference: OpenInference = False,
     json: AsJson = False,
@@ -225,7 +228,7 @@ def serve(
 
     _log_to_stderr()
     with open_workspace() as workspace:
-        endpoints = dict(endpoints_of(workspace, file, claim or [])) if file else {}
+        endpoints = dict(endpoints_of(workspace, file, claim or [], dry_run=dry_run)) if file else {}
         if dry_run:
             write_endpoints(endpoints or workspace.settings.endpoint)
             return

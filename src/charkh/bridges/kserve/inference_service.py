@@ -100,7 +100,7 @@ def _model(form: str, body: Fields, name: str, resolve: Resolve) -> str:
     body.choice("protocolVersion", ("v1", "v2", "grpc-v2"), "v1")
     uri = body.required("storageUri")
     body.end()
-    return resolve(ModelSource(name=name, uri=uri, runtime=RUNTIMES[form], where=body.path))
+    return resolve(ModelSource(name=name, uri=uri, runtime=RUNTIMES[form], where=f"{body.path}.storageUri"))
 
 
 def _since_the_version_before(main: str, percent: float, notes: Notes, manifest: Manifest) -> list[Route]:

@@ -39,7 +39,9 @@ def read_model(manifest: Manifest, notes: Notes, resolve: Resolve) -> str:
         each.end()
     spec.end()
     runtime = FORMATS[wanted[0]] if wanted else ""
-    return resolve(ModelSource(name=manifest.name, uri=uri, runtime=runtime, input="predict", where=manifest.where))
+    return resolve(
+        ModelSource(name=manifest.name, uri=uri, runtime=runtime, input="predict", where=f"{spec.path}.storageUri")
+    )
 
 
 def read_pipeline(manifest: Manifest, notes: Notes, models: Mapping[str, str]) -> Graph:

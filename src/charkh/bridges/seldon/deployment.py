@@ -167,7 +167,11 @@ class _Reader:
         if not uri:
             raise bad_manifest(f"{fields.path}.modelUri is missing")
         source = ModelSource(
-            name=f"{self._prefix}-{name}", uri=uri, runtime=SERVERS[implementation], input="predict", where=fields.path
+            name=f"{self._prefix}-{name}",
+            uri=uri,
+            runtime=SERVERS[implementation],
+            input="predict",
+            where=f"{fields.path}.modelUri",
         )
         self.nodes[name] = ModelNode(model=self._resolve(source))
         if not children:
