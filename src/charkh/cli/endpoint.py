@@ -18,12 +18,11 @@ from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_
 from charkh.cli.titles import titles_of
 from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import Invalid, NotFound
+from charkh.core.graph_settings import Graph
 from charkh.core.quantities import parse_duration
-from charkh.endpoints.deploy import deploy as deploy_model
 from charkh.endpoints.deploy import stop as stop_endpoint
 from charkh.endpoints.deployment import Deployment
 from charkh.endpoints.index import Deployments, Endpoints
-from charkh.models.find import find as find_model
 from charkh.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,28 +47,17 @@ def deploy(
     reason: Reason = "",
     json: AsJson = False,
 ) -> None:
-    """Record which model version answers at an endpoint; saying the same again changes nothing."""
-    # Polars is loaded by the verbs that read tables alone: the others start in half the time.
-    from charkh.recipes.find import find as find_recipe
-    from charkh.workspace.serving import request_signature
+    """Let a model version answer at an endpoint, also one that was stopped; saying the same again changes nothing.
+
+    Servers that run follow within a second or two. It stays, over restarts too, until charkh.toml or the alias that it
+    names says something else than now.
+    """
+    # Polars and the runtimes are loaded by the verbs that need them: the others start in half the time.
+    from charkh.workspace.deploying import deploy_by_hand
 
     with open_workspace() as workspace:
         settings = _settings(workspace, name, model, recipe or [], example, capture)
-        version = find_model(workspace.store, settings.model)
-        signature = version.made.signature
-        subjects = [find_recipe(workspace.store, ref).subject for ref in settings.recipes]
-        if subjects:
-            raw = request_signature(workspace, name, settings)
-            signature = msgspec.structs.replace(raw, outputs=signature.outputs)
-        made = deploy_model(
-            workspace.store,
-            name,
-            version.subject,
-            signature=signature,
-            recipe_subjects=subjects,
-            capture=settings.capture,
-            reason=reason,
-        )
+        made, version = deploy_by_hand(workspace, name, settings, reason=reason)
     if json:
         write_json(made)
     else:
@@ -129,7 +117,10 @@ def show(name: Name, json: AsJson = False) -> None:
 
 @app.command()
 def stop(name: Name, reason: Reason = "", json: AsJson = False) -> None:
-    """Let nothing answer at an endpoint any more; its deployments and predictions stay."""
+    """Let nothing answer at an endpoint any more; its deployments and predictions stay.
+
+    Servers that run answer 503 within a second or two, and so do those that are started, until it is deployed again.
+    """
     with open_workspace() as workspace:
         stop_endpoint(workspace.store, name, reason=reason)
     if json:
@@ -180,8 +171,10 @@ def _settings(
             hint=f"Name the model: charkh endpoint deploy {name} MODEL@ALIAS.",
         )
     base = known or EndpointSettings(model=model)
-    return EndpointSettings(
+    return msgspec.structs.replace(
+        base,
         model=model or base.model,
+        graph=Graph() if model else base.graph,
         recipes=tuple(recipes) or base.recipes,
         example=example or base.example,
         capture=base.capture if capture is None else capture,

@@ -25,6 +25,8 @@ def deploy(
     rollout: str = "",
     route: str = "",
     rolls_back: str = "",
+    instead_of: str = "",
+    begins: bool = True,
 ) -> Deployment:
     """Let a model version answer at the endpoint `name`; the deployment that is there where it says the same.
 
@@ -42,8 +44,11 @@ def deploy(
         rollout: id of the rollout that this is a route of; what answers otherwise stays.
         route: name of that route.
         rolls_back: id of the deployment that it takes back.
+        instead_of: digest of what the settings say, where this is something else.
+        begins: an endpoint that was stopped answers again.
 
     Raises:
+        Denied: the endpoint was stopped, and this is not to begin it.
         Invalid: a name, a subject or the share is none, or the graph is longer than `MAX_GRAPH`.
     """
     for subject in (model_subject, *models):
@@ -74,8 +79,9 @@ def deploy(
         rollout=rollout,
         route=route,
         rolls_back=rolls_back,
+        instead_of=instead_of,
     )
-    store.commands.decide(Deploy(made=made))
+    store.commands.decide(Deploy(made=made, begins=begins))
     deployment = store.queries.ask(CurrentDeployment(endpoint=made.endpoint, rollout=rollout, route=route))
     if deployment is None:
         raise Bug(f"the deployment of {name!r} that was just made cannot be found")

@@ -38,6 +38,8 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
         route: name of that route, or empty.
         rolls_back: id of the deployment that it takes back, or empty; it answers instead until the settings
             say something else than that one did.
+        instead_of: digest of what the settings said where a person deployed something else, or empty; it answers
+            instead until they say something else.
     """
 
     endpoint: str
@@ -54,6 +56,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     rollout: str = ""
     route: str = ""
     rolls_back: str = ""
+    instead_of: str = ""
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):

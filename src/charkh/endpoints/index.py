@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Column, Connection, Float, Integer, LargeBinary, MetaData, String, Table, func, select
 
 from charkh.core.clock import seconds
-from charkh.core.errors import NotFound
+from charkh.core.errors import Denied, NotFound
 from charkh.core.events import Draft, Edge, Event, body_of
 from charkh.core.ids import new_id
 from charkh.endpoints.deployment import (
@@ -72,9 +72,15 @@ _decode_truth = msgspec.msgpack.Decoder(TruthTold).decode
 
 
 class Deploy(Command, frozen=True, kw_only=True):
-    """Let a model answer at an endpoint; the id of the deployment is decided here."""
+    """Let a model answer at an endpoint; the id of the deployment is decided here.
+
+    Attributes:
+        made: what is deployed.
+        begins: an endpoint that was stopped answers again.
+    """
 
     made: Deployed
+    begins: bool = True
 
 
 class StopEndpoint(Command, frozen=True, kw_only=True):
@@ -96,6 +102,12 @@ class CurrentDeployment(Query[Deployment | None], frozen=True, kw_only=True):
     endpoint: str
     rollout: str = ""
     route: str = ""
+
+
+class StoppedEndpoint(Query[Stopped | None], frozen=True, kw_only=True):
+    """What stopped an endpoint; None where something answers, or nothing ever did."""
+
+    endpoint: str
 
 
 class DeploymentById(Query[Deployment | None], frozen=True, kw_only=True):
@@ -184,6 +196,12 @@ def decide_deploy(connection: Connection, command: Deploy) -> Sequence[Draft]:
     heads = _heads(_moves_of(connection, command.made.endpoint, (command.made.rollout, command.made.route)))
     if len(heads) == 1 and heads[0].kind == DEPLOYED_KIND and _says_the_same(_decode_deployed(heads[0].body), command):
         return ()
+    if heads and heads[0].kind == STOPPED_KIND and not command.begins:
+        raise Denied(
+            f"the endpoint {command.made.endpoint!r} was stopped",
+            code="endpoint.stopped",
+            hint=f"`charkh endpoint deploy {command.made.endpoint}` lets it answer again.",
+        )
     made = msgspec.structs.replace(command.made, deployment=new_id(), replaces=tuple(sorted(head.id for head in heads)))
     subject = f"deployment:{made.deployment}"
     served = dict.fromkeys((made.model, *made.models))
@@ -195,13 +213,14 @@ def decide_deploy(connection: Connection, command: Deploy) -> Sequence[Draft]:
 
 def _says_the_same(made: Deployed, command: Deploy) -> bool:
     wanted = command.made
-    return (made.model, made.models, made.graph, made.recipes, made.signature, made.capture) == (
+    return (made.model, made.models, made.graph, made.recipes, made.signature, made.capture, made.instead_of) == (
         wanted.model,
         wanted.models,
         wanted.graph,
         wanted.recipes,
         wanted.signature,
         wanted.capture,
+        wanted.instead_of,
     )
 
 
@@ -249,6 +268,11 @@ def _summary(connection: Connection, name: str, sealed: int) -> EndpointSummary:
 def current_deployment(connection: Connection, query: CurrentDeployment) -> Deployment | None:
     head = next(iter(_heads(_moves_of(connection, query.endpoint, (query.rollout, query.route)))), None)
     return _deployment(head, current=True) if head is not None and head.kind == DEPLOYED_KIND else None
+
+
+def stopped_endpoint(connection: Connection, query: StoppedEndpoint) -> Stopped | None:
+    head = next(iter(_heads(_moves_of(connection, query.endpoint))), None)
+    return _decode_stopped(head.body) if head is not None and head.kind == STOPPED_KIND else None
 
 
 def deployment_by_id(connection: Connection, query: DeploymentById) -> Deployment | None:
@@ -370,6 +394,7 @@ PROJECTION = Projection(
     answers={
         Endpoints: endpoints,
         CurrentDeployment: current_deployment,
+        StoppedEndpoint: stopped_endpoint,
         DeploymentById: deployment_by_id,
         Deployments: deployments,
         SealedSegments: sealed_segments,

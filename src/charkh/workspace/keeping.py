@@ -1,4 +1,4 @@
-"""What one endpoint serves in this process: loaded, asked its example, swapped, put back at once, taken down.
+"""What one endpoint serves in this process: loaded, asked its example, swapped, put back at once, taken down, stopped.
 
 What was served before stays loaded, so that going back needs no load. What cannot be loaded, or does not answer its
 example, never takes the place of what answers.
@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from charkh.core.endpoint_settings import EndpointSettings
 from charkh.core.errors import CharkhError, Denied, Unavailable
 from charkh.endpoints.deploy import deploy
+from charkh.endpoints.deployment import Deployed
 from charkh.endpoints.find import find as find_deployment
-from charkh.endpoints.index import CurrentDeployment
+from charkh.endpoints.index import CurrentDeployment, Deployments
 from charkh.endpoints.memory import Memory, Resident
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.warm import warm_up
@@ -78,7 +79,21 @@ class Keeping:
             now = self._swapped(now, wanted)
         else:
             self._refused = ((), "", 0.0)
+            now = self._now = self._renewed(now, wanted)
         return self._unless_distrusted(now)
+
+    def stopped(self, settings: EndpointSettings, why: str) -> Servable:
+        """What says that the endpoint was stopped; what was loaded stays, so that it begins again at once.
+
+        Raises:
+            NotFound: its models are not there any more, and nothing was loaded.
+        """
+        now = self._now
+        if now is None:
+            last = self._workspace.store.queries.ask(Deployments(endpoint=self._name))
+            made = next(each.made for each in last if not each.made.rollout)
+            now = self._now = self._nothing(deployed(self._workspace.store, settings, made), made, why)
+        return self._down(now, why)
 
     def keep(self, settings: EndpointSettings, why: CharkhError) -> Servable:
         """What is to be asked where nobody can say what is wanted.
@@ -122,14 +137,18 @@ class Keeping:
                 return self._load(last)
             except CharkhError as error:
                 why = error
+        return self._nothing(last, made, why.message)
+
+    def _nothing(self, last: Wanted, made: Deployed, why: str) -> _Loaded:
+        """What stands for a deployment that is not loaded, and says why."""
         version = last.versions[0]
         nothing = Servable(
             name=self._name,
             version=str(version.made.number),
             subject=version.subject,
             signature=made.signature,
-            predict=_refusing(self._name, why.message),
-            away=why.message,
+            predict=_refusing(self._name, why),
+            away=why,
         )
         return _Loaded((), nothing, None, ())
 
@@ -162,6 +181,15 @@ class Keeping:
         bare, resident = self._made(wanted)
         servable = self._deployed(bare, wanted)
         return _Loaded(wanted.identity, servable, resident, wanted.versions)
+
+    def _renewed(self, now: _Loaded, wanted: Wanted) -> _Loaded:
+        """What is served goes on under the deployment that says so now, which a person may have made."""
+        current, log = wanted.current, now.servable.log
+        if current is None or log is None:
+            return now  # others serve what other settings say under this name; neither takes the other's place
+        if current.id == log.deployment and current.made.instead_of == wanted.instead_of:
+            return now
+        return dataclasses.replace(now, servable=self._deployed(now.servable, wanted), away=None)
 
     def _back(self, before: _Loaded, wanted: Wanted) -> _Loaded:
         """What was served before, without loading it again, unless it may not be any more."""
@@ -226,6 +254,8 @@ class Keeping:
             models=[version.subject for version in wanted.versions] if settings.graph else (),
             graph=graph_text(settings),
             rolls_back=wanted.rolls_back,
+            instead_of=wanted.instead_of,
+            begins=False,
         )
         return dataclasses.replace(servable, log=log_of(self._workspace, deployment, servable.version))
 
@@ -240,6 +270,9 @@ class Keeping:
                 )
                 now.away = None
             return now.servable
+        return self._down(now, why)
+
+    def _down(self, now: _Loaded, why: str) -> Servable:
         if now.away is None or now.away.away != why:
             _log.warning("endpoint %s answers no more: %s", self._name, why)
             now.away = dataclasses.replace(now.servable, predict=_refusing(self._name, why), log=None, away=why)

@@ -31,7 +31,7 @@ from charkh.recipes.tables import read_tables
 from charkh.workspace.governing import rules_of
 from charkh.workspace.keeping import Keeping
 from charkh.workspace.rollouts import RolloutOf
-from charkh.workspace.wanted import Wanted, wanted
+from charkh.workspace.wanted import Wanted, stopped, wanted
 from charkh.workspace.workspace import Workspace
 
 FORMS: Mapping[str, Form] = {"auto": "auto", "never": "original", "require": "compiled"}
@@ -90,7 +90,8 @@ class Serving:
         """What is to be served now, and how requests are split where a rollout goes on.
 
         An endpoint whose new version is refused, cannot be loaded or does not answer its example goes on with the one
-        that it has, and the log says so once. One whose model is distrusted is offered and answers no more.
+        that it has, and the log says so once. One that was stopped, or whose model is distrusted, is offered and
+        answers no more.
 
         Raises:
             NotFound: a model, recipe or example is not there.
@@ -126,6 +127,9 @@ class Serving:
 
     def _servable(self, name: str, settings: EndpointSettings) -> Servable:
         kept = self._kept[name]
+        why = stopped(self._workspace.store, name)
+        if why:
+            return kept.stopped(settings, why)
         try:
             what = wanted(self._workspace.store, name, settings)
         except NotFound as error:

@@ -1,16 +1,18 @@
-"""What an endpoint is to serve: what its settings say, or a deployment that was put back; and putting one back."""
+"""What an endpoint is to serve: what its settings say, or what a person deployed or put back; and putting one back."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from charkh.core.canon import canonical_json
+from charkh.core.digests import digest_of
 from charkh.core.endpoint_settings import EndpointSettings
-from charkh.core.errors import NotFound
+from charkh.core.errors import Conflict, NotFound
 from charkh.core.graph_settings import Graph, models_of, recipes_of
 from charkh.endpoints.deploy import deploy
 from charkh.endpoints.deployment import Deployed, Deployment
-from charkh.endpoints.index import CurrentDeployment, DeploymentById, Deployments
+from charkh.endpoints.index import CurrentDeployment, DeploymentById, Deployments, StoppedEndpoint
 from charkh.models.find import find as find_model
 from charkh.models.model import ModelVersion
 from charkh.models.trust import refuse_distrusted
@@ -25,21 +27,30 @@ class Wanted(NamedTuple):
     """What an endpoint is to serve.
 
     Attributes:
-        settings: what `charkh.toml` says, with the models, recipes and graph of a deployment that was put back.
+        settings: what `charkh.toml` says, with the models, recipes and graph of a deployment that answers instead.
         versions: the model, or every model of the graph.
         recipes: in front of it, and in the graph.
         rolls_back: id of the deployment that it was put back for, or empty.
+        instead_of: digest of what the settings say, where it is deployed instead of that.
+        current: the deployment that says the same, where it is the current one.
     """
 
     settings: EndpointSettings
     versions: tuple[ModelVersion, ...]
     recipes: tuple[RecipeVersion, ...]
     rolls_back: str = ""
+    instead_of: str = ""
+    current: Deployment | None = None
 
     @property
     def identity(self) -> tuple[str, ...]:
         """Equal where the same is served."""
         return (*(each.id for each in self.versions), *(each.id for each in self.recipes), graph_text(self.settings))
+
+    @property
+    def digest(self) -> str:
+        """Of the identity, as a fact holds it."""
+        return digest_of(canonical_json(list(self.identity)))
 
 
 class RolledBack(NamedTuple):
@@ -64,12 +75,37 @@ def wanted(store: Store, name: str, settings: EndpointSettings) -> Wanted:
     """
     said = _resolved(store, settings)
     current = store.queries.ask(CurrentDeployment(endpoint=name))
-    if current is None or not current.made.rolls_back:
+    if current is None:
         return said
-    taken_back = store.queries.ask(DeploymentById(deployment=current.made.rolls_back))
-    if taken_back is None or not _says(taken_back.made, said):
-        return said
-    return deployed(store, settings, current.made)
+    if stands(store, current.made, said):
+        return deployed(store, settings, current.made)._replace(current=current)
+    return said._replace(current=current) if _says(current.made, said) else said
+
+
+def said_by_settings(store: Store, settings: EndpointSettings) -> Wanted:
+    """What the settings alone say.
+
+    Raises:
+        NotFound: a model or recipe is not there.
+    """
+    return _resolved(store, settings)
+
+
+def stopped(store: Store, name: str) -> str:
+    """Why an endpoint is to answer nothing, and what to do; empty where it was not stopped."""
+    found = store.queries.ask(StoppedEndpoint(endpoint=name))
+    if found is None:
+        return ""
+    because = f" ({found.reason})" if found.reason else ""
+    return f"it was stopped{because}; `charkh endpoint deploy {name}` lets it answer again"
+
+
+def stands(store: Store, made: Deployed, said: Wanted) -> bool:
+    """Whether a deployment answers instead of what the settings say, because they say still what they said then."""
+    if made.instead_of:
+        return made.instead_of == said.digest
+    taken_back = store.queries.ask(DeploymentById(deployment=made.rolls_back)) if made.rolls_back else None
+    return taken_back is not None and _says(taken_back.made, said)
 
 
 def deployed(store: Store, settings: EndpointSettings, made: Deployed) -> Wanted:
@@ -78,7 +114,8 @@ def deployed(store: Store, settings: EndpointSettings, made: Deployed) -> Wanted
     Raises:
         NotFound: a model or recipe is not there any more.
     """
-    return _resolved(store, _settings_of(made, settings))._replace(rolls_back=made.rolls_back)
+    found = _resolved(store, _settings_of(made, settings))
+    return found._replace(rolls_back=made.rolls_back, instead_of=made.instead_of)
 
 
 def graph_text(settings: EndpointSettings) -> str:
@@ -89,18 +126,28 @@ def graph_text(settings: EndpointSettings) -> str:
 def roll_back_endpoint(workspace: Workspace, name: str, *, reason: str = "") -> RolledBack:
     """Let an endpoint answer with what it answered with before; a second call goes one further back.
 
-    Where its settings name an alias, the alias moves back; else the deployment before is deployed again, and stays
-    until the settings name something else.
+    Where its settings name an alias, the alias moves back, unless something else was deployed by hand. Otherwise the
+    deployment before is deployed again, and stays until the settings name something else.
 
     Raises:
         NotFound: there is nothing before.
+        Conflict: it was stopped, and an alias alone would bring nothing back.
         Denied: what was before is distrusted, or not signed where that is asked for.
     """
     settings = workspace.settings.endpoint.get(name)
-    model, _, alias = (settings.model if settings else "").partition("@")
-    if model and alias and not alias.isdigit():
-        return RolledBack(roll_back_by_hand(workspace, model, alias=alias, reason=reason), alias)
     store = workspace.store
+    model, _, alias = (settings.model if settings else "").partition("@")
+    now = store.queries.ask(CurrentDeployment(endpoint=name))
+    said = None if settings is None else _said(store, settings)
+    by_hand = now is not None and said is not None and bool(now.made.instead_of) and stands(store, now.made, said)
+    if model and alias and not alias.isdigit() and not by_hand:
+        if stopped(store, name):
+            raise Conflict(
+                f"{name} answers nothing: it was stopped",
+                code="endpoint.stopped",
+                hint=f"`charkh model rollback {model}` moves the alias, `charkh endpoint deploy {name}` lets it answer.",
+            )
+        return RolledBack(roll_back_by_hand(workspace, model, alias=alias, reason=reason), alias)
     past = _past(store.queries.ask(Deployments(endpoint=name)))
     if len(past) < 2:
         raise NotFound(
@@ -108,7 +155,7 @@ def roll_back_endpoint(workspace: Workspace, name: str, *, reason: str = "") -> 
             code="endpoint.nothing_before",
             hint=f"`charkh endpoint show {name}` shows its deployments.",
         )
-    current = store.queries.ask(CurrentDeployment(endpoint=name)) or past[-1]
+    current = now or past[-1]
     before = past[-2].made
     for subject in (before.model, *before.models):
         refuse_distrusted(store, find_model(store, subject))
@@ -123,8 +170,17 @@ def roll_back_endpoint(workspace: Workspace, name: str, *, reason: str = "") -> 
         models=before.models,
         graph=before.graph,
         rolls_back=current.made.rolls_back or current.id,
+        instead_of="" if said is None or _says(before, said) else said.digest,
     )
     return RolledBack(find_model(store, before.model), deployment=made)
+
+
+def _said(store: Store, settings: EndpointSettings) -> Wanted | None:
+    """What the settings say; None where nobody can tell."""
+    try:
+        return _resolved(store, settings)
+    except NotFound:
+        return None
 
 
 def _past(newest_first: Sequence[Deployment]) -> list[Deployment]:
@@ -146,7 +202,7 @@ def _content(made: Deployed) -> tuple[object, ...]:
 
 
 def _says(made: Deployed, said: Wanted) -> bool:
-    """Whether a deployment was what the settings say now."""
+    """Whether a deployment serves what the settings say now."""
     subjects = tuple(each.subject for each in said.versions)
     models = made.models or (made.model,)
     recipes = tuple(each.subject for each in said.recipes)

@@ -15,10 +15,12 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from charkh.core.errors import Denied, NotFound, Unavailable
+from charkh.core.endpoint_settings import EndpointSettings
+from charkh.core.errors import Conflict, Denied, NotFound, Unavailable
 from charkh.datasets.add import add_table
 from charkh.endpoints import memory as memory_module
 from charkh.endpoints.application import Application
+from charkh.endpoints.deploy import stop
 from charkh.endpoints.door import Door
 from charkh.endpoints.index import CurrentDeployment
 from charkh.endpoints.read import predictions
@@ -32,6 +34,7 @@ from charkh.ports.runtimes import Tensors
 from charkh.recipes.document import parse_recipe
 from charkh.recipes.record import record
 from charkh.workspace import keeping, serving
+from charkh.workspace.deploying import deploy_by_hand
 from charkh.workspace.metering import watch_of
 from charkh.workspace.serving import Serving
 from charkh.workspace.wanted import roll_back_endpoint
@@ -174,6 +177,96 @@ def test_a_fixed_version_is_put_back_by_a_deployment_that_outlives_the_server(
     assert roll_back_endpoint(workspace, "fixed").version.ref == "delay@1"
     workspace = make()
     assert Client(workspace, ("fixed",)).version("fixed") == "2"
+
+
+def test_a_deployment_by_hand_is_followed_until_the_settings_say_something_else(
+    workspace: Workspace, loads: list[str]
+) -> None:
+    client, settings = Client(workspace), EndpointSettings(model="delay@2")
+    made, _ = deploy_by_hand(workspace, "delay", settings, reason="try the second")
+    client.refresh()
+    assert client.version() == "2"
+    current = workspace.store.queries.ask(CurrentDeployment(endpoint="delay"))
+    assert current is not None
+    assert current.id == made.id, "the server has deployed nothing else"
+    assert Client(workspace).version() == "2", "also after a restart"
+    one_more(workspace, 0.3)
+    move_alias(workspace.store, "delay@3", "champion")
+    client.refresh()
+    assert client.version() == "3"
+    move_alias(workspace.store, "delay@2", "champion")
+    client.refresh()
+    assert client.version() == "2"
+    move_alias(workspace.store, "delay@1", "champion")
+    client.refresh()
+    assert client.version() == "1", "they have said something else meanwhile"
+    client.application.close()
+    found = predictions(workspace.store, "delay")
+    assert found["version"].to_list() == ["2", "2", "3", "2", "1"]
+    assert loads.count("delay@3") == 1
+
+
+def test_what_the_settings_come_to_say_by_themselves_is_theirs_again(workspace: Workspace) -> None:
+    client = Client(workspace)
+    deploy_by_hand(workspace, "delay", EndpointSettings(model="delay@2"))
+    client.refresh()
+    for champion, version in (("delay@2", "2"), ("delay@1", "1")):
+        move_alias(workspace.store, champion, "champion")
+        client.refresh()
+        assert client.version() == version
+
+
+def test_a_deployment_by_hand_is_rolled_back_without_the_alias(workspace: Workspace) -> None:
+    client = Client(workspace)
+    one_more(workspace, 0.3)
+    for model in ("delay@2", "delay@3"):
+        deploy_by_hand(workspace, "delay", EndpointSettings(model=model))
+        client.refresh()
+    for version in ("2", "1"):
+        back = roll_back_endpoint(workspace, "delay")
+        assert (back.version.ref, back.alias) == (f"delay@{version}", "")
+        client.refresh()
+        assert client.version() == version
+    assert find(workspace.store, "delay@champion").ref == "delay@1"
+
+
+def test_what_was_stopped_answers_nothing_until_it_is_deployed_again(workspace: Workspace, loads: list[str]) -> None:
+    client = Client(workspace)
+    assert client.version() == "1"
+    stop(workspace.store, "delay", reason="complaints")
+    client.refresh()
+    move_alias(workspace.store, "delay@2", "champion")
+    client.refresh()
+    restarted = Client(workspace)
+    for each in (client, restarted):
+        status, answer, _ = each.ask()
+        assert (status, answer["code"]) == (503, "endpoint.taken_down")
+        assert "it was stopped (complaints)" in answer["error"]
+        assert each.ask("/v2/models/delay/ready", method="GET")[0] == 503
+    assert loads == ["delay@1"], "nothing is loaded for an endpoint that answers nothing"
+    with pytest.raises(Conflict, match="was stopped"):
+        roll_back_endpoint(workspace, "delay")
+    made, _ = deploy_by_hand(workspace, "delay", workspace.settings.endpoint["delay"])
+    for each in (client, restarted):
+        each.refresh()
+        assert each.version() == "2"
+        each.application.close()
+    assert set(predictions(workspace.store, "delay")["deployment"].to_list()[1:]) == {made.id}
+
+
+def test_a_stop_during_a_load_is_not_taken_back_by_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, real = Client(workspace), serving.load
+
+    def stopping(*arguments: Any, **more: Any) -> Any:
+        stop(workspace.store, "delay", reason="meanwhile")
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(serving, "load", stopping)
+    move_alias(workspace.store, "delay@2", "champion")
+    for _ in range(2):
+        client.refresh()
+    assert client.ask()[0] == 503
+    assert workspace.store.queries.ask(CurrentDeployment(endpoint="delay")) is None
 
 
 def failing(_inputs: Tensors) -> Tensors:
