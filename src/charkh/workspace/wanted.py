@@ -145,7 +145,7 @@ def roll_back_endpoint(workspace: Workspace, name: str, *, reason: str = "") -> 
             raise Conflict(
                 f"{name} answers nothing: it was stopped",
                 code="endpoint.stopped",
-                hint=f"`charkh model rollback {model}` moves the alias, `charkh endpoint deploy {name}` lets it answer.",
+                hint=f"`charkh model rollback {model}` moves the alias, `charkh endpoint deploy {name}` begins.",
             )
         return RolledBack(roll_back_by_hand(workspace, model, alias=alias, reason=reason), alias)
     past = _past(store.queries.ask(Deployments(endpoint=name)))
