@@ -42,7 +42,9 @@ def test_a_bridge_has_its_suite_its_page_and_its_commands(bridge: Bridge) -> Non
     assert list(suite.glob(f"{stem}/test_*.py")) or (suite / f"test_{stem}.py").exists()
     page = (ROOT / "docs" / "bridges" / f"{bridge.name}.md").read_text()
     for command in bridge.commands:
-        assert command in COMMANDS
+        words, dash, letter = command.partition(" -")
+        assert words in COMMANDS
+        assert not dash or f"-{letter}" in {option for each in COMMANDS[words].params for option in each.opts}
         assert f"charkh {command}" in page
 
 

@@ -76,14 +76,14 @@ BRIDGES: tuple[Bridge, ...] = (
     Bridge(
         "kserve",
         "InferenceService and InferenceGraph manifests, run here and written; KServe's first protocol.",
-        ("serve",),
+        ("serve -f", "endpoint export"),
         "manifests",
     ),
-    Bridge("mlserver", "Folders with MLServer's model-settings.json, served as they are.", ("serve",)),
+    Bridge("mlserver", "Folders with MLServer's model-settings.json, served as they are.", ("serve -f",)),
     Bridge(
         "seldon",
         "SeldonDeployment, Model, Pipeline and Experiment manifests, run here and written; Seldon's first protocol.",
-        ("serve",),
+        ("serve -f", "endpoint export"),
         "manifests",
     ),
     Bridge(
