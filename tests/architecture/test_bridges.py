@@ -20,6 +20,8 @@ SHARED = {
     "plain_yaml",
     "rows",
     "served",
+    "model_bucket",
+    "model_keeping",
     "model_sources",
     "serving_manifests",
 }
