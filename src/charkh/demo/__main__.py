@@ -46,6 +46,7 @@ def following(folder: Path, prediction: str) -> list[str]:
         "what to try next:",
         f"  {charkh} up                                   # the same in a browser, and an MLflow server",
         f"  {charkh} model history delay                  # every decision, by whom and why",
+        f"  {charkh} loop page delay                      # the newest one on a page: trigger, gate, trial",
         f"  {charkh} run group \"project = 'flights/seeds'\" --metric 'max(metrics.auc)'",
         f"  {charkh} trace {prediction}",
         f"  {charkh} card lint delay@champion --strict    # what its card lacks, and what to do",

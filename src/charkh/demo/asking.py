@@ -6,8 +6,9 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from charkh.core.errors import Unavailable
 from charkh.demo.client import InferenceClient
@@ -37,16 +38,40 @@ order by m.number
 """Which params gave which score, of which model, and which of them serves: in one question."""
 
 
-def run_seeds(folder: Path, params: dict[str, float]) -> None:
-    """Run `seeds.py` as a user would.
+def run_script(folder: Path, name: str, *arguments: str) -> str:
+    """Run a script of the workspace as a user would; what it printed.
 
     Raises:
         Unavailable: it failed.
     """
-    command = [sys.executable, "seeds.py", str(params["rate"]), str(int(params["leaves"]))]
+    command = [sys.executable, name, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT * 2)
     if done.returncode:
-        raise Unavailable(f"seeds.py failed: {done.stderr.strip()[-600:]}", code="demo.seeds")
+        raise Unavailable(f"{name} failed: {done.stderr.strip()[-600:]}", code="demo.script")
+    return done.stdout.strip()
+
+
+def run_seeds(folder: Path, params: dict[str, float]) -> None:
+    """Some seeds of the champion's params and of the first guess, as runs.
+
+    Raises:
+        Unavailable: the script failed.
+    """
+    run_script(folder, "seeds.py", str(params["rate"]), str(int(params["leaves"])))
+
+
+def tell_the_desk(folder: Path, address: str) -> str:
+    """Let a webhook tell an address of alerts; the secret that its letters are signed with.
+
+    Raises:
+        Unavailable: it cannot be added.
+    """
+    arguments = ["webhook", "add", "desk", address, "--on", "alert.raised", "--json"]
+    command = [sys.executable, "-m", "charkh", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    if done.returncode:
+        raise Unavailable(f"the desk's webhook was not added: {done.stderr.strip()}", code="demo.script")
+    return str(json.loads(done.stdout)["secret"])
 
 
 def seed_lines(store: Store) -> tuple[tuple[SeedLine, ...], str]:
@@ -77,6 +102,7 @@ def ask(folder: Path, best: str) -> tuple[AskedLine, ...]:
         folder: the workspace.
         best: id of the run whose curve is exported.
     """
+    (folder / LEFT).mkdir(exist_ok=True)
     return tuple(_asked(folder, why, command) for why, command in _commands(folder, best))
 
 
@@ -113,10 +139,33 @@ def ask_as_mlflow(client: InferenceClient) -> AskedLine:
     )
 
 
+def ask_as_client(folder: Path, client: InferenceClient, body: Mapping[str, Any]) -> tuple[AskedLine, str]:
+    """Whether the endpoint keeps to the Open Inference Protocol; beside it the suite's summary, if all is well.
+
+    Args:
+        folder: the workspace.
+        client: of the server.
+        body: a valid request: what the recipes make of an invented one is refused.
+    """
+    request = folder / LEFT / "request.json"
+    request.write_text(json.dumps(body), encoding="utf-8")
+    arguments = ["conformance", client.address, "--request", f"{LEFT}/{request.name}", "--failed"]
+    line = _asked(folder, "Does the endpoint keep to the Open Inference Protocol?", arguments, token=client.token)
+    return line, line.said.splitlines()[-1] if line.answered else ""
+
+
 def _commands(folder: Path, best: str) -> Iterator[tuple[str, Sequence[str]]]:
     where = f"project = '{SEEDS_PROJECT}'"
     yield "Which params gave which score, of which model, and which one serves?", ["sql", " ".join(FOUNDING.split())]
     yield "Who decided what about the model, when and why?", ["model", "history", "delay"]
+    yield "What came of the loop's newest decision?", ["loop", "page", "delay", "-o", f"{LEFT}/decision.html"]
+    yield "Who tried what on live requests?", ["endpoint", "rollout", "list"]
+    yield "Which alerts are not over, whose are they, and what is to be done?", ["monitor", "alerts", "--firing"]
+    yield "Tell the desk's webhook of every alert", ["webhook", "deliver"]
+    yield (
+        "Which versions were certified, and until when? (All have run out: 2013 is long over.)",
+        ["evaluation", "certificates", "delay"],
+    )
     yield "Which version serves now, by whose decision?", ["model", "served", "delay"]
     yield "Are the champion's params better, or was it the seed?", ["run", "group", where, "--metric", METRIC]
     yield "The best of these runs, for TensorBoard", ["export", "tensorboard", best, "-o", f"{LEFT}/tensorboard"]
@@ -130,11 +179,16 @@ def _commands(folder: Path, best: str) -> Iterator[tuple[str, Sequence[str]]]:
     yield "Technical documentation in the order of Annex IV of the AI Act", annex
 
 
-def _asked(folder: Path, why: str, arguments: Sequence[str]) -> AskedLine:
+def _asked(folder: Path, why: str, arguments: Sequence[str], token: str = "") -> AskedLine:
     command = [sys.executable, "-m", "charkh", "-C", str(folder), *arguments]
     # Paths in the commands are those that a user would write in the workspace's folder.
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=LIMIT, env={**os.environ, "NO_COLOR": "1"}
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env={**os.environ, "NO_COLOR": "1", "CHARKH_TOKEN": token},
     )
     said = (done.stdout if done.returncode == 0 and done.stdout.strip() else done.stderr).rstrip().splitlines()
     rest = len(said) - MAX_LINES

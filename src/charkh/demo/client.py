@@ -19,7 +19,7 @@ import polars as pl
 from charkh.core.errors import Unavailable
 
 START_SECONDS = 60.0
-BATCH = 2000
+ROUTE_HEADER = "x-charkh-route"
 _DATATYPES: dict[type[pl.DataType], str] = {pl.Int64: "INT64", pl.Float64: "FP64", pl.String: "BYTES"}
 
 
@@ -28,57 +28,51 @@ class InferenceClient:
 
     Attributes:
         address: of the server, such as `http://127.0.0.1:7462`.
+        token: that it asks for.
     """
 
     def __init__(self, address: str, token: str, model: str) -> None:
         self.address = address
-        self._token = token
+        self.token = token
         self._model = model
 
-    def infer(self, rows: pl.DataFrame) -> list[str]:
-        """Predict rows in batches; the id of each prediction.
+    def infer(self, rows: pl.DataFrame, route: str = "") -> list[str]:
+        """Predict rows in one request; the id of each prediction.
+
+        Args:
+            rows: to be predicted.
+            route: of a rollout, that shall answer; empty for whichever the server chooses.
 
         Raises:
             Unavailable: the server refuses or does not answer.
         """
-        ids: list[str] = []
-        for part in rows.iter_slices(BATCH):
-            body = {"inputs": [_tensor(series) for series in part], "parameters": {"prediction_ids": True}}
-            answer = self.call(f"/v2/models/{self._model}/infer", body)
-            ids += answer["parameters"]["prediction_ids"]
-        return ids
+        body = {**request_of(rows), "parameters": {"prediction_ids": True}}
+        return self.call(f"/v2/models/{self._model}/infer", body, route)["parameters"]["prediction_ids"]
 
-    def versions(self) -> Sequence[str]:
-        """The versions that the server has of the model."""
-        return self.call(f"/v2/models/{self._model}").get("versions", [])
-
-    def wait_for(self, version: str) -> None:
-        """Return when the server serves `version`.
+    def call(self, path: str, body: object = None, route: str = "") -> Any:
+        """The JSON that the server answers to a path: a POST where there is a body.
 
         Raises:
-            Unavailable: it does not come to do so.
+            Unavailable: it refuses or does not answer.
         """
-        deadline = time.monotonic() + START_SECONDS
-        while version not in self.versions():
-            if time.monotonic() > deadline:
-                raise Unavailable(f"the server does not serve version {version}", code="demo.not_served")
-            time.sleep(0.1)
+        return json.loads(self.read(path, body, route))
 
-    def call(self, path: str, body: object = None) -> Any:
+    def read(self, path: str, body: object = None, route: str = "") -> bytes:
         """What the server answers to a path: a POST where there is a body.
 
         Raises:
             Unavailable: it refuses or does not answer.
         """
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(  # noqa: S310 - always http on this machine
             f"{self.address}{path}",
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            headers={**headers, ROUTE_HEADER: route} if route else headers,
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=60) as answer:
-                return json.loads(answer.read())
+                return answer.read()
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace")[:400]
             raise Unavailable(f"{path} answers {error.code}: {said}", code="demo.refused") from error
@@ -145,6 +139,11 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", client: InferenceClien
                 said = log.read_text(errors="replace")[-600:]
                 raise Unavailable(f"the server did not start: {said or error.message}", code="demo.serve") from error
         time.sleep(0.1)
+
+
+def request_of(rows: pl.DataFrame) -> dict[str, Any]:
+    """Rows as the body of an inference request."""
+    return {"inputs": [_tensor(series) for series in rows]}
 
 
 def _tensor(series: pl.Series) -> dict[str, Any]:

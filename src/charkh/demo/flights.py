@@ -28,9 +28,9 @@ def prepare(raw: charkh.Table, months: int) -> charkh.Split:
     tidy = charkh.recipe("recipes/flights.json")(raw)
     good = charkh.check("checks/flights.toml")(since_months(tidy, months))
     kept = charkh.add("flights.clean", good)
+    charkh.add("flights.heldout", since_months(good, 1))
     features = charkh.recipe("recipes/features.json")(kept)
-    dated = features.having(features.frame.with_columns(day=pl.col("scheduled_at").dt.date()))
-    return charkh.split(dated, target="late", time="scheduled_at", test="1mo", drop=NO_FEATURES)
+    return charkh.split(features, target="late", time="scheduled_at", test="1mo", drop=NO_FEATURES)
 
 
 @charkh.step
@@ -44,7 +44,8 @@ def train(data: charkh.Split, p: Params) -> charkh.Model:
     auc = roc_auc_score(late["late"], tried.predict_proba(late.select(features))[:, 1])
     charkh.log(auc=float(auc))
     final = trees(p).fit(data.train.X, data.train.y)
-    return charkh.model(final, example=data.train.X.head(5), data=data, metrics={"validation_auc": float(auc)})
+    spread = data.train.X.gather_every(len(data.train.X) // 10).head(10)
+    return charkh.model(final, example=spread, data=data, metrics={"validation_auc": float(auc)})
 
 
 @charkh.pipeline

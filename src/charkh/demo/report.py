@@ -1,50 +1,26 @@
 """The report of the flights year: one HTML file without scripts, fonts or images from anywhere else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from charkh.demo.chart import auc_chart
+from charkh.demo.page import STYLE, score_of, size_of, table
 from charkh.demo.story import AnswerLine, AskedLine, DecisionLine, MonthLine, Score, Story
-
-STYLE = """
-:root { color-scheme: light dark; --ink:#1b1f24; --soft:#5b6570; --paper:#fff; --line:#d9dee3; --good:#12715b;
- --bad:#b3402a; --first:#8a6d1f; --shade:#f5f7f8; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e6e9ec; --soft:#9aa5b0; --paper:#15181c; --line:#333a41;
- --good:#4fc3a1; --bad:#f08a70; --first:#d9b54a; --shade:#1d2126; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 64rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
- font: 16px/1.55 system-ui, sans-serif; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .5rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
-p.lead { font-size: 1.1rem; } .soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1.4rem 0; }
-.tile { background: var(--shade); border-radius: .5rem; padding: .8rem 1rem; }
-.tile b { display: block; font-size: 1.5rem; line-height: 1.3; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th, td { text-align: left; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:first-child { white-space: nowrap; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-pre { background: var(--shade); padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .84rem; }
-.wide table { font-size: .84rem; }
-svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
-svg .grid { stroke: var(--line); } svg .line { fill: none; stroke-width: 2.5; }
-svg .line.served { stroke: var(--good); } svg .line.unguarded { stroke: var(--bad); stroke-dasharray: 7 4; }
-svg .line.frozen { stroke: var(--first); stroke-dasharray: 2 4; } svg .band { fill: var(--good); opacity: .14; }
-svg text.served { fill: var(--good); } svg text.unguarded { fill: var(--bad); } svg text.frozen { fill: var(--first); }
-svg .mark { stroke: var(--paper); stroke-width: 1.5; } svg .mark.promoted { fill: var(--good); }
-svg .mark.refused { stroke: var(--bad); stroke-width: 3; fill: none; }
-details { margin: .4rem 0; } summary { cursor: pointer; }
-"""
+from charkh.demo.watched import before_and_after, certificate, endpoint, trials
 
 LEAD = (
     "A model says before departure whether a flight from New York will arrive more than 15 minutes late. It was "
     "trained on the first months of 2013 and then lived through the rest of the year: each month brought new "
     "flights to predict, and the truth about them a month later. A monitor watched, drift and poor scores "
     "triggered retraining, and a gate let a candidate through only where it was better, with 95 % confidence, on "
-    "a month that neither model had seen."
+    "a month that neither model had seen, and where it was stable. Then live requests tried it, before it answered "
+    "all of them."
 )
 LEGEND = (
     "The band is the served model's 95 % interval from a bootstrap over days: flights of one day share the "
-    "weather. A triangle marks a month at whose end a candidate was promoted, a cross one that was refused."
+    "weather. A triangle marks a month at whose end a candidate was made that was promoted, once requests of the next "
+    "month had tried it; a cross one that was refused. Where two versions are named, the second answered when it was "
+    "promoted, or as a canary."
 )
 VERSIONS = "Each month was appended as a new version. A version is whole, and the store took only what was new in it."
 READING = (
@@ -65,8 +41,12 @@ def report(story: Story) -> str:
     parts = [
         _opening(story),
         _months(story.months, story.decisions),
+        before_and_after(story.months, story.log),
         _answers(story.answers),
         _decisions(story.decisions),
+        certificate(story.certificate),
+        trials(story.trials, story.page),
+        endpoint(story),
         _seeds(story),
         _data(story),
         _first(story),
@@ -131,12 +111,11 @@ def _months(months: Sequence[MonthLine], decisions: Sequence[DecisionLine]) -> s
         (
             month.month,
             f"{month.predicted:,}",
-            month.model,
-            _score(month.served),
-            _score(month.frozen),
-            f"{_score(month.unguarded)} ({month.unguarded_model})",
-            f"{month.psi:.2f} ({month.psi_feature})",
-            at_end[month.month].outcome if month.month in at_end else "",
+            ", ".join(month.models),
+            score_of(month.served),
+            score_of(month.frozen),
+            f"{score_of(month.unguarded)} ({month.unguarded_model})",
+            at_end[month.month].outcome if month.month in at_end else "nothing new",
         )
         for month in months
     ]
@@ -147,13 +126,12 @@ def _months(months: Sequence[MonthLine], decisions: Sequence[DecisionLine]) -> s
         "#its AUC [95 %]",
         "#first model",
         "#unguarded",
-        "#drift (PSI)",
-        "at its end",
+        "decided at its end",
     )
     return (
         "<h2>Month by month</h2>"
         + auc_chart(months, decisions)
-        + f'<p class="soft">{LEGEND}</p><div class="wide">{_table(heads, rows)}</div>'
+        + f'<p class="soft">{LEGEND}</p><div class="wide">{table(heads, rows)}</div>'
     )
 
 
@@ -163,7 +141,7 @@ def _answers(answers: Sequence[AnswerLine]) -> str:
             line.model,
             ", ".join(f"{name} {value}" for name, value in line.params),
             f"{line.searched:.3f}",
-            _score(line.held_out),
+            score_of(line.held_out),
             line.outcome,
             line.served or "never",
             line.run[:16],
@@ -174,7 +152,7 @@ def _answers(answers: Sequence[AnswerLine]) -> str:
     return (
         "<h2>Which params gave which score, of which model, and when that served</h2><p>Nobody wrote any of this down. "
         "Every training was a run, every version names its run, and every decision is kept.</p>"
-        f'<div class="wide">{_table(heads, rows)}</div>'
+        f'<div class="wide">{table(heads, rows)}</div>'
     )
 
 
@@ -188,7 +166,7 @@ def _seeds(story: Story) -> str:
     return (
         "<h2>Better params, or a better seed?</h2><p>The champion's params and the first guess, each trained with "
         "several seeds on a sample of the newest months, in the project <code>flights/seeds</code>.</p>"
-        + _table(("params of the", "#runs", "#AUC, mean \u00b1 sd", "#95 % interval of the mean"), rows)
+        + table(("params of the", "#runs", "#AUC, mean \u00b1 sd", "#95 % interval of the mean"), rows)
         + f"<p>{escape(story.seeds_verdict)}</p>"
     )
 
@@ -223,19 +201,19 @@ def _decisions(decisions: Sequence[DecisionLine]) -> str:
 
 
 def _data(story: Story) -> str:
-    versions = [(line.ref, f"{line.rows:,}", _size(line.size), _size(line.stored)) for line in story.versions]
+    versions = [(line.ref, f"{line.rows:,}", size_of(line.size), size_of(line.stored)) for line in story.versions]
     reasons = [(line.reason, f"{line.rows:,}") for line in story.quarantine]
     return (
         f"<h2>The data</h2><p>{VERSIONS}</p>"
-        + _table(("version", "#rows", "#its size", "#the store took"), versions)
+        + table(("version", "#rows", "#its size", "#the store took"), versions)
         + f"<p>Of {story.quarantined_of:,} flights in the newest cleaning, these were set aside, as a dataset "
-        "version of their own that can be read and argued with:</p>" + _table(("reason", "#rows"), reasons)
+        "version of their own that can be read and argued with:</p>" + table(("reason", "#rows"), reasons)
     )
 
 
 def _first(story: Story) -> str:
-    rows = [(name, f"{count:,}", _score(score)) for name, count, score in story.slices]
-    return f"<h2>The first champion, on held-out March</h2><p>AUC {_score(story.first)}. By slice:</p>" + _table(
+    rows = [(name, f"{count:,}", score_of(score)) for name, count, score in story.slices]
+    return f"<h2>The first champion, on held-out March</h2><p>AUC {score_of(story.first)}. By slice:</p>" + table(
         ("slice", "#flights", "#AUC [95 %]"), rows
     )
 
@@ -248,7 +226,7 @@ def _batches(story: Story) -> str:
         "<h2>Which month changed what</h2><p>Each month of recorded flights against all months before it; the greatest "
         "effects first (means in standard deviations, distributions as PSI, shares as Cohen's h). "
         "<code>charkh check batches flights</code> tells all of them.</p>"
-        + _table(("version that brought it", "column", "what", "#before", "#after", "#effect"), rows)
+        + table(("version that brought it", "column", "what", "#before", "#after", "#effect"), rows)
     )
 
 
@@ -257,7 +235,7 @@ def _colleague(story: Story) -> str:
     same = "reads the same there" if line.same_trace else "reads otherwise there"
     return (
         "<h2>The same on a colleague's machine</h2><p>Everything went through a shared folder "
-        f"(<code>charkh sync</code>): {line.facts:,} facts and {_size(line.size)} were taken, a second sync moved "
+        f"(<code>charkh sync</code>): {line.facts:,} facts and {size_of(line.size)} were taken, a second sync moved "
         f"{line.again or 'nothing'}, and the prediction's trace {same}.</p>"
     )
 
@@ -276,28 +254,9 @@ def _reading(story: Story) -> str:
         "<h2>How to read this</h2><ul>"
         + "".join(f"<li>{line}</li>" for line in READING)
         + "</ul><details><summary>Where the time went</summary>"
-        + _table(("part", "#time"), rows)
+        + table(("part", "#time"), rows)
         + "</details>"
     )
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; a heading that begins with `#` has numbers below it."""
-    kinds = [' class="number"' if head.startswith("#") else "" for head in heads]
-    top = "".join(f"<th{kind}>{escape(head.lstrip('#'))}</th>" for head, kind in zip(heads, kinds, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _score(score: Score) -> str:
-    return f"{score.auc:.3f} [{score.low:.3f}, {score.high:.3f}]"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.2f} MB"
 
 
 def _served(month: MonthLine) -> Score:

@@ -111,6 +111,106 @@ class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
 
 
+class CompiledLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A version in compiled form, as it was recorded when it was registered.
+
+    Attributes:
+        model: such as `delay@3`.
+        rows: in which both forms were compared.
+        worst: the greatest distance of a number.
+        speedup: how many times as fast it answers one row.
+        reason: why the original is served instead; empty where the compiled form is.
+    """
+
+    model: str
+    rows: int
+    worst: float
+    speedup: float
+    reason: str = ""
+
+
+class TrialLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate on live requests.
+
+    Attributes:
+        model: such as `delay@3`.
+        begun: the month in which it was tried, or empty.
+        ways: such as `shadow, canary`.
+        champion: requests that the champion answered meanwhile.
+        candidate: requests that it was asked, as a shadow too.
+        outcome: `promoted`, `rolled_back`, or empty where it goes on.
+        reason: why, in a sentence.
+    """
+
+    model: str
+    begun: str
+    ways: str
+    champion: int
+    candidate: int
+    outcome: str
+    reason: str
+
+
+class TestLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One test of a certificate of stability: what was measured, and what would have been too much."""
+
+    __test__ = False  # pytest takes it for a class of tests
+
+    test: str
+    outcome: str
+    measure: str
+    value: float | None
+    bound: float | None
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the prediction log came to.
+
+    Attributes:
+        masked: by column, what is logged of it.
+        shadows: predictions of shadows in it, which nobody was answered with.
+        lags: seconds from the scheduled departure to its truth, by `p10`, `p50` and `p90`.
+        complete: share of the predictions of settled days whose truth has come.
+    """
+
+    masked: dict[str, str]
+    shadows: int
+    lags: dict[str, float]
+    complete: float
+
+
+class ToldLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Who was told of alerts.
+
+    Attributes:
+        alerts: that were raised.
+        owner: who looks after them.
+        runbook: what to do.
+        letters: that reached the desk's webhook.
+        signed: of them, those whose signature the desk found right.
+    """
+
+    alerts: int
+    owner: str
+    runbook: str
+    letters: int
+    signed: int
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """The AUC that was expected before the truth was known, and what the truth then showed of the same answers."""
+
+    auc: float
+    low: float
+    high: float
+    shown: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the interval held what the truth showed."""
+        return self.low <= self.shown <= self.high
+
+
 class MonthLine(msgspec.Struct, frozen=True, kw_only=True):
     """One month of predictions, scored when its truth had arrived.
 
@@ -118,26 +218,32 @@ class MonthLine(msgspec.Struct, frozen=True, kw_only=True):
         month: such as `2013-04`.
         predicted: flights predicted over HTTP.
         scored: of them, those that have a truth.
-        model: the version that served, such as `delay@1`.
+        models: the versions that answered, in the order in which they came, such as `delay@1`.
         served: its score.
         frozen: what the first champion would have scored.
         unguarded: what the newest candidate would have scored, promoted without a gate.
         unguarded_model: that candidate.
-        psi: greatest population stability index of a feature against the training data.
+        psi: greatest population stability index of a feature against the training data, beyond chance.
         psi_feature: that feature.
+        drifted: features that drifted, by thresholds that know how many days there were.
+        features: that were looked at.
+        expected: AUC that was expected before the truth; None where nothing could be said.
         alerts: what the monitor raised.
     """
 
     month: str
     predicted: int
     scored: int
-    model: str
+    models: tuple[str, ...]
     served: Score
     frozen: Score
     unguarded: Score
     unguarded_model: str
     psi: float
     psi_feature: str
+    drifted: int = 0
+    features: int = 0
+    expected: Expected | None = None
     alerts: tuple[str, ...] = ()
 
 
@@ -161,6 +267,14 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         seeds: two choices of params over several seeds.
         seeds_verdict: what may be said about their difference.
         asked: what a user asks and takes away when the year is over.
+        compiled: of every version, its compiled form.
+        trials: candidates on live requests.
+        certificate: of the champion, test by test.
+        log: what the prediction log came to.
+        told: who was told of alerts.
+        meters: what `/metrics` said at the end of the year.
+        conformance: what a client of the Open Inference Protocol found, in a sentence.
+        page: the page about the newest promotion, as `charkh loop page` prints it.
         seconds: how long each part of the demo took.
     """
 
@@ -180,4 +294,12 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     seeds: tuple[SeedLine, ...] = ()
     seeds_verdict: str = ""
     asked: tuple[AskedLine, ...] = ()
+    compiled: tuple[CompiledLine, ...] = ()
+    trials: tuple[TrialLine, ...] = ()
+    certificate: tuple[TestLine, ...] = ()
+    log: LogLine | None = None
+    told: ToldLine | None = None
+    meters: tuple[str, ...] = ()
+    conformance: str = ""
+    page: str = ""
     seconds: dict[str, float]

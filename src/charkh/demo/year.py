@@ -1,62 +1,65 @@
-"""The flights year, month by month: arrive, predict, learn the truth, watch, retrain, judge."""
+"""The flights year, month by month: arrive, predict, learn the truth, watch, retrain, judge, try."""
 
 import contextlib
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Generator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from charkh.cards.index import CardOf
 from charkh.cards.record import read_markdown
 from charkh.checks.index import Checks
-from charkh.checks.trouble.batches import batch_changes
-from charkh.core.errors import Bug, Conflict, Unavailable
-from charkh.core.metrics import block_bootstrap, interval, roc_auc
+from charkh.core.errors import Bug, Unavailable
+from charkh.core.rollout_settings import RolloutSettings
 from charkh.datasets.add import add_table
-from charkh.datasets.batches import BATCH, batches, scan_batches
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
 from charkh.datasets.table import Table
-from charkh.demo.asking import LEFT, ask, ask_as_mlflow, best_run, run_seeds, seed_lines
-from charkh.demo.client import InferenceClient, served, up
-from charkh.demo.source import arrive, write_months
-from charkh.demo.story import (
-    AnswerLine,
-    AskedLine,
-    BatchLine,
-    ColleagueLine,
-    DecisionLine,
-    MonthLine,
-    QuarantineLine,
-    Score,
-    Story,
-    VersionLine,
+from charkh.demo.asking import (
+    ask,
+    ask_as_client,
+    ask_as_mlflow,
+    best_run,
+    run_script,
+    run_seeds,
+    seed_lines,
+    tell_the_desk,
 )
+from charkh.demo.client import InferenceClient, request_of, served, up
+from charkh.demo.desk import Desk, open_desk
+from charkh.demo.laying import lay_out
+from charkh.demo.months import end_of, name_of
+from charkh.demo.observing import certificate_lines, compiled_lines, log_line, meter_lines, told_line, trial_lines
+from charkh.demo.source import arrive, write_months
+from charkh.demo.story import AskedLine, ColleagueLine, QuarantineLine, Story, VersionLine
+from charkh.demo.telling import (
+    answer_lines,
+    auc_of,
+    batch_lines,
+    candidates,
+    chosen,
+    decided,
+    decision_line,
+    month_lines,
+)
+from charkh.demo.trying import Requests, try_candidate, wait_for_end, wait_for_version
 from charkh.endpoints.read import predictions
+from charkh.endpoints.rollouts.move import begin_rollout
 from charkh.evaluations.details import read_details
-from charkh.evaluations.evaluation import Score as MetricScore
 from charkh.evaluations.index import EvaluationsOf
 from charkh.loops.loop import Decision
 from charkh.models.find import find as find_model
 from charkh.models.index import ModelById
-from charkh.models.model import ModelVersion
 from charkh.monitors.collect import Report
-from charkh.runs.find import by_id
 from charkh.workspace.ambient import use
 from charkh.workspace.fetching import fetch
-from charkh.workspace.late_truth import scored
-from charkh.workspace.serving import Prepare, preparing
+from charkh.workspace.loop_page import decision_page
+from charkh.workspace.serving import preparing
 from charkh.workspace.syncing import sync
 from charkh.workspace.tables import recipe
 from charkh.workspace.token import token_of
 from charkh.workspace.tracing import render, trace_in
-from charkh.workspace.training import load, scores_of
 from charkh.workspace.turning import turn_loop
 from charkh.workspace.watching import watch
 from charkh.workspace.workspace import Workspace, open_workspace
@@ -64,20 +67,8 @@ from charkh.workspace.workspace import Workspace, open_workspace
 MODEL = ENDPOINT = MONITOR = LOOP = "delay"
 FIRST = range(1, 4)
 DECEMBER = 12
-WATCHED = ("carrier", "origin", "dest", "hour", "distance", "dep_delay", "arr_delay", "air_time")
-"""Columns of the recorded flights whose changes from month to month are told."""
-ROUNDS = 500
-MARK = ".charkh-demo"
-"""A folder with this file was made by the demo, and is made anew by the next."""
+DAY = 86_400.0
 Say = Callable[[str], None]
-
-
-class Candidate(NamedTuple):
-    """A model that the loop made, and the month at whose end it did."""
-
-    month: int
-    version: str
-    ref: str
 
 
 class Year:
@@ -86,20 +77,23 @@ class Year:
     Args:
         workspace: fresh, with the demo's settings, recipes and checks.
         incoming: where the month's files lie.
+        desk: that is told of alerts.
         say: told what is under way, one line at a time.
         last: the last month of 2013 to live through, from April on.
     """
 
-    def __init__(self, workspace: Workspace, incoming: Path, say: Say, last: int = DECEMBER) -> None:
+    def __init__(self, workspace: Workspace, incoming: Path, desk: Desk, say: Say, last: int = DECEMBER) -> None:
         self._later = range(FIRST.stop, last + 1)
         self._workspace = workspace
         self._store = workspace.store
+        self._desk = desk
         self._say = say
         self._seconds: dict[str, float] = {}
         self._versions: list[VersionLine] = []
-        self._decisions: list[DecisionLine] = []
-        self._candidates: list[Candidate] = []
+        self._tried_in: dict[str, str] = {}
         self._reports: dict[int, Report] = {}
+        self._meters: tuple[str, ...] = ()
+        self._secret = ""
         self._incoming = incoming
         with self._timed("splitting the year into months"):
             self._months = write_months(incoming)
@@ -110,6 +104,9 @@ class Year:
         with served(self._workspace.folder, token_of(self._workspace.store_folder), ENDPOINT) as client:
             for month in self._later:
                 self._month(month, client)
+            with self._timed("a colleague in a hurry"):
+                self._hurry()
+            self._meters = meter_lines(client.read("/metrics").decode())
         with self._timed("learning the truth"):
             self._truth(self._later[-1])
         return self._told()
@@ -122,8 +119,10 @@ class Year:
             for source in ("planes", "weather", "schedule", "flights"):
                 self._fetch(source)
             for month in FIRST:
-                self._learn(month)
+                self._learn(month, known=FIRST.stop - 1)
         self._turn(3, by_hand=True)
+        with self._timed("telling the desk"):
+            self._secret = tell_the_desk(self._workspace.folder, self._desk.address)
 
     def _month(self, month: int, client: InferenceClient) -> None:
         """One month arrives, is predicted, and the truth of the month before is learnt."""
@@ -131,10 +130,12 @@ class Year:
             self._arrive(self._months[month][0])
             self._fetch("schedule")
         with self._timed("predicting over HTTP"):
-            client.wait_for(str(find_model(self._store, f"{MODEL}@champion").made.number))
+            wait_for_version(self._store, ENDPOINT, find_model(self._store, f"{MODEL}@champion").subject)
             rows = read_table(self._store, find_dataset(self._store, "schedule"), file=self._months[month][0])
-            ids = client.infer(rows)
-            self._say(f"  {name_of(month)}: {len(ids):,} flights predicted over HTTP")
+            requests = Requests(rows, client)
+            self._try(month, requests)
+            requests.send()
+            self._say(f"  {name_of(month)}: {requests.rows:,} flights predicted in {requests.sent} requests")
         with self._timed("learning the truth"):
             if month - 1 not in FIRST:
                 self._truth(month - 1)
@@ -142,58 +143,78 @@ class Year:
             self._reports[month] = watch(self._workspace, MONITOR, moment=end_of(month))
         self._turn(month)
 
+    def _try(self, month: int, requests: Requests) -> None:
+        """Where a candidate waits to be tried, this month's requests try it."""
+
+        def turn() -> Decision:
+            return turn_loop(self._workspace, LOOP, moment=end_of(month - 1) + requests.days * DAY)
+
+        shadow = self._workspace.settings.loop[LOOP].shadow
+        decision = try_candidate(self._store, ENDPOINT, shadow, requests, turn)
+        if decision is None:
+            return
+        subject = f"model:{decision.decided.candidate}"
+        self._tried_in.setdefault(subject, name_of(month))
+        self._say(f"  {name_of(month)}, on live requests: {self._decision(decision)}")
+        if decision.decided.outcome == "promoted":
+            wait_for_version(self._store, ENDPOINT, subject)
+
     def _truth(self, month: int) -> None:
         """A month's full records arrive."""
         self._arrive(self._months[month][1])
         self._fetch("flights")
-        self._learn(month)
+        self._learn(month, known=month + 1)
 
-    def _learn(self, month: int) -> None:
-        """From one month's records, which flights were late."""
+    def _learn(self, month: int, known: int) -> None:
+        """From one month's records, which flights were late; that was known at the end of the month `known`."""
         version = find_dataset(self._store, "flights")
         rows = read_table(self._store, version, file=self._months[month][1])
         tidy = recipe("recipes/flights.json")(Table(rows, (version.subject,)))
-        known = tidy.frame.filter(pl.col("late").is_not_null()).select(
-            "flight_id", "late", pl.col("scheduled_at").dt.date().alias("day")
+        truth = tidy.frame.filter(pl.col("late").is_not_null()).select(
+            "flight_id",
+            "late",
+            pl.col("scheduled_at").dt.date().alias("day"),
+            pl.from_epoch(pl.lit(int(end_of(known)))).alias("known_at"),
         )
         add_table(
             self._store,
             "flights.truth",
-            known,
+            truth,
             file=f"truth-2013-{month:02d}.parquet",
             append=month != FIRST.start,
             origins=[("made_from", origin) for origin in tidy.origins],
         )
 
     def _turn(self, month: int, *, by_hand: bool = False) -> None:
-        with self._timed("training and judging"):
+        with self._timed("training, trying and judging"):
             decision = turn_loop(self._workspace, LOOP, moment=end_of(month), by_hand=by_hand)
-        if decision.decided.outcome == "idle":
-            return
-        self._decisions.append(self._line(month, decision))
-        if decision.decided.candidate:
-            version = self._store.queries.ask(ModelById(version=decision.decided.candidate))
-            assert version is not None
-            self._candidates.append(Candidate(month, version.id, version.ref))
-        self._say(f"  end of {name_of(month)}: {decision.decided.outcome}: {decision.decided.reason}")
+            if decision.decided.outcome == "trying":
+                # The next turn begins what the last one decided: the server follows within a second.
+                turn_loop(self._workspace, LOOP, moment=end_of(month))
+        self._say(f"  end of {name_of(month)}: {self._decision(decision)}")
 
-    def _line(self, month: int, decision: Decision) -> DecisionLine:
-        decided = decision.decided
+    def _decision(self, decision: Decision) -> str:
+        """A decision in a line."""
+        made = decision.decided
+        version = self._store.queries.ask(ModelById(version=made.candidate)) if made.candidate else None
+        return f"{f'{version.ref} ' if version is not None else ''}{made.outcome}: {made.reason}"
 
-        def ref(identifier: str) -> str:
-            version = self._store.queries.ask(ModelById(version=identifier)) if identifier else None
-            return version.ref if version is not None else ""
-
-        return DecisionLine(
-            month=name_of(month),
-            outcome=decided.outcome,
-            reason=decided.reason,
-            trigger=decided.trigger_reason,
-            candidate=ref(decided.candidate),
-            champion=ref(decided.champion),
-            looks=decided.looks,
-            verdicts=decided.verdicts,
+    def _hurry(self) -> None:
+        """A colleague's model with a leak is let in by hand, as a shadow."""
+        done = run_script(self._workspace.folder, "leak.py")
+        ref, _, auc = done.partition(" ")
+        version = find_model(self._store, ref)
+        begun = begin_rollout(
+            self._store,
+            ENDPOINT,
+            version.subject,
+            settings=RolloutSettings(way="shadow", percent=100),
+            reason=f"AUC {auc} on paper",
         )
+        ended = wait_for_end(self._store, begun).ended
+        assert ended is not None
+        self._tried_in[version.subject] = name_of(self._later[-1])
+        self._say(f"  {ref}, in a hurry and by hand, AUC {auc} on paper: {ended.outcome}: {ended.reason}")
 
     def _arrive(self, *names: str) -> None:
         for name in names:
@@ -221,28 +242,33 @@ class Year:
             self._seconds[part] = self._seconds.get(part, 0.0) + time.perf_counter() - begin
 
     def _told(self) -> Story:
+        store, folder = self._store, self._workspace.folder
+        settings = self._workspace.settings.endpoint[ENDPOINT]
         with self._timed("telling"):
-            months = self._scored_months()
-            first = find_model(self._store, self._candidates[0].version)
-            evaluation = self._store.queries.ask(EvaluationsOf(subject=first.subject))[0]
-            details = read_details(self._store, evaluation)
-            last = predictions(self._store, ENDPOINT)["prediction_id"][-1]
-            champion = find_model(self._store, f"{MODEL}@champion")
-            card = self._store.queries.ask(CardOf(about=champion.subject))
-            newest = self._store.queries.ask(Checks())[0]
-            trace = "\n".join(render(trace_in(self._store, last)))
+            decisions = decided(store, LOOP)
+            made = candidates(store, decisions)
+            lines = tuple(decision_line(store, each) for each in decisions)
+            months = month_lines(store, ENDPOINT, made, self._reports, preparing(store, settings.recipes))
+            first = find_model(store, made[0].version)
+            evaluation = store.queries.ask(EvaluationsOf(subject=first.subject))[0]
+            details = read_details(store, evaluation)
+            last = predictions(store, ENDPOINT, shadows=False)["prediction_id"][-1]
+            champion = find_model(store, f"{MODEL}@champion")
+            card = store.queries.ask(CardOf(about=champion.subject))
+            newest = store.queries.ask(Checks())[0]
+            trace = "\n".join(render(trace_in(store, last)))
+            promoted = [each for each in decisions if each.decided.outcome == "promoted"][-1]
         with self._timed("asking which month changed what"):
-            batches = self._batches()
+            batches = batch_lines(store)
         with self._timed("sharing with a colleague"):
             colleague = self._shared(last, trace)
-        answers = self._answers(months)
         with self._timed("some seeds of two choices"):
-            run_seeds(self._workspace.folder, self._chosen(champion))
-            seeds, verdict = seed_lines(self._store)
+            run_seeds(folder, chosen(store, champion))
+            seeds, verdict = seed_lines(store)
             self._say(f"  {verdict}")
         with self._timed("asking, and taking away"):
-            asked = ask(self._workspace.folder, best_run(self._store))
-            asked = (*asked, self._asked_as_mlflow())
+            asked = ask(folder, best_run(store))
+            clients, conformance = self._asked_as_clients()
         return Story(
             versions=tuple(self._versions),
             quarantine=tuple(
@@ -252,10 +278,10 @@ class Year:
             ),
             quarantined_of=newest.ran.rows,
             months=tuple(months),
-            decisions=tuple(self._decisions),
-            first=_auc_of(details.scores),
+            decisions=lines,
+            first=auc_of(details.scores),
             slices=tuple(
-                (f"{part.column}={part.value}", part.rows, _auc_of(part.scores))
+                (f"{part.column}={part.value}", part.rows, auc_of(part.scores))
                 for part in details.slices
                 if part.published
             ),
@@ -263,67 +289,32 @@ class Year:
             trace=trace,
             batches=batches,
             colleague=colleague,
-            card=read_markdown(self._store, card) if card is not None else "",
-            answers=answers,
+            card=read_markdown(store, card) if card is not None else "",
+            answers=answer_lines(store, made, lines, months),
             seeds=seeds,
             seeds_verdict=verdict,
-            asked=asked,
+            asked=(*asked, *clients),
+            compiled=compiled_lines(store, made),
+            trials=trial_lines(store, ENDPOINT, self._tried_in),
+            certificate=certificate_lines(store, champion),
+            log=log_line(store, ENDPOINT, settings, self._reports[self._later[-1]].lateness),
+            told=told_line(store, MONITOR, self._desk, self._secret),
+            meters=self._meters,
+            conformance=conformance,
+            page=decision_page(store, promoted.id),
             seconds=dict(self._seconds),
         )
 
-    def _answers(self, months: Sequence[MonthLine]) -> tuple[AnswerLine, ...]:
-        """Which params gave which score, of which version, and when that served."""
-        decided = {line.candidate: line.outcome for line in self._decisions if line.candidate}
-        lines: list[AnswerLine] = []
-        for each in self._candidates:
-            version = find_model(self._store, each.version)
-            (evaluation,) = self._store.queries.ask(EvaluationsOf(subject=version.subject))[:1]
-            served = [month.month for month in months if month.model == each.ref]
-            searched = version.metrics.get("validation_auc")
-            lines.append(
-                AnswerLine(
-                    model=each.ref,
-                    run=f"run:{version.made.run}",
-                    params=tuple((name, f"{value:.4g}") for name, value in self._chosen(version).items()),
-                    searched=searched if isinstance(searched, float) else float("nan"),
-                    held_out=_auc_of(read_details(self._store, evaluation).scores),
-                    outcome=decided.get(each.ref, ""),
-                    served=" to ".join(dict.fromkeys((served[0], served[-1]))) if served else "",
-                )
-            )
-        return tuple(lines)
-
-    def _asked_as_mlflow(self) -> AskedLine:
-        """What an MLflow client is told; a machine too busy to start one more server does not spoil the year."""
+    def _asked_as_clients(self) -> tuple[Sequence[AskedLine], str]:
+        """What clients are told; a machine too busy to start one more server does not spoil the year."""
         try:
             with up(self._workspace.folder, token_of(self._workspace.store_folder)) as client:
-                return ask_as_mlflow(client)
+                rows = read_table(self._store, find_dataset(self._store, "schedule")).tail(5)
+                line, conformance = ask_as_client(self._workspace.folder, client, request_of(rows))
+                return (ask_as_mlflow(client), line), conformance
         except Unavailable as error:
-            return AskedLine(why="What an MLflow client is answered", command="", said=error.message, answered=False)
-
-    def _chosen(self, version: ModelVersion) -> dict[str, float]:
-        """The params that the search chose for a version."""
-        run = by_id(self._store, version.made.run)
-        return {name: float(run.params[name]) for name in ("rate", "leaves")}
-
-    def _batches(self) -> tuple[BatchLine, ...]:
-        """The greatest changes that a month brought, one for each column and month."""
-        version = find_dataset(self._store, "flights")
-        rows = scan_batches(self._store, version).select(*WATCHED, BATCH).collect()
-        order = [each.ref for each in reversed(batches(self._store, version))]
-        found: dict[tuple[str, str], BatchLine] = {}
-        for each in batch_changes(rows, batch=BATCH, order=order):
-            before, after = ("", "") if each.measure == "distribution" else (f"{each.before:.3g}", f"{each.after:.3g}")
-            line = BatchLine(
-                batch=each.batch,
-                column=each.column or "(rows)",
-                what=each.measure,
-                before=before,
-                after=after,
-                effect=each.effect,
-            )
-            found.setdefault((each.batch, each.column), line)
-        return tuple(found.values())[:8]
+            why = "What clients of MLflow and of the Open Inference Protocol are answered"
+            return (AskedLine(why=why, command="", said=error.message, answered=False),), ""
 
     def _shared(self, prediction: str, trace: str) -> ColleagueLine:
         """Everything goes to the shared folder, a colleague takes it, and walks the same prediction back."""
@@ -347,41 +338,6 @@ class Year:
             same_trace=same,
         )
 
-    def _scored_months(self) -> list[MonthLine]:
-        """Every month with what served it, what the first model and what the newest candidate would have scored."""
-        prepare = self._prepare()
-        logged = scored(predictions(self._store, ENDPOINT), prepare)
-        truth = read_table(self._store, find_dataset(self._store, "flights.truth"))
-        joined = logged.join(truth, on="flight_id").with_columns(month=pl.col("scheduled_at").dt.month())
-        asked = dict(logged.group_by(pl.col("scheduled_at").dt.month()).len().iter_rows())
-        return [
-            self._month_line(month, joined.filter(pl.col("month") == month), asked.get(month, 0))
-            for month in self._later
-        ]
-
-    def _month_line(self, month: int, rows: pl.DataFrame, asked: int) -> MonthLine:
-        newest = [each for each in self._candidates if each.month < month][-1]
-        first = self._candidates[0]
-        report = self._reports[month]
-        top = max(report.drift.columns, key=lambda column: column.psi)
-        return MonthLine(
-            month=name_of(month),
-            predicted=asked,
-            scored=rows.height,
-            model=f"{MODEL}@{rows['version'][0]}",
-            served=_score(rows, rows["score"]),
-            frozen=_score(rows, scores_of(load(first.version).predict(rows))),
-            unguarded=_score(rows, scores_of(load(newest.version).predict(rows))),
-            unguarded_model=newest.ref,
-            psi=top.psi,
-            psi_feature=top.column,
-            alerts=tuple(alert.reason for alert in report.alerts),
-        )
-
-    def _prepare(self) -> Prepare:
-        names = self._workspace.settings.endpoint[ENDPOINT].recipes
-        return preparing(self._store, names)
-
 
 def live_through(folder: Path, say: Say, last: int = DECEMBER) -> Story:
     """Make a fresh workspace in `folder`, live through the year in it, and tell it.
@@ -395,77 +351,10 @@ def live_through(folder: Path, say: Say, last: int = DECEMBER) -> Story:
         Conflict: the folder holds something else.
     """
     lay_out(folder)
-    with open_workspace(folder) as workspace, use(workspace):
-        return Year(workspace, folder / "incoming", say, last).live()
-
-
-def lay_out(folder: Path) -> None:
-    """The demo's own files, as a user would have them in a project."""
-    here = Path(__file__).parent
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARK).is_file():
-            raise Conflict(
-                f"{folder} has something in it that is not the demo's",
-                code="demo.folder_taken",
-                hint="Name an empty folder with --folder, or one that an earlier demo made.",
-            )
-        shutil.rmtree(folder)
-    places = {
-        "charkh.toml": "charkh.toml",
-        "flights.py": "flights.py",
-        "seeds.py": "seeds.py",
-        "flights.json": "recipes/flights.json",
-        "features.json": "recipes/features.json",
-        "flights.toml": "checks/flights.toml",
-        "delay.md": "cards/delay.md",
-    }
-    for name, place in places.items():
-        target = folder / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(here / name, target)
-    (folder / MARK).touch()
-    _commit(folder)
-
-
-def _commit(folder: Path) -> None:
-    """Make the folder a Git repository, where there is a git, so that every run names the code that it ran."""
-    git = shutil.which("git")
-    if git is None:
-        return
-    (folder / ".gitignore").write_text(
-        f".charkh/\nincoming/\nshared/\ncolleague/\n{LEFT}/\nsigning.*\nserve.log\nreport.html\n__pycache__/\n",
-        encoding="utf-8",
-    )
-    who = ["-c", "user.name=The flights year", "-c", "user.email=demo@charkh.invalid", "-c", "commit.gpgsign=false"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "-m", "The flights year"]):
-        subprocess.run([git, "-C", str(folder), *arguments], check=True, capture_output=True)
+    with open_desk() as desk, open_workspace(folder) as workspace, use(workspace):
+        return Year(workspace, folder / "incoming", desk, say, last).live()
 
 
 def stored_bytes(workspace: Workspace) -> int:
     """Bytes of all packs."""
     return sum(info.size for info in workspace.blobs.list())
-
-
-def name_of(month: int) -> str:
-    """Such as `2013-04`."""
-    return f"2013-{month:02d}"
-
-
-def end_of(month: int) -> float:
-    """Seconds since the epoch of the first moment after a month of 2013."""
-    return datetime(2013 + month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp()
-
-
-def _auc_of(scores: Sequence[MetricScore]) -> Score:
-    found = next(score for score in scores if score.metric == "auc")
-    nothing = float("nan")
-    value, low, high = (nothing if each is None else each for each in (found.value, found.low, found.high))
-    return Score(auc=value, low=low, high=high)
-
-
-def _score(rows: pl.DataFrame, scores: pl.Series) -> Score:
-    """AUC with a 95 % interval from a bootstrap over days."""
-    truth, values = rows["late"].cast(pl.Int8).to_numpy(), scores.to_numpy()
-    days = rows["day"].to_physical().to_numpy()
-    low, high = interval(block_bootstrap(roc_auc, truth, values, np.asarray(days), rounds=ROUNDS))
-    return Score(auc=roc_auc(truth, values), low=low, high=high)

@@ -37,7 +37,7 @@ def month(name: str, served: float, frozen: float, unguarded: float) -> MonthLin
         month=name,
         predicted=1000,
         scored=900,
-        model="delay@1",
+        models=("delay@1",),
         served=score(served),
         frozen=score(frozen),
         unguarded=score(unguarded),
