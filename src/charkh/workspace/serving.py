@@ -11,6 +11,7 @@ from charkh.core.errors import Invalid, NotFound
 from charkh.core.graph_settings import Graph, models_of
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
+from charkh.endpoints.declared import as_declared
 from charkh.endpoints.graphs.compile import Part, compile_graph
 from charkh.endpoints.graphs.frames import request_frame
 from charkh.endpoints.memory import Memory
@@ -191,7 +192,7 @@ def bare_servable(
         version=str(first.made.number),
         subject=first.subject,
         signature=signature,
-        predict=predict,
+        predict=as_declared(predict, signature.outputs),
         platform=platform,
         waits=any(_may_wait(workspace, each) for each in loaded),
     )

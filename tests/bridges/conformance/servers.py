@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ PATIENCE = 60.0
 def charkh() -> Generator[str]:
     """charkh's own server."""
     port = free_port()
-    with _running([sys.executable, "-m", "tests.bridges.conformance.servers", str(port)], Path.cwd(), port) as url:
+    with running([sys.executable, "-m", "tests.bridges.conformance.servers", str(port)], Path.cwd(), port) as url:
         yield url
 
 
@@ -45,18 +45,21 @@ def mlserver(folder: Path) -> Generator[str]:
         (folder / described["name"] / "model-settings.json").write_text(json.dumps(described))
     subprocess.run([peer_program("mlserver", "python"), "-c", MLSERVER_IRIS], cwd=folder, check=True)
     words = [str(peer_program("mlserver", "mlserver")), "start", "."]
-    with _running(words, folder, ports["http_port"], PYTHONPATH=str(folder)) as url:
+    with running(words, folder, ports["http_port"], PYTHONPATH=str(folder)) as url:
         yield url
 
 
 @contextmanager
-def _running(words: list[str], folder: Path, port: int, **environment: str) -> Generator[str]:
+def running(
+    words: list[str], folder: Path, port: int, *, ready: Sequence[str] = ("echo", "iris"), **environment: str
+) -> Generator[str]:
+    """A server's address, from when its models are ready until it has ended."""
     url = f"http://127.0.0.1:{port}"
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(words, cwd=folder, env={**os.environ, **environment}, stdout=quiet, stderr=quiet)
     try:
-        _wait(process, f"{url}/v2/models/echo/ready")
-        _wait(process, f"{url}/v2/models/iris/ready")
+        for model in ready:
+            _wait(process, f"{url}/v2/models/{model}/ready")
         yield url
     finally:
         process.terminate()
