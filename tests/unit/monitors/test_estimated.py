@@ -322,6 +322,25 @@ def test_segments_have_estimates_of_their_own() -> None:
     ).segments["port=west"]["auc"] == pytest.approx(found.segments["port=west"]["auc"])
 
 
+def test_a_segment_in_which_the_model_is_wrong_is_estimated_from_its_own_rows() -> None:
+    random = np.random.default_rng(8)
+
+    def draw(count: int, turned: str) -> pl.DataFrame:
+        score, late = binary(count, random)
+        port = random.choice(["east", "west", "north"], count, p=[0.4, 0.4, 0.2])
+        return pl.DataFrame({"score": score, "late": np.where(port == turned, 1 - late, late), "port": port})
+
+    reference, live = draw(3000, "west"), draw(2000, "west")
+    found = estimated(reference, live.drop("late"), target="late", score="score", segments=["port"])
+    for (port,), part in live.group_by("port"):
+        metrics = found.segments[f"port={port}"]
+        assert metrics["auc.low"] <= roc_auc(part["late"].to_numpy(), part["score"].to_numpy()) <= metrics["auc.high"]
+    alike, live = draw(3000, "nowhere"), draw(2000, "nowhere").drop("late")
+    ask = {"target": "late", "score": "score", "segments": ["port"]}
+    without = estimated(alike.drop("port"), live, **ask)  # type: ignore[arg-type]
+    assert estimated(alike, live, **ask).segments == without.segments, "all rows say as much and are more"  # type: ignore[arg-type]
+
+
 def test_gaps_in_scores_are_left_out() -> None:
     random = np.random.default_rng(8)
     score, late = binary(800, random)

@@ -15,7 +15,7 @@ from charkh.monitors.estimated.spline import fit_spline
 
 Floats = npt.NDArray[np.float64]
 
-_GAIN = 2.0
+GAIN = 2.0
 """Nats by which what bends must beat the sigmoid: the smoother one extends to scores that were rare before."""
 _STEPS = 30
 
@@ -36,8 +36,8 @@ class Way(NamedTuple):
 
 WAYS = (
     Way("platt"),
-    *(Way("spline", stiffness, _GAIN) for stiffness in (3.0, 0.3, 0.03)),
-    Way("isotonic", price=_GAIN),
+    *(Way("spline", stiffness, GAIN) for stiffness in (3.0, 0.3, 0.03)),
+    Way("isotonic", price=GAIN),
     Way("none"),
 )
 
@@ -119,11 +119,16 @@ def choose(scores: Floats, rows: Floats, positives: Floats, *, probable: bool) -
     for way in WAYS if probable else WAYS[:-1]:
         fitted = fit_each(way, scores, others, others_up, probable=probable)
         guess = np.stack([each(scores) for each in fitted])
-        sure = np.clip(guess, 1e-6, 1 - 1e-6)
-        loss = way.price - float((positives * np.log(sure) + (rows - positives) * np.log1p(-sure)).sum())
+        loss = way.price + log_loss(guess, rows, positives)
         if loss < least:
             best, least, kept = way, loss, guess
     return best, kept
+
+
+def log_loss(guess: Floats, rows: Floats, positives: Floats) -> float:
+    """In nats, summed over rows that were so guessed."""
+    sure = np.clip(guess, 1e-6, 1 - 1e-6)
+    return -float((positives * np.log(sure) + (rows - positives) * np.log1p(-sure)).sum())
 
 
 def _isotonic(scores: Floats, rows: Floats, positives: Floats) -> tuple[Floats, Floats]:

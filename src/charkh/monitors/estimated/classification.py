@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charkh.monitors.estimated.calibration import Calibration, choose, fit, fit_each, folds_of
+from charkh.monitors.estimated.calibration import Calibration, choose, fit, fit_each, folds_of, log_loss
 from charkh.monitors.estimated.scores import ScoreSketch, edges_of, means, sketch_scores
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +44,7 @@ class Calibrated(NamedTuple):
         spread: by metric, how much wider intervals are because rows of a block are alike; 1 for rows that are not.
         realised: metrics of the reference by its truth.
         expected: the same by calibrations that were fitted to its other folds, to see what estimates are worth.
+        loss: log loss of the calibration out of fold, summed over rows.
         rows: of the reference.
     """
 
@@ -55,7 +56,12 @@ class Calibrated(NamedTuple):
     spread: Mapping[str, float]
     realised: dict[str, float]
     expected: dict[str, float]
+    loss: float
     rows: int
+
+    def loss_of(self, scores: Floats, truth: Floats) -> float:
+        """The log loss of this calibration of other rows, summed over them."""
+        return log_loss(self.calibration(scores), np.ones(len(scores)), truth)
 
     def sketch(self, scores: Floats) -> ScoreSketch:
         """Count scores of live rows; the sketches of batches add up."""
@@ -111,6 +117,7 @@ def calibrate(
         spread=spread,
         realised=_plain(score(up, counts[np.newaxis])),
         expected=_plain(score(expected, counts[np.newaxis])),
+        loss=log_loss(held_out, rows, hits),
         rows=len(scores),
     )
 

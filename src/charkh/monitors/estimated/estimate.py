@@ -1,6 +1,6 @@
 """Estimate how a model does on rows whose truth nobody knows yet, from rows whose truth is known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -10,6 +10,7 @@ import polars as pl
 
 from charkh.core.errors import Invalid
 from charkh.core.events import Fact
+from charkh.monitors.estimated.calibration import GAIN
 from charkh.monitors.estimated.classification import Band, calibrate
 from charkh.monitors.estimated.classification import estimate as expect
 from charkh.monitors.estimated.columns import block_codes, class_codes, is_binary, score_matrix, with_scores
@@ -99,7 +100,8 @@ def estimated(
         columns: inputs that say how large an error is, for numbers.
         classes: labels in the order of the list's values; without, those of the target in their order.
         block: column of the reference whose equal values share what made them, such as the day.
-        segments: columns of the live rows by whose largest values metrics are also given.
+        segments: columns of the live rows by whose largest values metrics are also given; where the reference has
+            them and a value has enough rows there, from those where they say more than all do.
         threshold: from which on a row counts as predicted positive.
         enough: how many rows of the reference, and of a segment, it takes.
         seed: of all that is random.
@@ -120,7 +122,11 @@ def estimated(
     learned = _learn(known, target, score, columns, classes, block, threshold, needs, seed)
     if isinstance(learned, str):
         return Estimated(rows=sum(batch.height for batch in read()), reference_rows=known.height, refused=learned)
-    return _read(learned, read, segments, needs)
+
+    def learn(some: pl.DataFrame) -> "_Learned | str":
+        return _learn(some, target, score, columns, classes, block, threshold, needs, seed)
+
+    return _read(learned, _of_segments(known, learned, segments, learn), read, segments, needs)
 
 
 class _Learned(Protocol):
@@ -167,7 +173,37 @@ def _learn(
     return _Classes(scores, truth, score, blocks, threshold, seed)
 
 
-def _read(learned: _Learned, read: Batches, segments: Sequence[str], needs: Enough) -> Estimated:
+def _of_segments(
+    known: pl.DataFrame,
+    learned: _Learned,
+    segments: Sequence[str],
+    learn: Callable[[pl.DataFrame], "_Learned | str"],
+) -> dict[tuple[str, str], _Learned]:
+    """By column and value, what its own rows teach where it says more of them than all rows do.
+
+    Errors of numbers are learned from columns as it is.
+    """
+    found = dict[tuple[str, str], _Learned]()
+    if not isinstance(learned, _Classes):
+        return found
+    for column in segments:
+        if column not in known.columns:
+            continue
+        parts = known.drop_nulls(column).partition_by(column, as_dict=True)
+        for (value,), part in sorted(parts.items(), key=lambda each: -each[1].height)[:SEGMENTS]:
+            own = learn(part)
+            if isinstance(own, _Classes) and own.says_more_than(learned):
+                found[column, str(value)] = own
+    return found
+
+
+def _read(
+    learned: _Learned,
+    of_segments: Mapping[tuple[str, str], _Learned],
+    read: Batches,
+    segments: Sequence[str],
+    needs: Enough,
+) -> Estimated:
     total: Any = None
     parts = dict[tuple[str, str], Any]()
     rows = 0
@@ -178,10 +214,11 @@ def _read(learned: _Learned, read: Batches, segments: Sequence[str], needs: Enou
         for column in segments:
             for (value,), part in batch.drop_nulls(column).group_by(column, maintain_order=True):
                 key = (column, str(value))
+                teacher = of_segments.get(key, learned)
                 if key in parts:
-                    parts[key] = learned.plus(parts[key], learned.sums(part))
+                    parts[key] = teacher.plus(parts[key], teacher.sums(part))
                 elif len(parts) < MAX_PARTS:
-                    parts[key] = learned.sums(part)
+                    parts[key] = teacher.sums(part)
     if total is None or not learned.rows(total):
         return msgspec.structs.replace(learned.said, method="", rows=rows, refused="no live row has a score")
     by_segment = dict[str, dict[str, float]]()
@@ -189,7 +226,7 @@ def _read(learned: _Learned, read: Batches, segments: Sequence[str], needs: Enou
         mine = sorted((key for key in parts if key[0] == column), key=lambda key: -learned.rows(parts[key]))
         for key in mine[:SEGMENTS]:
             if learned.rows(parts[key]) >= needs.rows:
-                by_segment[f"{key[0]}={key[1]}"] = _flat(learned.bands(parts[key]))
+                by_segment[f"{key[0]}={key[1]}"] = _flat(of_segments.get(key, learned).bands(parts[key]))
     return msgspec.structs.replace(
         learned.said,
         rows=rows,
@@ -207,10 +244,8 @@ class _Classes:
     ) -> None:
         self._score, self._seed = score, seed
         self._binary = scores.shape[1] <= 2
-        self._parts = [
-            calibrate(some, hit.astype(np.float64), blocks, threshold=threshold, seed=seed)
-            for some, hit in _questions(scores, truth, self._binary)
-        ]
+        self._asked = [(some, hit.astype(np.float64)) for some, hit in _questions(scores, truth, self._binary)]
+        self._parts = [calibrate(*each, blocks, threshold=threshold, seed=seed) for each in self._asked]
         realised, expected = [each.realised for each in self._parts], [each.expected for each in self._parts]
         self.said = Estimated(
             method="cbpe",
@@ -219,6 +254,11 @@ class _Classes:
             realised=realised[0] if self._binary else _macro(realised),
             expected=expected[0] if self._binary else _macro(expected),
         )
+
+    def says_more_than(self, other: "_Classes") -> bool:
+        """Whether the rows that this one learned from are foretold better by it, out of fold, than by the other."""
+        others = sum(part.loss_of(*each) for part, each in zip(other._parts, self._asked, strict=True))
+        return sum(part.loss for part in self._parts) + GAIN < others
 
     def sums(self, rows: pl.DataFrame) -> list[ScoreSketch]:
         each = _scores(score_matrix(rows[self._score]), self._binary)
