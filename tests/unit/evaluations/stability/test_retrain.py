@@ -12,7 +12,7 @@ from charkh.core.errors import Invalid
 from charkh.core.metrics import Floats
 from charkh.core.stability_settings import RetrainTest, StabilitySettings, check_stability
 from charkh.evaluations.stability.certificate import Found
-from charkh.evaluations.stability.subject import Ask, NoOccasion, Tried, Training, Unanswered
+from charkh.evaluations.stability.subject import Ask, NoOccasion, Training, Tried, Unanswered
 from unit.evaluations.stability.models import classes, drawn_truth, logit, numbers, rows, tried
 from unit.evaluations.stability.test_exact import made
 
@@ -67,7 +67,12 @@ def test_too_many_changed_labels_fail_and_their_worst_rows_are_shown() -> None:
 def scaled(sizes: Floats) -> Train:
     """Regressions that err by another factor each time, and never far from the last."""
     order = iter(sizes)
-    return lambda _seed, _sampled: numbers(lambda frame, by=next(order): logit(frame) * by)
+
+    def train(_seed: int, _sampled: bool) -> Ask:
+        by = next(order)
+        return numbers(lambda frame: logit(frame) * by)
+
+    return train
 
 
 @pytest.mark.parametrize(("spread", "outcome"), [(0.1, "failed"), (10.0, "passed"), (0.0, "passed")])
