@@ -54,11 +54,8 @@ def watch(workspace: Workspace, name: str, *, moment: float | None = None) -> Re
     asked = read_predictions(store, endpoint, since=since, shadows=False)
     asked = asked.filter(pl.col("time").dt.epoch("us") > since * 1e6)
     if asked.is_empty():
-        raise Invalid(
-            f"nobody has asked {endpoint} since monitor {name!r} collected last",
-            code="monitor.no_requests",
-            hint="Collect again when there are requests; `[endpoint] capture` says which share is logged.",
-        )
+        lately = f"since monitor {name!r} collected last" if last is not None else "yet"
+        raise _nothing_to_see(endpoint, lately, read_predictions(store, endpoint, since=since, failed=True).height)
     inputs = [spec.name for spec in version.made.signature.inputs]
     late = late_truth(workspace, settings, endpoint, prepare, since, moment=moment)
     live = prepare(requests(asked, settings.score))
@@ -111,6 +108,21 @@ def _terms(settings: AlertSettings) -> AlertTerms:
         owner=settings.owner,
         runbook=settings.runbook,
         cooldown=parse_duration(settings.cooldown),
+    )
+
+
+def _nothing_to_see(endpoint: str, lately: str, failed: int) -> Invalid:
+    """That there is no answer to look at; requests that were all refused are not told as silence."""
+    if failed:
+        return Invalid(
+            f"{endpoint} has answered nobody {lately}: {failed} requests failed",
+            code="monitor.no_requests",
+            hint=f"`charkh endpoint predictions {endpoint} --failed` says why.",
+        )
+    return Invalid(
+        f"nobody has asked {endpoint} {lately}",
+        code="monitor.no_requests",
+        hint="Collect again when there are requests; `[endpoint] capture` says which share is logged.",
     )
 
 

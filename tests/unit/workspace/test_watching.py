@@ -117,10 +117,22 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 def test_nothing_was_asked(workspace: Workspace) -> None:
     Serving(workspace)()
-    with pytest.raises(Invalid, match="nobody has asked late"):
+    with pytest.raises(Invalid, match="nobody has asked late yet"):
         watch(workspace, "late")
     with pytest.raises(NotFound, match="no monitor 'lat'"):
         watch(workspace, "lat")
+
+
+def test_requests_that_all_failed_are_not_told_as_silence(workspace: Workspace) -> None:
+    (servable,) = Serving(workspace)()
+    with pytest.raises(Invalid) as error:
+        infer(servable, Request({}, b'{"inputs": [{"name": "trip", "datatype": "FP64", "shape": [1], "data": [1.0]}]}'))
+    assert servable.log is not None
+    servable.log.failed(error.value)  # as the application does that answers it
+    servable.log.flush()
+    with pytest.raises(Invalid, match="late has answered nobody yet: 1 requests failed") as refused:
+        watch(workspace, "late")
+    assert "--failed" in (refused.value.hint or "")
 
 
 def test_drift_is_of_the_requests_since_the_last_look(workspace: Workspace) -> None:
