@@ -143,7 +143,13 @@ class ModelSources:
             return Signature(inputs=(TensorSpec(name=source.input, datatype="FP64", shape=(-1, -1)),), outputs=()), None
         if judged.runtime.name == "onnx":
             return _of_graph(next(iter(files.values()))), None
-        width = width_of(judged.runtime, files)
+        try:
+            width = width_of(judged.runtime, files)
+        except Invalid as error:
+            raise bad_manifest(
+                f"{source.where}: {error.message}",
+                f"Register it with an example of its rows, and name that version: {source.name}@1.",
+            ) from error
         if not width:
             raise bad_manifest(f"{source.where}: the model does not say what it takes", "Declare its inputs.")
         return None, {source.input: np.zeros((2, width))}

@@ -134,7 +134,8 @@ def predicts_by_probability(estimator: object) -> bool:
 def _input_order(estimator: object, signature: Signature) -> list[str]:
     names = [spec.name for spec in signature.inputs]
     trained: Sequence[str] | None = getattr(estimator, "feature_names_in_", None)
-    if trained is None:
+    if trained is None or (_is_matrix(signature.inputs) and not _selects_by_name(estimator)):
+        # Whoever has the files alone knows the number of columns, and their order is the one of the training.
         return names
     missing = [name for name in trained if name not in names]
     if missing:
@@ -166,15 +167,22 @@ def _choose_shape(estimator: object, specs: Sequence[TensorSpec]) -> Callable[[S
     texts = any(spec.datatype == "BYTES" for spec in specs)
     if len(specs) == 1 and texts and isinstance(_first(estimator), CountVectorizer | HashingVectorizer):
         return _text
-    if len(specs) == 1 and len(specs[0].shape) == 2:
+    if _is_matrix(specs):
         return _matrix_as_is
-    parts = list(parts_of(estimator))
-    by_name = any(isinstance(part, ColumnTransformer) or hasattr(part, "_sklearn_output_config") for part in parts)
-    if hasattr(estimator, "feature_names_in_") and (by_name or texts):
+    if hasattr(estimator, "feature_names_in_") and (_selects_by_name(estimator) or texts):
         return _frame
     if texts:
         return _objects
     return _singles if all(spec.datatype == "FP32" for spec in specs) else _doubles
+
+
+def _is_matrix(specs: Sequence[TensorSpec]) -> bool:
+    return len(specs) == 1 and len(specs[0].shape) == 2
+
+
+def _selects_by_name(estimator: object) -> bool:
+    parts = parts_of(estimator)
+    return any(isinstance(part, ColumnTransformer) or hasattr(part, "_sklearn_output_config") for part in parts)
 
 
 def _text(_names: Sequence[str], columns: Sequence[Array]) -> object:

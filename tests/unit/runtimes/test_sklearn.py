@@ -525,6 +525,18 @@ def test_a_matrix_goes_in_as_it_is() -> None:
     np.testing.assert_array_equal(answers["predict_proba"], estimator.predict_proba(matrix))
 
 
+def test_a_matrix_goes_into_what_was_trained_on_named_columns_unless_it_selects_by_name() -> None:
+    frame, label = flights()
+    named = frame.select("hour", "night").cast(pl.Float64).to_pandas()
+    signature = Signature(inputs=(TensorSpec(name="input", datatype="FP64", shape=(-1, 2)),), outputs=())
+    estimator = LogisticRegression().fit(named, label)
+    answers = RUNTIME.load(RUNTIME.save(estimator), signature).predict({"input": named.to_numpy()})
+    np.testing.assert_array_equal(answers["predict_proba"], estimator.predict_proba(named))
+    selecting = make_pipeline(ColumnTransformer([("scaled", StandardScaler(), ["hour"])]), LogisticRegression())
+    with pytest.raises(Invalid, match="trained on 'hour'"):
+        RUNTIME.load(RUNTIME.save(selecting.fit(named, label)), signature)
+
+
 def test_texts_without_names_go_in_as_an_object_matrix() -> None:
     frame, label = flights()
     matrix = frame.select("origin", "hour").to_numpy().astype(object)
