@@ -216,7 +216,7 @@ def read_manifests(text: str, where: str) -> tuple[Manifest, ...]:
 
 
 def write_manifests(documents: Sequence[Mapping[str, Any]]) -> str:
-    """Documents as the text of one YAML file, keys in the order given.
+    """Documents as the text of one YAML file, keys in the order given, texts of several lines as they are read.
 
     Raises:
         Unavailable: the extra `manifests` is not installed.
@@ -224,6 +224,7 @@ def write_manifests(documents: Sequence[Mapping[str, Any]]) -> str:
     import io
 
     writer = _yaml()
+    writer.Representer = _representer()
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False
     buffer = io.StringIO()
@@ -275,6 +276,19 @@ def _mapping(value: object, path: str) -> Mapping[str, Any]:
 
 def _place(where: str, number: int, count: int) -> str:
     return where if count == 1 else f"{where} (document {number + 1})"
+
+
+def _representer() -> Any:
+    from ruamel.yaml.representer import SafeRepresenter
+
+    class Lines(SafeRepresenter):
+        """Writes a text of several lines as a block, so that people can read and change it."""
+
+        def text(self, value: str) -> Any:
+            return self.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Lines.add_representer(str, Lines.text)
+    return Lines
 
 
 def _yaml() -> Any:

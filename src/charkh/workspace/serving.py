@@ -212,7 +212,12 @@ def _graph(workspace: Workspace, name: str, settings: EndpointSettings, parts: S
 
     # Behind recipes of the endpoint a graph is given prepared columns, whose types its models say.
     raw = request_signature(workspace, name, settings) if settings.example and not settings.recipes else None
-    return compile_graph(settings.graph, dict(zip(models_of(settings.graph), parts, strict=True)), prepare, raw)
+    models = dict(zip(models_of(settings.graph), parts, strict=True))
+    try:
+        return compile_graph(settings.graph, models, prepare, raw)
+    except Invalid as error:
+        # Of several graphs in one file, only the endpoint's name says which.
+        raise Invalid(f"endpoint {name!r}: {error.message}", code=error.code, hint=error.hint) from error
 
 
 def preparing(store: Store, subjects: Sequence[str]) -> Prepare:
