@@ -254,6 +254,47 @@ def test_what_was_stopped_answers_nothing_until_it_is_deployed_again(workspace: 
     assert set(predictions(workspace.store, "delay")["deployment"].to_list()[1:]) == {made.id}
 
 
+GRAPH = """
+[endpoint.both.graph]
+root = "both"
+
+[endpoint.both.graph.node.both]
+kind = "combiner"
+of = ["first", "second"]
+
+[endpoint.both.graph.node.first]
+kind = "model"
+model = "delay@1"
+
+[endpoint.both.graph.node.second]
+kind = "model"
+model = "delay@2"
+"""
+
+
+def test_a_graph_is_deployed_by_hand_and_begins_again(make: Callable[..., Workspace], loads: list[str]) -> None:
+    workspace = make(GRAPH)
+    settings = workspace.settings.endpoint["both"]
+    made, first = deploy_by_hand(workspace, "both", settings)
+    assert (first.ref, made.made.models) == (
+        "delay@1",
+        tuple(find(workspace.store, f"delay@{n}").subject for n in "12"),
+    )
+    client = Client(workspace, ("both",))
+    assert client.version("both") == "1"
+    current = workspace.store.queries.ask(CurrentDeployment(endpoint="both"))
+    assert current is not None
+    assert current.id == made.id, "the server finds that it says the same"
+    loads.clear()
+    stop(workspace.store, "both")
+    client.refresh()
+    assert client.ask("/predict/both")[0] == 503
+    again, _ = deploy_by_hand(workspace, "both", settings)
+    client.refresh()
+    assert client.version("both") == "1"
+    assert (again.made.signature, loads) == (made.made.signature, []), "what is known is not loaded to be known"
+
+
 def test_a_stop_during_a_load_is_not_taken_back_by_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     client, real = Client(workspace), serving.load
 
