@@ -78,4 +78,6 @@ def braked_before(history: Sequence[Decision], trigger: str, moment: float) -> D
 
 
 def _days(span: float) -> str:
-    return f"{span / 86400:.1f} days" if span >= 86400 else f"{span / 3600:.1f} hours"
+    if span >= 86400:
+        return f"{span / 86400:.1f} days"
+    return f"{span / 3600:.1f} hours" if span >= 3600 else f"{span / 60:.0f} minutes"

@@ -43,6 +43,7 @@ def test_a_reason_says_how_long_ago() -> None:
     history = [decided("refused", 1)]
     assert "2.0 days ago" in cooling(settings(cooldown="7d"), history, 3 * DAY)
     assert "3.0 hours ago" in cooling(settings(cooldown="7d"), history, DAY + 3 * 3600)
+    assert "2 minutes ago" in cooling(settings(cooldown="7d"), history, DAY + 125)
 
 
 def test_looks_at_one_truth_are_bounded() -> None:
