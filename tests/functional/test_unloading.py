@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -101,3 +102,20 @@ def wait_until(met: Callable[[], bool], seconds: float = 60.0) -> None:
     while not met():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_client_that_sends_head_and_body_apart_keeps_its_connection_when_it_is_refused(server: Server) -> None:
+    named = {
+        "host": f"127.0.0.1:{server.port}",
+        "authorization": f"Bearer {server.token.strip()}",
+        "content-length": "2",
+    }
+    head = "\r\n".join(["POST /predict/nothing HTTP/1.1", *(f"{key}: {value}" for key, value in named.items()), "", ""])
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        for _ in range(3):
+            connection.sendall(head.encode())
+            time.sleep(0.1)
+            connection.sendall(b"{}")
+            answer = connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 404")
+            assert b"connection: close" not in answer.lower()

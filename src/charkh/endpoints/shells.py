@@ -1,6 +1,7 @@
 """The two thin shells around the inference server: RSGI (Granian's own, the faster) and ASGI (to mount it)."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -62,9 +63,11 @@ AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 
 async def rsgi(respond: Respond, scope: RsgiScope, protocol: RsgiProtocol) -> None:
     """Answer one RSGI request."""
-    headers = scope.headers
+    headers, unread = scope.headers, True
 
     async def read(limit: int) -> bytes | None:
+        nonlocal unread
+        unread = False
         length: str = headers.get("content-length") or ""
         if length.isdigit():
             return None if int(length) > limit else await _patiently(protocol())
@@ -72,6 +75,8 @@ async def rsgi(respond: Respond, scope: RsgiScope, protocol: RsgiProtocol) -> No
 
     host = host_of(scope, headers)
     reply = await _answered(respond, scope.method, scope.path, host, headers, read)
+    if unread:
+        await _pass_over(headers, read)
     if reply is None:
         protocol.response_bytes(408, [JSON, ("connection", "close")], LATE)
     else:
@@ -98,11 +103,16 @@ async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: A
         raise ValueError(f"an inference application takes http, not {scope['type']}")
     pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
     headers: dict[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+    unread = True
 
     async def read(limit: int) -> bytes | None:
+        nonlocal unread
+        unread = False
         return await _patiently(_messages(receive, limit))
 
     reply = await _answered(respond, scope["method"], scope["path"], headers.get("host", ""), headers, read)
+    if unread:
+        await _pass_over(headers, read)
     status, more, body = (408, (), LATE) if reply is None else (reply.status, reply.headers, reply.body)
     sent = [("content-length", str(len(body))), *typed(more)]
     encoded = [(name.encode(), value.encode()) for name, value in sent]
@@ -119,6 +129,9 @@ def typed(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     return [JSON, *headers]
 
 
+SHORT = 1 << 16
+"""Bytes of a body that is read although nobody asked for it, where they are there within `SHORT_SECONDS`."""
+SHORT_SECONDS = 1.0
 LATE = b'{"error":"the body did not come in time"}'
 
 
@@ -134,6 +147,17 @@ async def _answered(
         return await respond(method, path, host, headers, read)
     except TimeoutError:
         return None
+
+
+async def _pass_over(headers: Headers, read: Callable[[int], Awaitable[bytes | None]]) -> None:
+    """Read a short body that the answer does not depend on: behind one that is not read the connection is closed.
+
+    Many clients send head and body apart, so that they would be cut off in the middle of a request that is refused.
+    """
+    length = headers.get("content-length", "")
+    if length.isdigit() and 0 < int(length) <= SHORT:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(read(SHORT), SHORT_SECONDS)
 
 
 class Patience:
