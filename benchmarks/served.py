@@ -68,7 +68,7 @@ for name, model in MODELS.items():
 """
 )
 SERVER = """
-import asyncio, sys
+import sys, uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 {imports}
@@ -78,7 +78,7 @@ class App:
 {answer}
 server = Server(App(), address="127.0.0.1", port=int(sys.argv[1]), interface=Interfaces.RSGI, websockets=False,
                 log_enabled=False, backlog=1024, backpressure=1024)
-asyncio.run(server.serve())
+uvloop.run(server.serve())
 """
 ECHO = SERVER.format(
     imports="", answer='        protocol.response_bytes(200, [("content-type", "application/json")], body)'

@@ -2,10 +2,10 @@
 
 Logistic regression and a forest of 100 trees over 30 columns; 1 and 100 rows a request, as JSON and as binary tensors;
 several numbers of connections. charkh validates, counts for Prometheus and logs every prediction; its 99th percentile
-without the log stands beside that. MLServer is the
-faster of its workers 0 and 1 in each case; it has no binary tensors, so its JSON stands beside them. The limits: a
-server that answers what came (one row), and one that decodes, asks the compiled model and encodes (100 rows). Before
-anything is timed, charkh's labels are compared with MLServer's.
+without the log stands beside that. MLServer is the faster of its workers 0 and 1 in each case; it has no binary
+tensors, so its JSON stands beside them. The limits, on the loop of libuv as charkh is: a server that answers what came
+(one row), and one that decodes, asks the compiled model and encodes (100 rows). Before anything is timed, charkh's
+labels are compared with MLServer's.
 
 Promise: one row at 16 connections 9 times MLServer on the first and 80 times on the forest, and 0.6 of the echo; 100
 rows 2.5 and 12 times as JSON, 10 and 15 as binary, and 0.7 of the bare server; at 64 connections p99 at most 3 times
