@@ -8,8 +8,6 @@ A slot holds a log of descriptions (what each series is, in the order of their m
 Whoever reads needs no lock: a description is complete before the length of the log says that it is there.
 """
 
-import errno
-import fcntl
 import mmap
 import os
 import struct
@@ -23,6 +21,7 @@ from charkh.core.errors import Invalid, Unavailable
 from charkh.ports.meters import Combine, Counter, Family, Gauge, Histogram, Kind
 from charkh.stores.meters_merge import Row, Series, families
 from charkh.stores.meters_series import EXEMPLAR, FileCounter, FileGauge, FileHistogram, Ring, check_series
+from charkh.stores.slots import free_slot, take_slot
 
 SLOTS = 64
 HEAD = 64
@@ -119,7 +118,7 @@ class FileMeters:
         deadline = time.monotonic() + SECONDS
         while True:
             for slot in range(SLOTS):
-                if self._lock(slot):
+                if take_slot(self.table, slot):
                     struct.pack_into("<Q", self._map, slot * SLOT + 24, os.getpid())
                     return slot
             if time.monotonic() > deadline:
@@ -130,19 +129,9 @@ class FileMeters:
                 )
             time.sleep(0.01)
 
-    def _lock(self, slot: int) -> bool:
-        """Whether the slot could be taken; such a lock belongs to a process and ends with it."""
-        try:
-            fcntl.lockf(self.table, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
-        except OSError as error:
-            if error.errno in {errno.EACCES, errno.EAGAIN}:
-                return False
-            raise
-        return True
-
     def _is_held(self, slot: int) -> bool:
-        if not _HEADER.unpack_from(self._map, slot * SLOT)[3] or self._lock(slot):
-            fcntl.lockf(self.table, fcntl.LOCK_UN, 1, slot)
+        if not _HEADER.unpack_from(self._map, slot * SLOT)[3] or take_slot(self.table, slot):
+            free_slot(self.table, slot)
             return False
         return True
 

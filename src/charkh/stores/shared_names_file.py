@@ -5,7 +5,6 @@ takes a slot by a lock that ends with it. In the slot stands the number of the s
 written beside the one before and counts once its number is there, so that who reads needs no lock.
 """
 
-import errno
 import fcntl
 import mmap
 import os
@@ -16,6 +15,7 @@ import msgspec
 
 from charkh.core.errors import Invalid, Unavailable
 from charkh.stores.meters_file import memory_folder
+from charkh.stores.slots import free_slot, take_slot
 
 SLOTS = 256
 ROOM = 1 << 20
@@ -112,26 +112,16 @@ class FileNames:
         return int(_NUMBER.unpack_from(self._map, _place(slot))[0])
 
     def _take(self) -> int:
-        found = next((slot for slot in range(SLOTS) if self._lock(slot)), None)
+        found = next((slot for slot in range(SLOTS) if take_slot(self._table, slot)), None)
         if found is None:
             raise Unavailable(
                 f"{SLOTS} processes share the names already", code="names.no_slot", hint="Start fewer workers."
             )
         return found
 
-    def _lock(self, slot: int) -> bool:
-        """Whether the slot could be taken; such a lock belongs to a process and ends with it."""
-        try:
-            fcntl.lockf(self._table, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
-        except OSError as error:
-            if error.errno in {errno.EACCES, errno.EAGAIN}:
-                return False
-            raise
-        return True
-
     def _is_held(self, slot: int) -> bool:
-        if self._lock(slot):
-            fcntl.lockf(self._table, fcntl.LOCK_UN, 1, slot)
+        if take_slot(self._table, slot):
+            free_slot(self._table, slot)
             return False
         return True
 
