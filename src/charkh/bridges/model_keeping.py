@@ -55,7 +55,7 @@ class _Rehearsing:
     def __init__(self, workspace: Workspace, aside: Workspace) -> None:
         self._workspace = workspace
         self._aside = aside
-        self._new: dict[str, int] = {}
+        self._new: dict[tuple[str, str], int] = {}
         self._more = Counter[str]()
 
     def __call__(self, name: str, files: Mapping[str, bytes], **said: Any) -> str:
@@ -64,11 +64,11 @@ class _Rehearsing:
         known = queries.ask(ModelByContent(name=version.made.name, content=content))
         if known is not None:
             return f"{name}@{known.made.number}"
-        if content not in self._new:
+        if (name, content) not in self._new:
             versions = queries.ask(ModelVersions(name=version.made.name, deleted=True))
             self._more[name] += 1
-            self._new[content] = max((each.made.number for each in versions), default=0) + self._more[name]
-        return f"{name}@{self._new[content]}"
+            self._new[name, content] = max((each.made.number for each in versions), default=0) + self._more[name]
+        return f"{name}@{self._new[name, content]}"
 
 
 @contextlib.contextmanager
