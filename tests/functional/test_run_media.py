@@ -54,7 +54,8 @@ with charkh.run("ranks"):
 
 def launch(charkh: Charkh, code: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
     path = charkh.folder / f"script{abs(hash(code))}.py"
-    path.write_text(code)
+    if not path.exists():  # not written again while another process that was launched with it is to read it
+        path.write_text(code)
     return subprocess.Popen(
         [sys.executable, str(path), *arguments],
         cwd=charkh.folder,
