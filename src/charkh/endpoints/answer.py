@@ -1,6 +1,5 @@
 """Ask a model, and log what it said. No I/O but the log's."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from charkh.core.errors import Bug
 from charkh.endpoints.instruments import note
 from charkh.endpoints.outputs import choose
 from charkh.endpoints.prediction import PredictionId, row_ids
+from charkh.endpoints.route import Asking
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.wire import DATATYPES, InferOutput, datatype_of
 from charkh.ports.runtimes import Tensors, row_count
@@ -43,8 +43,8 @@ class Asked(NamedTuple):
         return [self.first] if self.rows == 1 else row_ids(self.place, self.rows)
 
 
-def ask(servable: Servable, inputs: Tensors, request: str, wanted: Sequence[InferOutput] = ()) -> Asked:
-    """Ask a model and log what it said.
+def ask(servable: Servable, inputs: Tensors, request: str, wanted: Sequence[InferOutput] = ()) -> Asking[Asked]:
+    """Have a model asked, and log what it said.
 
     Args:
         servable: the model.
@@ -59,14 +59,12 @@ def ask(servable: Servable, inputs: Tensors, request: str, wanted: Sequence[Infe
         # Before the model is asked: a request that is refused has no prediction in the log.
         choose(wanted, {spec.name: np.empty(0) for spec in servable.signature.outputs})
     rows = row_count(inputs)
-    started = time.perf_counter()
     try:
-        outputs = servable.predict(inputs)
+        outputs, latency = yield inputs
     except Exception as error:
         if servable.log is not None:
             servable.log.failed(error, inputs, rows, request=request)
         raise
-    latency = time.perf_counter() - started
     for tensor in outputs.values():
         if type(tensor) is not np.ndarray or tensor.dtype not in KNOWN or len(tensor) != rows:
             outputs = _checked(servable, outputs, rows)

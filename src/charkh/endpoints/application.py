@@ -1,7 +1,7 @@
 """The inference server as one callable: routes, admission, hot swap and drain. It knows no web framework.
 
-`Application.respond` is the whole of it; `__rsgi__` and `__call__` (ASGI) only translate. A route is one look-up in
-a dictionary of whole paths, so nothing stands between a tensor and its model.
+`Application.respond` is the whole of it, and `at_once` the part of it that waits for nothing; `__call__` (ASGI) only
+translates. A route is one look-up in a dictionary of whole paths, so nothing stands between a tensor and its model.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from charkh.core.errors import CharkhError
-from charkh.core.ids import new_id
+from charkh.endpoints.at_once import answer_at_once
 from charkh.endpoints.batching import Late, patience
 from charkh.endpoints.compression import ENCODING, WORTH_PACKING, unpacked
 from charkh.endpoints.door import Door, Headers
@@ -25,24 +25,11 @@ from charkh.endpoints.inference_server import InferenceServer, RouteMaker
 from charkh.endpoints.instruments import NOTHING, Noted, noted
 from charkh.endpoints.metrics_page import PATH as METRICS
 from charkh.endpoints.offer import Offer, Split
-from charkh.endpoints.replies import again, ending, error_body, failure, packed_reply
-from charkh.endpoints.route import REST, Reply, Request, Route, Work
+from charkh.endpoints.replies import again, broken, ending, error_body, failure, packed_reply, refusal
+from charkh.endpoints.route import REST, Coming, Reply, Request, Route, Work, asked_alone
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.shadows import Shadows
-from charkh.endpoints.shells import (
-    JSON,
-    LATE,
-    AsgiReceive,
-    AsgiScope,
-    AsgiSend,
-    RsgiProtocol,
-    RsgiScope,
-    asgi,
-    host_of,
-    read_at_once,
-    rsgi,
-    typed,
-)
+from charkh.endpoints.shells import AsgiReceive, AsgiScope, AsgiSend, asgi
 from charkh.endpoints.threads import Ended, Threads
 from charkh.endpoints.unloaded import Unloaded
 from charkh.endpoints.watch import Watch
@@ -119,32 +106,42 @@ class Application:
         self._routes: dict[str, _Lead] = {}
         self._swap(servables)
 
-    async def __rsgi__(self, scope: RsgiScope, protocol: RsgiProtocol) -> None:
-        """Answer a request of Granian's; what most of them are, in as few steps as there can be."""
-        path, headers = scope.path, scope.headers
-        lead = self._routes.get(path)
-        length: str = headers.get("content-length", "")
+    def at_once(self, asked: Sequence[Coming]) -> list[Reply | None]:
+        """Answer what most requests are, all that came in one turn of the loop together: those of quick models.
+
+        None where there is something to wait for, to unpack or to refuse: that is for `respond`. Never raises what a
+        model raises.
+        """
+        replies: list[Reply | None] = [None] * len(asked)
+        by_model: dict[int, list[int]] = {}
+        found: list[tuple[InUse, tuple[Work, Request]] | None] = []
+        for number, each in enumerate(asked):
+            lead = self._quick(each)
+            found.append(lead)
+            if lead is not None:
+                by_model.setdefault(id(lead[0]), []).append(number)
+        for numbers in by_model.values():
+            leads = [lead for lead in (found[number] for number in numbers) if lead is not None]
+            for number, reply in zip(
+                numbers, answer_at_once(leads[0][0], [request for _, request in leads]), strict=True
+            ):
+                replies[number] = reply
+        return replies
+
+    def _quick(self, asked: Coming) -> tuple[InUse, tuple[Work, Request]] | None:
+        """The model that answers a request at once, and how; None where it is not that simple."""
+        lead = self._routes.get(asked.path)
+        headers, body = asked.headers, asked.body
         if (
             lead is None
-            or lead.served is None
-            or lead.route.work is None
-            or scope.method != "POST"
-            or not length.isdigit()
-            or int(length) > self._max_body
+            or asked.method != "POST"
+            or len(body) > self._max_body
             or headers.get(ENCODING, "identity") != "identity"
-            or self._door.refuses(path, host_of(scope, headers), headers) is not None
+            or self._door.refuses(asked.path, headers.get("host", ""), headers) is not None
         ):
-            await rsgi(self.respond, scope, protocol)
-            return
-        try:
-            body = await read_at_once(protocol)
-        except TimeoutError:
-            protocol.response_bytes(408, [JSON, ("connection", "close")], LATE)
-            return
-        reply = self._at_once(lead, path, headers, body)
-        if reply is None:
-            reply = await self._led(lead, Request(headers, body, path))
-        protocol.response_bytes(reply.status, typed(reply.headers), reply.body)
+            return None
+        served, work = self._at_once(lead, len(body))
+        return None if served is None or work is None else (served, (work, Request(headers, body, asked.path)))
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         await asgi(self.respond, scope, receive, send)
@@ -186,34 +183,19 @@ class Application:
         if served is None or route.work is None:
             return await self._act(route, Request(headers, body, path))
         request = Request(headers, body, path, protocol=protocol)
-        return self._at_once(lead, path, headers, body, protocol) or await self._led(lead, request)
+        quick, work = self._at_once(lead, len(body))
+        if quick is not None and work is not None:
+            return answer_at_once(quick, [(work, request)])[0]
+        return await self._led(lead, request)
 
-    def _at_once(self, lead: _Lead, path: str, headers: Headers, body: bytes, protocol: str = REST) -> Reply | None:
-        """The answer of a model that is quick, nothing else being in the way; None where it has to be waited for."""
-        served, work, looks = lead.served, lead.route.work, self.looks
-        if served is None or work is None or self.draining or served.servable.name in self._splits:
-            return None
-        if not served.is_quick(len(body)) or (looks is not None and looks.traces):
-            return None
-        started = time.perf_counter()
-        wrong = ""
-        try:
-            answer = work(served.servable, Request(headers, body, path))
-            reply = Reply(200, answer) if isinstance(answer, bytes) else answer
-        except CharkhError as error:
-            reply, wrong = _refusal(served, error), error.code
-        except Exception as error:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
-            reply = self._broken(served, error)
-        if len(reply.body) >= WORTH_PACKING:
-            reply = packed_reply(reply, headers)
-        seconds = time.perf_counter() - started
-        served.took(seconds, len(body))
-        if served.instrument is not None:
-            did = noted()
-            served.instrument.answered(reply.status, seconds, did.rows, did.compute, did.prediction, protocol=protocol)
-            if wrong and reply.status == 400:
-                served.instrument.invalid(wrong)
-        return reply
+    def _at_once(self, lead: _Lead, size: int) -> tuple[InUse | None, Work | None]:
+        """The model that answers so many bytes at once, where it is quick and nothing else is in the way."""
+        served, looks = lead.served, self.looks
+        if served is None or self.draining or served.servable.name in self._splits:
+            return None, None
+        if not served.is_quick(size) or (looks is not None and looks.traces):
+            return None, None
+        return served, lead.route.work
 
     async def _led(self, lead: _Lead, request: Request) -> Reply:
         served, work = lead.served, lead.route.work
@@ -346,14 +328,14 @@ class Application:
             served.took(seconds, size)
             return reply, did, ""
         except CharkhError as error:
-            return _refusal(served, error), NOTHING, error.code
+            return refusal(served.servable, error), NOTHING, error.code
         except Ended:
             return ending(), NOTHING, ""
         except Late as error:
             self._count("deadline")
             return Reply(504, error_body(str(error))), NOTHING, ""
         except Exception as error:  # noqa: BLE001 (the edge of the process: the client gets a number that is in the log)
-            return self._broken(served, error), NOTHING, ""
+            return broken(served.servable, error), NOTHING, ""
 
     async def _in_thread(self, served: InUse, work: Work, request: Request) -> tuple[Reply, float, Noted]:
         """Ask a slow model beside the loop.
@@ -375,14 +357,6 @@ class Application:
 
         served.inflight += 1
         return await self._threads.ask(run, seconds, left)
-
-    def _broken(self, served: InUse, error: Exception) -> Reply:
-        """What a client is told whose request broke the model: a number in the log. Called as it is raised."""
-        if served.servable.log is not None:
-            served.servable.log.failed(error)
-        short = new_id()[-8:]
-        _log.exception("inference of %s failed [%s]", served.servable.name, short)
-        return Reply(500, error_body(f"the model failed; the server's log has it under [{short}]"))
 
     def _not_found(self, path: str) -> str:
         names = ", ".join(sorted(served.servable.name for served in self._served)) or "none"
@@ -434,7 +408,7 @@ class Application:
 
 def _timed(work: Work, servable: Servable, request: Request) -> tuple[Reply, float, Noted]:
     started = time.perf_counter()
-    answer = work(servable, request)
+    answer = asked_alone(servable, work(servable, request))
     reply = Reply(200, answer) if isinstance(answer, bytes) else answer
     if len(reply.body) >= WORTH_PACKING:
         reply = packed_reply(reply, request.headers)
@@ -463,11 +437,3 @@ def _protocol(servables: Sequence[Servable], application: InferenceServer) -> Ma
     from charkh.endpoints.rest import routes
 
     return routes(servables, application)
-
-
-def _refusal(served: InUse, error: CharkhError) -> Reply:
-    """What a client is told whose request got no answer; in the log, unless it is welcome again later."""
-    reply = failure(error)
-    if reply.status < 503 and served.servable.log is not None:
-        served.servable.log.failed(error)
-    return reply

@@ -9,7 +9,7 @@ import contextlib
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -94,6 +94,39 @@ class Fit:
         return max(1, min(MAX_ROWS, int((LONGEST - base) / each)))
 
 
+def ask_together(predict: Predict, asked: Sequence[Tensors], rows: Sequence[int]) -> list[Tensors] | None:
+    """The answer to each request's rows, from one call; None where the model refuses somebody's, or mixes them up.
+
+    Args:
+        predict: of the model.
+        asked: the inputs of each request; of the same names, element types and shapes of a row.
+        rows: of each request.
+    """
+    # Here, because a server without endpoints needs no NumPy.
+    import numpy as np
+
+    tensors = {name: np.concatenate([each[name] for each in asked]) for name in asked[0]}
+    try:
+        outputs = {name: np.asarray(tensor) for name, tensor in predict(tensors).items()}
+    except CharkhError:
+        return None
+    total = sum(rows)
+    if any(tensor.ndim == 0 or len(tensor) != total for tensor in outputs.values()):
+        return None
+    shares: list[Tensors] = []
+    end = 0
+    for number in rows:
+        begin, end = end, end + number
+        # A copy: an answer must not keep the whole batch in memory.
+        shares.append({name: tensor[begin:end].copy() for name, tensor in outputs.items()})
+    return shares
+
+
+def kind_of(inputs: Tensors) -> tuple[tuple[str, Any, tuple[int, ...]], ...]:
+    """What the inputs of two requests have in common that can be asked together."""
+    return tuple((name, tensor.dtype, tensor.shape[1:]) for name, tensor in inputs.items())
+
+
 class _Waiting:
     """A request that waits for its answer, or to ask for others."""
 
@@ -102,7 +135,7 @@ class _Waiting:
     def __init__(self, inputs: Tensors, rows: int) -> None:
         self.inputs = inputs
         self.rows = rows
-        self.key = tuple((name, tensor.dtype, tensor.shape[1:]) for name, tensor in inputs.items())
+        self.key = kind_of(inputs)
         self.ready = threading.Event()
         self.leads: list[_Waiting] | None = None
         self.outputs: Tensors | None = None
@@ -210,32 +243,21 @@ class Batched:
 
     def _together(self, batch: "Sequence[_Waiting]") -> bool:
         """Ask once for all; False where somebody's rows are refused, so that each is asked alone."""
-        # Here, because a server without endpoints needs no NumPy.
-        import numpy as np
-
-        tensors = {name: np.concatenate([each.inputs[name] for each in batch]) for name, _, _ in batch[0].key}
-        rows = sum(each.rows for each in batch)
+        rows = [each.rows for each in batch]
+        total = sum(rows)
         try:
-            outputs = {name: np.asarray(tensor) for name, tensor in self._measured(tensors, rows).items()}
-        except CharkhError:
-            return False
+            shares = ask_together(lambda inputs: self._measured(inputs, total), [each.inputs for each in batch], rows)
         except BaseException as error:  # noqa: BLE001 (it is raised where each request waits)
             for each in batch:
                 each.error = error
             return True
-        if any(tensor.ndim == 0 or len(tensor) != rows for tensor in outputs.values()):
+        if shares is None:
             return False
-        self._share_out(batch, outputs)
+        for each, share in zip(batch, shares, strict=True):
+            each.outputs = share
         if self._counted is not None:
-            self._counted(rows)
+            self._counted(total)
         return True
-
-    def _share_out(self, batch: "Sequence[_Waiting]", outputs: Mapping[str, Any]) -> None:
-        begin = 0
-        for each in batch:
-            # A copy: an answer must not keep the whole batch in memory.
-            each.outputs = {name: tensor[begin : begin + each.rows].copy() for name, tensor in outputs.items()}
-            begin += each.rows
 
     def _measured(self, inputs: Tensors, rows: int) -> Tensors:
         started = perf_counter()

@@ -7,6 +7,8 @@ from charkh.endpoints import shells
 
 MOST = 8192
 """Connections of one process; each takes about 20 kB. More of them wait to be accepted."""
+BACKLOG = 4096
+"""Clients that the system holds until they are accepted."""
 APART = 256
 """Descriptors for everything else: files, sockets, pipes."""
 
@@ -23,7 +25,7 @@ def listening_options() -> dict[str, Any]:
     return {
         "http": HTTPModes.http1,
         "http1_settings": HTTP1Settings(header_read_timeout=int(shells.PATIENCE * 1000)),
-        "backlog": 4096,
+        "backlog": BACKLOG,
         "backpressure": room_for_connections(),
         "websockets": False,
         "log_enabled": False,

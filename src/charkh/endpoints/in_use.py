@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from charkh.endpoints.batching import Batched
+from charkh.endpoints.batching import Batched, Fit
 from charkh.endpoints.instruments import Instrument
 from charkh.endpoints.servable import Servable
 
@@ -25,6 +25,7 @@ class InUse:
         batched: what is asked from threads: a few times at once, and together where that pays.
         shared: the same servable, which asks that.
         instrument: what counts its answers.
+        together: how long the loop's calls take by their rows.
         inflight: requests that threads answer now.
         retired: it is served no more, and is let go when none is in flight.
     """
@@ -36,11 +37,11 @@ class InUse:
         width = 1 if servable.platform in HOLDING else WIDTH
         self.batched = Batched(servable.predict, width, counted)
         self.shared = dataclasses.replace(servable, predict=self.batched)
+        self.together = Fit()
         self.inflight = 0
         self.retired = False
         self._limit = 0.0 if servable.waits else QUICK
-        self._seconds = 1.0
-        self._bytes = 1.0
+        self._seconds, self._bytes = servable.expected
 
     def is_quick(self, size: int) -> bool:
         """Whether a request of so many bytes is expected to be answered at once."""

@@ -15,7 +15,7 @@ from charkh.core.errors import CharkhError
 from charkh.endpoints.losses import Losses
 from charkh.ports.journal import DataWriter
 
-PAUSE = 0.002
+PAUSE = 0.01
 """Seconds between two writes."""
 AGAIN = 1.0
 """Seconds after which a disk that refused is asked again."""
@@ -196,14 +196,20 @@ class LogSegments:
             return not refused
 
     def _hand_over(self, segment: _Segment) -> bool:
-        """Give a segment's writer what waits for it; False as soon as it keeps what it got for want of room."""
+        """Give a segment's writer what waits for it; False as soon as it keeps what it got for want of room.
+
+        What comes meanwhile is for the next time: a thread that runs after each record takes the interpreter from
+        those who answer.
+        """
         writer = segment.writer
         if writer.waiting:
             writer.append_many(())
-        while segment.waiting and (self._closed or not writer.waiting):
+        left = len(segment.waiting)
+        while left > 0 and (self._closed or not writer.waiting):
             with self._lock:
                 records = _first(segment.waiting)
                 del segment.waiting[: len(records)]
+            left -= len(records)
             writer.append_many(records)
             self._account(segment)
             # They stay counted until they are written: none that comes meanwhile may overtake them.

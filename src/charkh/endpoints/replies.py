@@ -5,9 +5,11 @@ import logging
 import msgspec
 
 from charkh.core.errors import CharkhError, Denied, Invalid, Locked, NotFound, Unavailable
+from charkh.core.ids import new_id
 from charkh.endpoints.compression import ENCODING, packed
 from charkh.endpoints.door import Headers
 from charkh.endpoints.route import Reply
+from charkh.endpoints.servable import Servable
 
 _STATUSES: tuple[tuple[type[CharkhError], int], ...] = (
     (Invalid, 400),
@@ -35,6 +37,23 @@ def failure(error: CharkhError) -> Reply:
         _log.error("inference failed: %s", error)
     retry = (("retry-after", "1"),) if status == 503 else ()
     return Reply(status, _encode({"error": error.message, "hint": error.hint, "code": error.code}), retry)
+
+
+def refusal(servable: Servable, error: CharkhError) -> Reply:
+    """What a client is told whose request got no answer; in the log, unless it is welcome again later."""
+    reply = failure(error)
+    if reply.status < 503 and servable.log is not None:
+        servable.log.failed(error)
+    return reply
+
+
+def broken(servable: Servable, error: Exception) -> Reply:
+    """What a client is told whose request broke the model: a number in the log."""
+    if servable.log is not None:
+        servable.log.failed(error)
+    short = new_id()[-8:]
+    _log.error("inference of %s failed [%s]", servable.name, short, exc_info=error)
+    return Reply(500, error_body(f"the model failed; the server's log has it under [{short}]"))
 
 
 def ending() -> Reply:

@@ -14,7 +14,7 @@ from charkh.endpoints.outputs import ALL_BINARY, LENGTH, OCTETS, Told, encode_ou
 from charkh.endpoints.reader import InferHead, read_raw, reader_of
 from charkh.endpoints.records import read_records
 from charkh.endpoints.repository import load, offered, unload
-from charkh.endpoints.route import Act, Reply, Request, Route
+from charkh.endpoints.route import Act, Asking, Reply, Request, Route
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.statistics import statistics
 from charkh.endpoints.wire import InferRequest, Parameters, cells
@@ -51,7 +51,7 @@ def routes(offer: Sequence[Servable], application: InferenceServer) -> dict[str,
     return found
 
 
-def infer(servable: Servable, request: Request) -> bytes | Reply:
+def infer(servable: Servable, request: Request) -> Asking[bytes | Reply]:
     """Answer `POST /v2/models/NAME/infer`; `parameters` of the answer carry the id of the first row's prediction.
 
     Of few rows, or where the request's parameters say `"prediction_ids": true`, they carry every row's; others are
@@ -66,7 +66,7 @@ def infer(servable: Servable, request: Request) -> bytes | Reply:
         asked_for, inputs = _RAW, read_raw(request.body, servable.signature)
     else:
         asked_for, inputs = reader_of(servable.signature).read(request.body, length)
-    said = ask(servable, inputs, asked_for.id[:MAX_ID], asked_for.outputs)
+    said = yield from ask(servable, inputs, asked_for.id[:MAX_ID], asked_for.outputs)
     parameters: Parameters = {}
     if said.first:
         parameters = {"prediction_id": said.first}
@@ -84,7 +84,7 @@ def infer(servable: Servable, request: Request) -> bytes | Reply:
     return Reply(200, answer.body, (("content-type", OCTETS), (LENGTH, str(answer.length))))
 
 
-def predict(servable: Servable, request: Request) -> bytes | Reply:
+def predict(servable: Servable, request: Request) -> Asking[bytes | Reply]:
     """Answer `POST /predict/NAME`: records in JSON or CSV in, predictions with their ids out, in the same form.
 
     Raises:
@@ -92,7 +92,7 @@ def predict(servable: Servable, request: Request) -> bytes | Reply:
     """
     is_csv = _media(request.headers.get("content-type", "")) == MEDIA
     read = read_csv if is_csv else read_records
-    said = ask(servable, read(request.body, servable.signature), "")
+    said = yield from ask(servable, read(request.body, servable.signature), "")
     accepted = {_media(each) for each in request.headers.get("accept", "").split(",")}
     if MEDIA in accepted or (is_csv and "application/json" not in accepted):
         return Reply(200, write_csv(said.ids, said.outputs), (("content-type", f"{MEDIA}; charset=utf-8"),))

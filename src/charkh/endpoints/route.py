@@ -1,11 +1,16 @@
 """What a path of the inference server leads to: an answer that is ready, a model to ask, or something to do. No I/O."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from time import perf_counter
+from typing import NamedTuple, Protocol, TypeVar
 
+from charkh.core.errors import Bug
 from charkh.endpoints.door import Headers
 from charkh.endpoints.servable import Servable
+from charkh.ports.runtimes import Tensors
+
+Result = TypeVar("Result")
 
 REST = "rest"
 GRPC = "grpc"
@@ -37,8 +42,40 @@ class Request(NamedTuple):
     protocol: str = REST
 
 
-Work = Callable[[Servable, Request], bytes | Reply]
-"""Asks a model; may raise CharkhError. It runs on the loop where it is quick, else in a thread."""
+class Coming(Protocol):
+    """A request that is whole, as it came."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str:
+        """Decoded, without the query."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """By lower-case name."""
+        ...
+
+    @property
+    def body(self) -> bytes: ...
+
+
+class Said(NamedTuple):
+    """What a model said, and how many seconds it took."""
+
+    outputs: Tensors
+    seconds: float
+
+
+Asking = Generator[Tensors, Said, Result]
+"""Asks a model once: it gives the inputs, is told what the model said, and returns what becomes of it.
+
+Whoever drives it asks the model, so that several which came at once are asked together.
+"""
+Work = Callable[[Servable, Request], Asking[bytes | Reply]]
+"""Answers a request of a model; may raise CharkhError. It runs on the loop where it is quick, else in a thread."""
 Act = Callable[[Request], Reply | Awaitable[Reply]]
 """Answers without a model, on the loop."""
 
@@ -76,3 +113,23 @@ class Respond(Protocol):
         *,
         protocol: str,
     ) -> Awaitable[Reply]: ...
+
+
+def asked_alone(servable: Servable, asking: Asking[Result]) -> Result:
+    """Ask the model of `servable`; the result of `asking`.
+
+    Raises:
+        BaseException: whatever the model or `asking` raises; that of the model passes through `asking`.
+    """
+    try:
+        inputs = next(asking)
+        started = perf_counter()
+        try:
+            outputs = servable.predict(inputs)
+        except Exception as error:  # noqa: BLE001 (it is raised again where the model is asked)
+            asking.throw(error)
+        else:
+            asking.send(Said(outputs, perf_counter() - started))
+    except StopIteration as end:
+        return end.value
+    raise Bug("a model was asked twice for one request")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from charkh.endpoints.log import PredictionLog
 from charkh.ports.runtimes import Signature, Tensors
@@ -9,6 +10,16 @@ from charkh.ports.runtimes import Signature, Tensors
 
 def _always() -> bool:
     return True
+
+
+class Expected(NamedTuple):
+    """How many seconds a request of so many bytes is expected to take; a long time where nobody knows."""
+
+    seconds: float = 1.0
+    size: float = 1.0
+
+
+UNKNOWN = Expected()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,6 +40,7 @@ class Servable:
         load_seconds: that it took to load and to answer its example.
         away: why it cannot be asked now, where it cannot; `predict` raises `Unavailable` then.
         is_held: whether it is in memory now, and not let go until it is asked for.
+        expected: what its warm-up said of how long it takes.
         waits: its code may wait for something else than the processor, or for ever: the event loop never asks it.
     """
 
@@ -43,4 +55,5 @@ class Servable:
     load_seconds: float = 0.0
     away: str = ""
     is_held: Callable[[], bool] = _always
+    expected: Expected = UNKNOWN
     waits: bool = False

@@ -1,4 +1,4 @@
-"""Serve models over HTTP: Granian in this process, loopback by default, drained on SIGTERM."""
+"""Serve models over HTTP in this process: loopback by default, drained on SIGTERM."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,14 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from charkh.core.errors import Unavailable
+from charkh.endpoints import shells
 from charkh.endpoints.application import CONCURRENCY, MAX_BODY, Application
-from charkh.endpoints.connections import listening_options
 from charkh.endpoints.door import Door
 from charkh.endpoints.following import following
+from charkh.endpoints.garbage import settle
+from charkh.endpoints.http.listen import listening
 from charkh.endpoints.inference_server import RouteMaker
 from charkh.endpoints.loop import run as run_loop
 from charkh.endpoints.offer import Offer
@@ -88,14 +89,20 @@ def serve(
         makers=makers,
         unloaded=unloaded,
     )
-    if not shared:
-        refuse_a_taken_port(numeric_address(host, port), port)
     beside = grpc_beside(application, host, grpc_port, max_message=max_body, grace=grace, shared=shared)
-    run_loop(_serve(application, host, port, beside, reload_every if reload else 0.0, grace, (ready, ending)))
+    every = reload_every if reload else 0.0
+    run_loop(_serve(application, host, port, beside, every, grace, shared=shared, ready=ready, ending=ending))
 
 
 async def run(
-    application: Application, host: str, port: int, *, stop: asyncio.Event, grace: float = 10.0, shared: bool = False
+    application: Application,
+    host: str,
+    port: int,
+    *,
+    stop: asyncio.Event,
+    grace: float = 10.0,
+    shared: bool = False,
+    ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve in the running event loop until `stop` is set; for those who have a loop of their own.
 
@@ -106,27 +113,22 @@ async def run(
         stop: ends it.
         grace: seconds that requests under way have to finish.
         shared: other processes of the same server listen there, too.
+        ready: called when it listens.
 
     Raises:
         Unavailable: the address cannot be listened on.
     """
-    address = numeric_address(host, port)
-    if not shared:
-        refuse_a_taken_port(address, port)
-    server = _server(application, address, port)
-    serving = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not serving.done():
+        address = numeric_address(host, port)
+        if not shared:
+            refuse_a_taken_port(address, port)
+        async with listening(application, address, port, patience=shells.PATIENCE, shared=shared):
+            if ready is not None:
+                ready()
+            await stop.wait()
             if not await application.drain(grace):
                 application.give_up()
-            server.stop()
-        await serving
-    except (OSError, RuntimeError) as error:
-        raise _cannot_listen(host, port, error) from error
     finally:
-        stopping.cancel()
         application.close()
 
 
@@ -137,13 +139,16 @@ async def _serve(
     beside: contextlib.AbstractAsyncContextManager[None],
     every: float,
     grace: float,
-    told: tuple[Callable[[], None] | None, Callable[[], None] | None],
+    *,
+    shared: bool,
+    ready: Callable[[], None] | None,
+    ending: Callable[[], None] | None,
 ) -> None:
     # A model that computes in Python would keep the loop waiting for five milliseconds at each of its steps.
     sys.setswitchinterval(SWITCH)
+    settle()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    ready, ending = told
 
     def end() -> None:
         stop.set()
@@ -154,15 +159,12 @@ async def _serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
     watching = asyncio.create_task(application.watch(every)) if every else None
-    announcing = asyncio.create_task(announce(port, ready)) if ready else None
     try:
         async with beside, following(application):
-            # Whether the port was taken has been asked.
-            await run(application, host, port, stop=stop, grace=grace, shared=True)
+            await run(application, host, port, stop=stop, grace=grace, shared=shared, ready=ready)
     finally:
-        for task in (watching, announcing):
-            if task is not None:
-                task.cancel()
+        if watching is not None:
+            watching.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -278,17 +280,3 @@ def _is_listener(descriptor: int, port: int) -> bool:
         return False  # it was closed meanwhile
     finally:
         found.detach()
-
-
-def _server(application: Application, host: str, port: int) -> Any:
-    # Granian is imported when something is served: `charkh endpoint list` does not need its start-up time.
-    from granian.constants import Interfaces
-    from granian.server.embed import Server
-
-    return Server(
-        application,
-        address=host,
-        port=port,
-        interface=Interfaces.RSGI,
-        **listening_options(),
-    )

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from charkh.endpoints.in_use import WIDTH
 from charkh.endpoints.instruments import noted
 from charkh.endpoints.offer import Choice, Split
-from charkh.endpoints.route import Request, Work
+from charkh.endpoints.route import Request, Work, asked_alone
 
 MOST = 64
 """Requests to shadows that wait or run; they are not asked about what is more."""
@@ -39,7 +39,7 @@ def _ask(split: Split, choice: Choice, work: Work, request: Request) -> None:
     started = time.perf_counter()
     failed = False
     try:
-        work(choice.servable, request)
+        asked_alone(choice.servable, work(choice.servable, request))
     except Exception:  # noqa: BLE001 (nobody waits for this answer)
         failed = True
     split.answered(

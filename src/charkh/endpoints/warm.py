@@ -1,13 +1,20 @@
 """Ask a model its example before anybody else asks it: what it does at first takes longest, or fails. No I/O."""
 
+from time import perf_counter
+
 from charkh.core.errors import CharkhError, Unavailable
 from charkh.endpoints.reader import reader_of
-from charkh.endpoints.servable import Servable
+from charkh.endpoints.servable import Expected, Servable
 from charkh.ports.runtimes import row_count
 
+BESIDE = 0.0001
+"""Seconds that reading, logging and answering a short request take at most, beside the model."""
 
-def warm_up(servable: Servable, example: bytes) -> None:
-    """Ask every row of an example together, and the first row alone; nothing is logged.
+
+def warm_up(servable: Servable, example: bytes) -> Expected:
+    """Ask every row of an example together, and the first row alone; how long a request of one row will take.
+
+    Nothing is logged.
 
     Args:
         servable: that is to be offered.
@@ -18,10 +25,13 @@ def warm_up(servable: Servable, example: bytes) -> None:
     """
     try:
         _, inputs = reader_of(servable.signature).read(example, "")
+        began = 0.0
         for asked in (inputs, {name: tensor[:1] for name, tensor in inputs.items()}):
+            began = perf_counter()
             rows = row_count(servable.predict(asked))
             if rows != row_count(asked):
                 raise _cold(servable, f"it gave {rows} rows for {row_count(asked)}")
+        return Expected(perf_counter() - began + BESIDE, len(example) / row_count(inputs))
     except CharkhError as error:
         raise _cold(servable, error.message) from error
     except Exception as error:  # a model's own code may raise anything

@@ -106,7 +106,7 @@ class FileDataWriter:
                 self._retry()
             if self._file is not None and not self._waiting:
                 try:
-                    self._file.write(b"".join(frames))
+                    self._file.write(*frames)
                 except Unavailable as error:
                     self._report(error)
                 else:

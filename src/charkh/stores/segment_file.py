@@ -26,6 +26,8 @@ from charkh.stores.durable import make_folder, sync_folder, unavailable
 from charkh.stores.forks import watch_forks
 
 SYNC_SECONDS = 1.0
+_MOST_PARTS = os.sysconf("SC_IOV_MAX")
+"""Frames that one write takes without their being copied together."""
 HIDDEN = "."
 """Begins the name of a segment file that is being made; readers pass over it."""
 
@@ -165,7 +167,7 @@ class SegmentFile:
         """Whether a sync failed: what is written from now on cannot be made durable in this file."""
         return self._failure is not None
 
-    def write(self, frames: bytes) -> int:
+    def write(self, *frames: bytes) -> int:
         """Append whole frames with one write; the size of the file behind them. On failure it ends where it did.
 
         Raises:
@@ -175,8 +177,9 @@ class SegmentFile:
             try:
                 if self._torn >= 0:
                     self._cut_torn()
-                written = os.write(self._descriptor, frames)
-                if written != len(frames):
+                together = frames if len(frames) <= _MOST_PARTS else (b"".join(frames),)
+                written = os.writev(self._descriptor, together)
+                if written != sum(map(len, frames)):
                     self._torn = os.fstat(self._descriptor).st_size - written
                     self._cut_torn()
                     raise OSError(errno.ENOSPC, "only a part was written: the disk is full")

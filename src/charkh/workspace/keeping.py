@@ -229,8 +229,7 @@ class Keeping:
         predict = resident.hold()
         (bare,) = first
         first.clear()
-        if example:
-            warm_up(bare, example)
+        expected = warm_up(bare, example) if example else bare.expected
         held = self._memory.budget > 0 and not resident.pinned
         servable = dataclasses.replace(
             bare,
@@ -238,6 +237,7 @@ class Keeping:
             size=size,
             load_seconds=time.perf_counter() - began,
             is_held=resident.is_held,
+            expected=expected,
         )
         return servable, resident
 

@@ -15,7 +15,7 @@ from charkh.endpoints.log import PredictionLog
 from charkh.endpoints.prediction import PredictionId, parse_prediction_id
 from charkh.endpoints.read import prediction, predictions
 from charkh.endpoints.rest import infer, predict
-from charkh.endpoints.route import Request, Work
+from charkh.endpoints.route import Request, Work, asked_alone
 from charkh.endpoints.seal import seal
 from charkh.endpoints.servable import Servable
 from charkh.lineage.index import HeldDigests, Walk
@@ -35,7 +35,7 @@ def ask(servable: Servable, records: list[dict[str, Any]] = RECORDS) -> list[dic
 
 
 def said(work: Work, servable: Servable, body: object) -> Any:
-    answer = work(servable, Request({}, msgspec.json.encode(body)))
+    answer = asked_alone(servable, work(servable, Request({}, msgspec.json.encode(body))))
     assert isinstance(answer, bytes)
     return msgspec.json.decode(answer)
 

@@ -15,7 +15,7 @@ from charkh.endpoints.log import PredictionLog
 from charkh.endpoints.masks import Masks
 from charkh.endpoints.read import predictions
 from charkh.endpoints.rest import predict
-from charkh.endpoints.route import Request
+from charkh.endpoints.route import Request, asked_alone
 from charkh.endpoints.seal import seal
 from charkh.endpoints.servable import Servable
 from charkh.ports.journal import Record
@@ -47,7 +47,7 @@ def replaced(made: Servable, **changes: Any) -> Servable:
 
 
 def asked(servable: Servable, row: dict[str, Any]) -> Any:
-    answer = predict(servable, Request({}, msgspec.json.encode([row])))
+    answer = asked_alone(servable, predict(servable, Request({}, msgspec.json.encode([row]))))
     assert isinstance(answer, bytes)
     return msgspec.json.decode(answer)["predictions"][0]
 

@@ -7,7 +7,7 @@ import msgspec
 from charkh.bridges.kserve.first_protocol import read_instances, write_predictions
 from charkh.endpoints.answer import ask
 from charkh.endpoints.inference_server import InferenceServer
-from charkh.endpoints.route import Act, Reply, Request, Route
+from charkh.endpoints.route import Act, Asking, Reply, Request, Route
 from charkh.endpoints.servable import Servable
 
 _encode = msgspec.json.Encoder().encode
@@ -23,13 +23,13 @@ def routes(offer: Sequence[Servable], application: InferenceServer) -> Mapping[s
     return paths
 
 
-def predict(servable: Servable, request: Request) -> bytes:
+def predict(servable: Servable, request: Request) -> Asking[bytes]:
     """Answer `POST /v1/models/NAME:predict`.
 
     Raises:
         Invalid: the request is malformed or does not fit the signature, or the model refuses its rows.
     """
-    said = ask(servable, read_instances(request.body, servable.signature), "")
+    said = yield from ask(servable, read_instances(request.body, servable.signature), "")
     return write_predictions(said.outputs, model=servable.name, version=servable.version)
 
 

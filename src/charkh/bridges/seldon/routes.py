@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from charkh.bridges.seldon.messages import Feedback, Meta, read_feedback, read_message, write_message
 from charkh.endpoints.answer import ask
 from charkh.endpoints.inference_server import InferenceServer
-from charkh.endpoints.route import Act, Reply, Request, Route
+from charkh.endpoints.route import Act, Asking, Reply, Request, Route
 from charkh.endpoints.servable import Servable
 
 VERSIONS = ("v1.0", "v0.1")
@@ -39,14 +39,14 @@ def routes_with(take: TakeFeedback) -> Callable[[Sequence[Servable], InferenceSe
     return routes
 
 
-def predict(servable: Servable, request: Request) -> bytes:
+def predict(servable: Servable, request: Request) -> Asking[bytes]:
     """Answer `POST /api/v1.0/predictions`; `puid` of the answer is the client's, and the tag `prediction_id` names it.
 
     Raises:
         Invalid: the request is malformed or does not fit the signature, or the model refuses its rows.
     """
     asked = read_message(request.body, servable.signature)
-    said = ask(servable, asked.tensors, asked.puid[:MAX_PUID])
+    said = yield from ask(servable, asked.tensors, asked.puid[:MAX_PUID])
     first = said.first
     tags = {"version": servable.version, **({"prediction_id": first} if first else {})}
     meta = Meta(puid=asked.puid or first, tags=tags, requestPath={servable.name: f"charkh:{servable.version}"})
