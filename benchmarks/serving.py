@@ -3,9 +3,10 @@
 Logistic regression and a forest of 100 trees over 30 columns; 1 and 100 rows a request, as JSON and as binary tensors;
 several numbers of connections. charkh validates, counts for Prometheus and logs every prediction; its 99th percentile
 without the log stands beside that. MLServer is the faster of its workers 0 and 1 in each case; it has no binary
-tensors, so its JSON stands beside them. The limits, on the loop of libuv as charkh is: a server that answers what came
-(one row), and one that decodes, asks the compiled model and encodes (100 rows). Before anything is timed, charkh's
-labels are compared with MLServer's.
+tensors, so its JSON stands beside them. The limits, on the loop of libuv as charkh is: a Granian server that answers
+what came (one row), and one that decodes, asks the compiled model and encodes (100 rows). charkh itself listens with
+llhttp on that loop; what these two libraries answer with nothing above them stands beside one row, too. Before
+anything is timed, charkh's labels are compared with MLServer's.
 
 Promise: one row at 16 connections 9 times MLServer on the first and 80 times on the forest, and 0.6 of the echo; 100
 rows 2.5 and 12 times as JSON, 10 and 15 as binary, and 0.7 of the bare server; at 64 connections p99 at most 3 times
@@ -119,7 +120,7 @@ def main() -> None:
 
 
 FORMS = ("json", "binary")
-HOMES = {"echo": "bare", "bare": "bare", "charkh": "charkh", "unlogged": "charkh"}
+HOMES = {"echo": "bare", "loop": "bare", "bare": "bare", "charkh": "charkh", "unlogged": "charkh"}
 """The folder of a server that has another one's; `unlogged` is charkh that logs no prediction."""
 Case = tuple[str, str, int, str, int]
 """Server, model, rows, form, connections."""
@@ -137,14 +138,14 @@ def measure(
     measured: dict[Case, list[Load]] = {}
     checked = False
     for number in range(rounds):
-        for server in ("echo", "bare", "charkh", "unlogged", *(("mlserver0", "mlserver1") if python else ())):
+        for server in ("echo", "loop", "bare", "charkh", "unlogged", *(("mlserver0", "mlserver1") if python else ())):
             port = free_port()
             with ExitStack() as stack:
                 home = folder / HOMES.get(server, server)
                 if server in ("charkh", "unlogged"):
                     configure_charkh(home, capture=float(server == "charkh"))
                 command = charkh_command(port)
-                if server in ("echo", "bare"):
+                if server in ("echo", "loop", "bare"):
                     command = [sys.executable, f"{server}.py", port]
                 elif server.startswith("mlserver"):
                     if not home.exists():
@@ -163,9 +164,11 @@ def measure(
                     own = {model: labels(ask(url.format(model), requests[100, "json"])) for model in MODELS}
                     (folder / "own.json").write_text(json.dumps(own))
                 for case, (count, form) in ((case, case) for case in requests):
-                    if (form == "binary" and server not in ("bare", "charkh")) or (server == "echo" and count > 1):
+                    if (form == "binary" and server not in ("bare", "charkh")) or (
+                        server in ("echo", "loop") and count > 1
+                    ):
                         continue
-                    for model in MODELS if server != "echo" else MODELS[:1]:
+                    for model in MODELS if server not in ("echo", "loop") else MODELS[:1]:
                         for connections in counts:
                             found = load(url.format(model), requests[case], connections, seconds, home)
                             measured.setdefault((server, model, count, form, connections), []).append(found)
@@ -216,6 +219,9 @@ def tell(measured: dict[Case, list[Load]], costs: dict[str, float], counts: list
                     "p99_ms": round(median([each.most for each in loads]) * 1e3, 2),
                     "refused": sum(each.errors for each in loads),
                 }
+                bare_loop = rate("loop", "lr", 1, "json", connections) if rows == 1 else None
+                if bare_loop:
+                    line["ratio_to_loop"] = round(mine / bare_loop, 2)
                 without = measured.get(("unlogged", model, rows, form, connections))
                 if without:
                     line["p99_ms_unlogged"] = round(median([each.most for each in without]) * 1e3, 2)

@@ -59,10 +59,9 @@ WIDE = 65536
 """Numbers in a row of the model that is called so: its record in the log is a megabyte."""
 FOREVER = 3600.0
 IMPATIENT = """
-from charkh.endpoints import shells
+from charkh.endpoints import connections
 
-shells.PATIENCE = 5.0
-shells._patience = shells.Patience(5.0)
+connections.PATIENCE = 5.0
 
 from charkh.cli.main import main
 

@@ -22,13 +22,14 @@ with open_workspace() as workspace:
 """
 ASK = """
 from charkh.endpoints.rest import predict
-from charkh.endpoints.route import Request
+from charkh.endpoints.route import Request, asked_alone
 from charkh.workspace.serving import Serving
 from charkh.workspace.workspace import open_workspace
 
 with open_workspace() as workspace:
     (servable,) = Serving(workspace)()
-    print(predict(servable, Request({}, b'[{"hour": 9, "wind": 1}, {"hour": 1, "wind": 5}]')).decode())
+    asking = predict(servable, Request({}, b'[{"hour": 9, "wind": 1}, {"hour": 1, "wind": 5}]'))
+    print(asked_alone(servable, asking).decode())
     servable.log.close()
 """
 

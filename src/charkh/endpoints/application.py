@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from charkh.core.errors import CharkhError
+from charkh.endpoints.asgi import AsgiReceive, AsgiScope, AsgiSend, asgi
 from charkh.endpoints.at_once import answer_at_once
 from charkh.endpoints.batching import Late, patience
 from charkh.endpoints.compression import ENCODING, WORTH_PACKING, unpacked
@@ -29,7 +30,6 @@ from charkh.endpoints.replies import again, broken, ending, error_body, failure,
 from charkh.endpoints.route import REST, Coming, Reply, Request, Route, Work, asked_alone
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.shadows import Shadows
-from charkh.endpoints.shells import AsgiReceive, AsgiScope, AsgiSend, asgi
 from charkh.endpoints.threads import Ended, Threads
 from charkh.endpoints.unloaded import Unloaded
 from charkh.endpoints.watch import Watch

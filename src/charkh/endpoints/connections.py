@@ -3,8 +3,8 @@
 import resource
 from typing import Any
 
-from charkh.endpoints import shells
-
+PATIENCE = 30.0
+"""Seconds that a client has for a head, for a body, and to read its answer."""
 MOST = 8192
 """Connections of one process; each takes about 20 kB. More of them wait to be accepted."""
 BACKLOG = 4096
@@ -24,7 +24,7 @@ def listening_options() -> dict[str, Any]:
 
     return {
         "http": HTTPModes.http1,
-        "http1_settings": HTTP1Settings(header_read_timeout=int(shells.PATIENCE * 1000)),
+        "http1_settings": HTTP1Settings(header_read_timeout=int(PATIENCE * 1000)),
         "backlog": BACKLOG,
         "backpressure": room_for_connections(),
         "websockets": False,

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from pathlib import Path
 
 from charkh.core.errors import Unavailable
-from charkh.endpoints import shells
+from charkh.endpoints import connections
 from charkh.endpoints.application import CONCURRENCY, MAX_BODY, Application
 from charkh.endpoints.door import Door
 from charkh.endpoints.following import following
@@ -122,7 +122,7 @@ async def run(
         address = numeric_address(host, port)
         if not shared:
             refuse_a_taken_port(address, port)
-        async with listening(application, address, port, patience=shells.PATIENCE, shared=shared):
+        async with listening(application, address, port, patience=connections.PATIENCE, shared=shared):
             if ready is not None:
                 ready()
             await stop.wait()

@@ -17,7 +17,7 @@ from charkh.datasets.add import add_table
 from charkh.endpoints.read import predictions
 from charkh.endpoints.rest import infer
 from charkh.endpoints.rollouts.move import begin_rollout
-from charkh.endpoints.route import Request
+from charkh.endpoints.route import Request, asked_alone
 from charkh.endpoints.servable import Servable
 from charkh.endpoints.truth import Truth
 from charkh.models.find import find
@@ -92,7 +92,7 @@ def ask(servable: Servable, rows: pl.DataFrame) -> None:
         {"name": name, "datatype": "FP64", "shape": shape, "data": rows[name].to_list()}
         for name in ("trip", "distance")
     ]
-    infer(servable, Request({}, json.dumps({"inputs": inputs}).encode()))
+    asked_alone(servable, infer(servable, Request({}, json.dumps({"inputs": inputs}).encode())))
     assert servable.log is not None
     servable.log.flush()
 
@@ -126,7 +126,8 @@ def test_nothing_was_asked(workspace: Workspace) -> None:
 def test_requests_that_all_failed_are_not_told_as_silence(workspace: Workspace) -> None:
     (servable,) = Serving(workspace)()
     with pytest.raises(Invalid) as error:
-        infer(servable, Request({}, b'{"inputs": [{"name": "trip", "datatype": "FP64", "shape": [1], "data": [1.0]}]}'))
+        request = Request({}, b'{"inputs": [{"name": "trip", "datatype": "FP64", "shape": [1], "data": [1.0]}]}')
+        asked_alone(servable, infer(servable, request))
     assert servable.log is not None
     servable.log.failed(error.value)  # as the application does that answers it
     servable.log.flush()

@@ -1,4 +1,4 @@
-"""The two thin shells around the inference server: RSGI (Granian's own, the faster) and ASGI (to mount it)."""
+"""The thin shell around the inference server that makes it an ASGI application, to mount it in others' servers."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from charkh.endpoints.connections import PATIENCE
 from charkh.endpoints.door import Headers
 
-PATIENCE = 30.0
-"""Seconds that a client has to send its body."""
-
 JSON = ("content-type", "application/json")
-PLAIN: list[tuple[str, str]] = [JSON]
-"""The headers of most answers; nobody changes them."""
 
 Body = TypeVar("Body")
 
@@ -34,67 +30,9 @@ class Answer(Protocol):
 Respond = Callable[[str, str, str, Headers, Callable[[int], Awaitable[bytes | None]]], Awaitable[Answer]]
 
 
-class RsgiScope(Protocol):
-    """What Granian says about a request; `path` is decoded."""
-
-    proto: str
-    method: str
-    path: str
-    authority: str | None
-
-    @property
-    def headers(self) -> Any: ...
-
-
-class RsgiProtocol(Protocol):
-    """Granian's way to read a body and to answer."""
-
-    async def __call__(self) -> bytes: ...
-
-    def __aiter__(self) -> Any: ...
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
-
-
 AsgiScope = Mapping[str, Any]
 AsgiReceive = Callable[[], Awaitable[Mapping[str, Any]]]
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-async def rsgi(respond: Respond, scope: RsgiScope, protocol: RsgiProtocol) -> None:
-    """Answer one RSGI request."""
-    headers, unread = scope.headers, True
-
-    async def read(limit: int) -> bytes | None:
-        nonlocal unread
-        unread = False
-        length: str = headers.get("content-length") or ""
-        if length.isdigit():
-            return None if int(length) > limit else await _patiently(protocol())
-        return await _patiently(_chunks(protocol, limit))
-
-    host = host_of(scope, headers)
-    reply = await _answered(respond, scope.method, scope.path, host, headers, read)
-    if unread:
-        await _pass_over(headers, read)
-    if reply is None:
-        protocol.response_bytes(408, [JSON, ("connection", "close")], LATE)
-    else:
-        protocol.response_bytes(reply.status, typed(reply.headers), reply.body)
-
-
-def host_of(scope: RsgiScope, headers: Headers) -> str:
-    """The authority that the client named."""
-    return scope.authority or headers.get("host", "")
-
-
-async def read_at_once(protocol: RsgiProtocol) -> bytes:
-    """The body of a request that says how long it is.
-
-    Raises:
-        TimeoutError: it did not come in time.
-    """
-    return await _patience.until(protocol())
 
 
 async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
@@ -122,8 +60,6 @@ async def asgi(respond: Respond, scope: AsgiScope, receive: AsgiReceive, send: A
 
 def typed(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     """The headers with a content type; JSON where they name none."""
-    if not headers:
-        return PLAIN
     if any(name == "content-type" for name, _ in headers):
         return list(headers)
     return [JSON, *headers]
@@ -215,16 +151,6 @@ _patience = Patience(PATIENCE)
 
 async def _patiently(body: Awaitable[Body]) -> Body:
     return await _patience.until(body)
-
-
-async def _chunks(protocol: RsgiProtocol, limit: int) -> bytes | None:
-    parts, size = list[bytes](), 0
-    async for chunk in protocol:
-        parts.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            return None
-    return b"".join(parts)
 
 
 async def _messages(receive: AsgiReceive, limit: int) -> bytes | None:
