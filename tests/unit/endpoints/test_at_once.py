@@ -25,6 +25,8 @@ from charkh.ports.store import Store
 
 SIGNATURE = Signature(inputs=(TensorSpec(name="x", datatype="FP64"),), outputs=(TensorSpec(name="y", datatype="FP64"),))
 
+VALUES = st.sampled_from([1.0, 2.5, -1.0, 13.0, "no number"])
+
 
 class Doubling:
     """Doubles its rows; refuses what is negative and breaks on 13."""
