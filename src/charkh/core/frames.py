@@ -41,6 +41,11 @@ def encode_frame(payload: bytes) -> bytes:
     return HEADER.pack(len(payload), crc32c(payload)) + payload
 
 
+def encode_apart(payload: bytes) -> tuple[bytes, bytes]:
+    """The same in two parts, the second of which is the payload itself."""
+    return HEADER.pack(len(payload), crc32c(payload)), payload
+
+
 def encode_frames(payloads: Iterable[bytes]) -> bytes:
     """The frames that carry these payloads, one behind the other.
 

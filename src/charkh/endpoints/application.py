@@ -324,7 +324,10 @@ class Application:
             if quick:
                 reply, seconds, did = _timed(work, served.servable, request)
             else:
+                sharing = served.inflight + 1
                 reply, seconds, did = await self._in_thread(served, work, request)
+                # Those that were asked meanwhile took their share of the time.
+                seconds /= sharing
             served.took(seconds, size)
             return reply, did, ""
         except CharkhError as error:

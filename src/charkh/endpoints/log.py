@@ -77,6 +77,8 @@ class LoggedRequest(msgspec.Struct, frozen=True, array_like=True):
 
 
 MAX_ERROR = 500
+MANY = 4096
+"""Bytes of a tensor from which on they are encoded where they are."""
 Masking = Callable[[Tensors], Tensors]
 """What may be recorded of some tensors (`charkh.endpoints.masks`)."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -211,6 +213,8 @@ def _tensor(name: str, tensor: "npt.NDArray[Any]") -> list[Any]:
         return [name, kind, tensor.shape[1:], [_cell(cell) for cell in cells]]
     if tensor.dtype.byteorder == ">":
         tensor = tensor.astype(tensor.dtype.newbyteorder("<"))
+    if tensor.nbytes >= MANY and tensor.flags.c_contiguous:
+        return [name, kind, tensor.shape[1:], tensor.data.cast("B")]
     return [name, kind, tensor.shape[1:], tensor.tobytes()]
 
 

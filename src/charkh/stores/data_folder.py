@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 import msgspec
 
 from charkh.core.errors import NotFound, Unavailable
-from charkh.core.frames import HEADER, Scan, encode_frame, scan_frames
+from charkh.core.frames import HEADER, Scan, encode_apart, encode_frame, scan_frames
 from charkh.core.ids import new_id, parse_id
 from charkh.ports.exchange import LIVE_SECONDS, is_received
 from charkh.ports.journal import DataHeader, DataSegment, DataWriter, Record
@@ -30,6 +30,8 @@ from charkh.stores.segment_file import (
 SUFFIX = ".data"
 BUFFER_BYTES = 16 * 1024 * 1024
 BLOCK_BYTES = 4 * 1024 * 1024
+LONG = 4096
+"""Bytes of a record that is not copied behind its frame's header."""
 REMEMBERED = 4096
 """Segments whose header, and the place up to which they were read, are kept in mind."""
 
@@ -100,7 +102,10 @@ class FileDataWriter:
 
     def append_many(self, payloads: Sequence[bytes]) -> None:
         """See `charkh.ports.journal.DataWriter`."""
-        frames = [encode_frame(payload) for payload in payloads]
+        frames: list[bytes] = []
+        for payload in payloads:
+            # What is long is written from where it is.
+            frames += encode_apart(payload) if len(payload) >= LONG else (encode_frame(payload),)
         with self._lock:
             if self._file is None or self._waiting:
                 self._retry()
@@ -110,10 +115,10 @@ class FileDataWriter:
                 except Unavailable as error:
                     self._report(error)
                 else:
-                    self._ordinal += len(frames)
+                    self._ordinal += len(payloads)
                     return
-            for frame in frames:
-                self._keep(frame)
+            for payload in payloads:
+                self._keep(encode_frame(payload))
 
     def flush(self) -> None:
         """See `charkh.ports.journal.DataWriter`."""

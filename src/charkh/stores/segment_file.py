@@ -177,8 +177,10 @@ class SegmentFile:
             try:
                 if self._torn >= 0:
                     self._cut_torn()
-                together = frames if len(frames) <= _MOST_PARTS else (b"".join(frames),)
-                written = os.writev(self._descriptor, together)
+                if 1 < len(frames) <= _MOST_PARTS:
+                    written = os.writev(self._descriptor, frames)
+                else:
+                    written = os.write(self._descriptor, b"".join(frames))
                 if written != sum(map(len, frames)):
                     self._torn = os.fstat(self._descriptor).st_size - written
                     self._cut_torn()

@@ -3,7 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charkh.core.frames import HEADER, MAX_PAYLOAD, crc32c, encode_frame, frame_size, payloads, scan_frames
+from charkh.core.frames import (
+    HEADER,
+    MAX_PAYLOAD,
+    crc32c,
+    encode_apart,
+    encode_frame,
+    encode_frames,
+    frame_size,
+    payloads,
+    scan_frames,
+)
 
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=200), max_size=8)
 
@@ -72,3 +82,8 @@ def test_a_run_of_zeros_is_no_frame() -> None:
 
 def test_a_length_beyond_the_limit_is_damage_and_not_a_wait() -> None:
     assert scan_frames(HEADER.pack(MAX_PAYLOAD + 1, 0)).damaged
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=4))
+def test_a_frame_in_two_parts_is_the_same(items: list[bytes]) -> None:
+    assert b"".join(part for item in items for part in encode_apart(item)) == encode_frames(items)

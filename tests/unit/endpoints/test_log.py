@@ -1,7 +1,7 @@
 """What was answered is found again: from open segments, from sealed ones, and in between."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from charkh.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from charkh.core.ids import new_id
 from charkh.endpoints.index import SealedSegments
-from charkh.endpoints.log import PredictionLog
+from charkh.endpoints.log import LoggedRequest, PredictionLog
 from charkh.endpoints.prediction import PredictionId, parse_prediction_id
 from charkh.endpoints.read import prediction, predictions
 from charkh.endpoints.rest import infer, predict
@@ -288,3 +288,19 @@ def test_a_sealed_segment_of_many_rows_is_read_whole(store: Store) -> None:
     seal(store)
     assert predictions(store, "e")["x"].to_list() == list(range(60_000))
     assert predictions(store, "e", failed=True).is_empty()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_long_tensors_are_logged_whole(store: Store, servable: Make, order: Literal["C", "F"]) -> None:
+    made = servable()
+    assert made.log is not None
+    rows = np.array(np.arange(3000.0).reshape(100, 30), order=order)
+    place = made.log.record({"x": rows}, {"y": rows[::2].astype(">f4")}, 100)
+    made.log.close()
+    (record,) = store.journal.read_data(place.segment)
+    logged = msgspec.msgpack.decode(record.payload, type=LoggedRequest)
+    (x,), (y,) = logged.inputs, logged.outputs
+    assert isinstance(x.data, bytes)
+    assert isinstance(y.data, bytes)
+    assert np.frombuffer(x.data, "<f8").reshape(100, *x.shape).tolist() == rows.tolist()
+    assert np.frombuffer(y.data, "<f4").reshape(50, *y.shape).tolist() == rows[::2].tolist()
