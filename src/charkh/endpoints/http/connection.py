@@ -6,7 +6,6 @@ is answered at its end, together where that pays: no thread, task or lock stands
 
 import asyncio
 import logging
-import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
@@ -26,8 +25,6 @@ SHORT = 64 * 1024
 """Bytes of a body that is read before anybody asks for it."""
 LINGER = 1.0
 """Seconds in which bytes that nobody wants are still taken: who is cut off while sending never sees the answer."""
-QUICK: int | None = getattr(socket, "TCP_QUICKACK", None)
-"""The option that acknowledges at once; of Linux alone."""
 KNOWN_NAMES = 256
 """Names of headers that are kept as texts."""
 FAILED = Reply(500, error_body("the server failed; its log says why"))
@@ -160,8 +157,6 @@ class Connection(asyncio.Protocol):
                 self._refuse(Reply(431, error_body(f"the headers are longer than {MAX_HEAD} bytes")))
         if self._queue or (self._coming is not None and not self._coming.is_wanted):
             self._pause()
-        elif self._phase == _BODY:
-            self._acknowledge()
 
     def eof_received(self) -> bool:
         """The client sends no more; it still gets its answers."""
@@ -355,15 +350,6 @@ class Connection(asyncio.Protocol):
             return
         self._transport.write(answer_bytes(reply, connection=b"close"))
         self._linger()
-
-    def _acknowledge(self) -> None:
-        """Tell the client's system that these bytes have come.
-
-        Linux holds an acknowledgement back for the answer to carry it; a client whose system sends no more before it
-        is told waits for a fifth of a second, and there is no answer before all has come.
-        """
-        if QUICK is not None and not self._transport.is_closing():
-            self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, QUICK, 1)
 
     def _linger(self) -> None:
         """End it when the client has had time to read what it was told."""
