@@ -3,6 +3,8 @@
 import resource
 from typing import Any
 
+from charkh.core.errors import Unavailable
+
 PATIENCE = 30.0
 """Seconds that a client has for a head, for a body, and to read its answer."""
 MOST = 8192
@@ -40,3 +42,12 @@ def room_for_connections() -> int:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return MOST if soft == resource.RLIM_INFINITY else max(soft // 2, min(MOST, soft - APART))
+
+
+def cannot_listen(host: str, port: int, error: Exception) -> Unavailable:
+    """What is raised where an address cannot be listened on."""
+    return Unavailable(
+        f"cannot listen on {host}:{port}: {error}",
+        code="endpoint.cannot_listen",
+        hint="Another process may have the port: choose another one.",
+    )

@@ -9,12 +9,5 @@ def settle() -> None:
     A look through all of it takes a twentieth of a second, in which nobody is answered, and would come every few
     seconds under load.
     """
-    gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def settle_again() -> None:
-    """The same after something large was let go, which may be garbage that is passed over; only where it was done."""
-    if gc.get_freeze_count():
-        settle()

@@ -8,9 +8,9 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from pathlib import Path
 
-from charkh.core.errors import Unavailable
 from charkh.endpoints import connections
 from charkh.endpoints.application import CONCURRENCY, MAX_BODY, Application
+from charkh.endpoints.connections import cannot_listen
 from charkh.endpoints.door import Door
 from charkh.endpoints.following import following
 from charkh.endpoints.garbage import settle
@@ -225,7 +225,7 @@ def numeric_address(host: str, port: int) -> str:
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except (OSError, OverflowError, UnicodeError) as error:
-        raise _cannot_listen(host, port, error) from error
+        raise cannot_listen(host, port, error) from error
     addresses = [str(each[4][0]) for each in found]
     return next((address for address in addresses if ":" not in address), addresses[0])
 
@@ -245,15 +245,7 @@ def refuse_a_taken_port(address: str, port: int) -> None:
         try:
             probe.bind((address, port))
         except (OSError, OverflowError) as error:
-            raise _cannot_listen(address, port, error) from error
-
-
-def _cannot_listen(host: str, port: int, error: Exception) -> Unavailable:
-    return Unavailable(
-        f"cannot listen on {host}:{port}: {error}",
-        code="endpoint.cannot_listen",
-        hint="Another process may have the port: choose another one.",
-    )
+            raise cannot_listen(address, port, error) from error
 
 
 async def announce(port: int, ready: Callable[[], None]) -> None:

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from charkh.core.errors import Unavailable
-from charkh.endpoints.connections import BACKLOG, room_for_connections
+from charkh.endpoints.connections import BACKLOG, cannot_listen, room_for_connections
 from charkh.endpoints.http.connection import Answering, Asked, Connection
 
 TOGETHER = 64
@@ -101,11 +100,7 @@ async def listening(
             listener.connect, host, port, backlog=BACKLOG, reuse_port=shared or None
         )
     except (OSError, OverflowError) as error:
-        raise Unavailable(
-            f"cannot listen on {host}:{port}: {error}",
-            code="endpoint.cannot_listen",
-            hint="Another process may have the port: choose another one.",
-        ) from error
+        raise cannot_listen(host, port, error) from error
     listener.look()
     try:
         yield
