@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from charkh.core.gaps import has_gaps
 from charkh.endpoints.binary import read_binary, split_tail
 from charkh.endpoints.wire import DATATYPES, NAMES, InferInput, InferRequest, bad_request
 from charkh.ports.runtimes import Signature, TensorSpec
@@ -225,7 +226,7 @@ def to_array(spec: TensorSpec, values: list[Any], sent: np.dtype[Any]) -> Array:
 def _fitted(spec: TensorSpec, array: Array) -> Array:
     """A binary tensor as the declared datatype; what is NaN is missing."""
     wanted = dtype_of(spec)
-    if wanted.kind == "f" and not spec.optional and np.isnan(array).any():
+    if wanted.kind == "f" and not spec.optional and has_gaps(array):
         raise bad_request(
             f"input {spec.name!r}: value {int(np.isnan(array).argmax())} is NaN, and this input is required",
             "Send a value, or declare the input optional.",

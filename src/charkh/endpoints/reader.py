@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from charkh.core.gaps import has_gaps
 from charkh.endpoints.binary import SIZE, split_body
 from charkh.endpoints.inputs import dtype_of, read_inputs
 from charkh.endpoints.wire import InferOutput, InferRequest, Parameters, bad_request, decode_request
@@ -128,7 +129,7 @@ class _Slot:
         if self.datatype in _NOT_PLAIN or len(raw) != count * self.little.itemsize:
             return None
         array = np.frombuffer(bytearray(raw), self.little)
-        if self.dtype.kind == "f" and not self.optional and np.isnan(array).any():
+        if self.dtype.kind == "f" and not self.optional and has_gaps(array):
             return None
         return array
 

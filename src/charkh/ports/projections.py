@@ -43,6 +43,10 @@ class Describe(Query["Description | None"], frozen=True, kw_only=True):
     subject: str
 
 
+class Position(Query[str], frozen=True, kw_only=True):
+    """How far the facts are folded: while two answers are equal, so is every answer that hangs on facts alone."""
+
+
 Fold = Callable[["Connection", Sequence[Event]], None]
 Decide = Callable[["Connection", Any], Sequence[Draft]]
 Reply = Callable[["Connection", Any], Any]

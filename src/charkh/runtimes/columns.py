@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charkh.core.errors import Invalid
+from charkh.core.gaps import has_gaps
 from charkh.ports.runtimes import Signature, Tensors, TensorSpec, row_count
 
 Array = npt.NDArray[Any]
@@ -110,7 +111,7 @@ def _column(spec: TensorSpec, inputs: Tensors) -> Array:
     if spec.datatype == "BYTES":
         return _text_column(spec, column)
     column = column.astype(_NUMPY[spec.datatype], copy=False)
-    if not spec.optional and column.dtype.kind == "f" and np.isnan(column).any():
+    if not spec.optional and column.dtype.kind == "f" and has_gaps(column):
         raise misfit(spec.name, "a value is missing")
     return column
 

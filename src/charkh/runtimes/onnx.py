@@ -8,21 +8,19 @@ import importlib
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from math import isnan
 from typing import Any, cast
 
 import numpy as np
 import onnxruntime
 
 from charkh.core.errors import Invalid, Unavailable
+from charkh.core.gaps import has_gaps
 from charkh.ports.runtimes import Safety, Signature, Tensors
 from charkh.runtimes.columns import Array, chosen_outputs, columns_of, stack
 from charkh.runtimes.onnx_file import onnx_reasons
 from charkh.runtimes.refusal import denied, input_refused, verdict
 
 FILE = "model.onnx"
-FEW = 4096
-"""Numbers that BLAS multiplies in one thread."""
 _NUMPY = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -141,7 +139,7 @@ class OnnxPredictor:
             and matrix.dtype == self._dtype
             and matrix.ndim == 2
             and matrix.shape[1] == self._width
-            and (matrix.dtype.kind != "f" or not _has_gaps(matrix))
+            and (matrix.dtype.kind != "f" or not has_gaps(matrix))
         )
 
     def _feed(self, columns: list[Array]) -> dict[str, Array]:
@@ -154,12 +152,6 @@ class OnnxPredictor:
             shaped = column.reshape(-1, 1) if column.ndim == 1 and len(wanted.shape) == 2 else column
             feed[spec.name] = shaped.astype(_NUMPY[wanted.type], copy=False)
         return feed
-
-
-def _has_gaps(matrix: Array) -> bool:
-    """Whether a number is missing: a sum has none where one of its numbers has none."""
-    # For a few rows the product takes a tenth of a sum's time; for many, BLAS would share it out to threads.
-    return isnan(np.vdot(matrix, matrix) if matrix.size <= FEW else matrix.sum())
 
 
 def _one_matrix(inputs: Mapping[str, Any], signature: Signature) -> tuple[str, np.dtype[Any] | None, int]:

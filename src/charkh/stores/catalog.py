@@ -15,12 +15,14 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
+from charkh.core.canon import canonical_json
 from charkh.core.clock import Clock
+from charkh.core.digests import digest_of
 from charkh.core.errors import Bug, CharkhError, Corrupt, Locked, Unavailable
 from charkh.core.events import Event, Recorded, decode_event, stamp_draft
 from charkh.core.refs import parse_subject
 from charkh.ports.journal import Batch, Journal
-from charkh.ports.projections import Command, Describe, Projection, Query
+from charkh.ports.projections import Command, Describe, Position, Projection, Query
 from charkh.stores.catalog_file import CatalogFile, Overlay, is_single
 from charkh.stores.catalog_fold import Folder
 from charkh.stores.catalog_state import decided_before, forget, is_prepared, read_cursor, set_aside_rows
@@ -173,6 +175,8 @@ class Catalog:
             subject = parse_subject(query.subject)
             portray = self._portraits.get(subject.noun)
             return portray(connection, subject.id) if portray else None
+        if isinstance(query, Position):
+            return digest_of(canonical_json(read_cursor(connection)))
         reply = self._answers.get(type(query))
         if reply is None:
             raise Bug(f"no projection answers {type(query).__name__}")

@@ -19,7 +19,7 @@ from charkh.core.events import Draft, Event, Recorded, body_of, stamp_draft
 from charkh.core.ids import new_id
 from charkh.ports.folding import add_rows
 from charkh.ports.journal import Batch, Cursor, Journal
-from charkh.ports.projections import Command, Describe, Description, Projection, Query
+from charkh.ports.projections import Command, Describe, Description, Position, Projection, Query
 from charkh.stores.catalog import Catalog
 from charkh.stores.catalog_file import Overlay
 from charkh.stores.journal_memory import MemoryJournal
@@ -174,6 +174,18 @@ class CatalogSuite(ABC):
         journal.append([_note("a", 1).payload])
         assert catalog.ask(Titles()) == (("a", 1),)
         assert not catalog.stale
+
+    def test_the_position_changes_with_every_fact_and_with_nothing_else(
+        self, catalog: Catalog, journal: Journal, open_catalog: Callable[..., Catalog]
+    ) -> None:
+        positions = [catalog.ask(Position())]
+        journal.append([_note("a", 1).payload])
+        positions.append(catalog.ask(Position()))
+        catalog.decide(WriteNote(title="b"))
+        positions.append(catalog.ask(Position()))
+        assert len(set(positions)) == 3
+        catalog.ask(Titles())
+        assert catalog.ask(Position()) == open_catalog().ask(Position()) == positions[-1]
 
     def test_another_catalog_of_the_same_database_sees_it_too(
         self, catalog: Catalog, open_catalog: Callable[..., Catalog]

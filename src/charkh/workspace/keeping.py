@@ -31,6 +31,8 @@ AGAIN_SECONDS = 30.0
 """How long what could not be loaded is not tried again; what was not allowed is asked about at every look."""
 _log = logging.getLogger("charkh")
 
+_NOTHING_REFUSED: tuple[tuple[str, ...], str, float] = ((), "", 0.0)
+"""What was refused, why, and when."""
 Make = Callable[[Wanted], tuple[Servable, bytes]]
 """Loads what is wanted, without a deployment and a log; beside it the body of an example request, or nothing."""
 
@@ -64,7 +66,13 @@ class Keeping:
         self._resumes = resumes
         self._now: _Loaded | None = None
         self._before: _Loaded | None = None
-        self._refused: tuple[tuple[str, ...], str, float] = ((), "", 0.0)
+        self._refused = _NOTHING_REFUSED
+
+    @property
+    def settled(self) -> Servable | None:
+        """What is to be asked for as long as no new fact says otherwise; None where something is to be tried again."""
+        now = self._now
+        return None if now is None or self._refused != _NOTHING_REFUSED else now.away or now.servable
 
     def serve(self, wanted: Wanted) -> Servable:
         """What is to be asked now; the same object where nothing changed.
@@ -78,7 +86,7 @@ class Keeping:
         elif now.identity != wanted.identity:
             now = self._swapped(now, wanted)
         else:
-            self._refused = ((), "", 0.0)
+            self._refused = _NOTHING_REFUSED
             now = self._now = self._renewed(now, wanted)
         return self._unless_distrusted(now)
 
@@ -165,7 +173,7 @@ class Keeping:
             return now
         if now.resident is not None:
             now.resident.standby = True
-        self._now, self._before, self._refused = made, now, ((), "", 0.0)
+        self._now, self._before, self._refused = made, now, _NOTHING_REFUSED
         _log.info(
             "endpoint %s answers with version %s%s", self._name, made.servable.version, ", kept loaded" * bool(back)
         )

@@ -22,6 +22,7 @@ from charkh.models.example import MAX_ROWS, example_bytes, example_tensors, inpu
 from charkh.models.find import find as find_model
 from charkh.models.load import Form, LoadedModel, load
 from charkh.models.model import ModelVersion
+from charkh.ports.projections import Position
 from charkh.ports.runtimes import Signature, Tensors
 from charkh.ports.store import Store
 from charkh.recipes.apply import prepare
@@ -82,6 +83,7 @@ class Serving:
             name: RolloutOf(workspace, name, settings.model, settings.rollout)
             for name, settings in self._settings.items()
         }
+        self._position = ""
 
     def __call__(self) -> list[Servable]:
         """What is to be served now; the same objects where nothing changed. See `offer`."""
@@ -102,16 +104,21 @@ class Serving:
         """
         servables: list[Servable] = []
         splits: dict[str, Split] = {}
+        # Asked first: a fact that comes meanwhile is looked at the next time.
+        position = self._workspace.store.queries.ask(Position())
+        unchanged = position == self._position
         for name, settings in self._settings.items():
-            champion = self._servable(name, settings)
+            champion = self._kept[name].settled if unchanged else None
+            champion = champion or self._servable(name, settings)
             if champion.away:
                 self._rollouts[name].close()
                 servables.append(champion)
                 continue
-            routed = self._rollouts[name](champion, partial(self._candidate, name, settings))
+            routed = self._rollouts[name](champion, partial(self._candidate, name, settings), unchanged=unchanged)
             servables.extend(routed.servables)
             if routed.split is not None:
                 splits[name] = routed.split
+        self._position = position
         return Offer(tuple(servables), splits)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from charkh.ports.projections import Command, Describe, Query
+from charkh.ports.projections import Command, Describe, Position, Query
 from charkh.workspace.projections import PROJECTIONS
 
 APART = frozenset({"user", "webhook"})
@@ -17,7 +17,7 @@ APART = frozenset({"user", "webhook"})
 @functools.cache
 def query_types() -> Mapping[str, type[Query[Any]]]:
     """The queries that may be asked, by name."""
-    found: dict[str, type[Query[Any]]] = {Describe.__name__: Describe}
+    found: dict[str, type[Query[Any]]] = {kind.__name__: kind for kind in (Describe, Position)}
     for each in PROJECTIONS:
         if each.name not in APART:
             found.update({f"{each.name}.{kind.__name__}": kind for kind in each.answers})

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from charkh.ports.projections import Describe
+from charkh.ports.projections import Describe, Position
 from charkh.ports.remote_calls import answer_type
 from charkh.workspace.projections import PROJECTIONS
 from charkh.workspace.wire_names import APART, command_types, query_types, wire_name
@@ -18,7 +18,7 @@ DECLARED = [
 def test_names_mean_one_thing() -> None:
     names = [f"{noun}.{kind.__name__}" for noun, kind in DECLARED]
     assert len(names) == len(set(names))
-    assert {*query_types(), *command_types()} == {*names, Describe.__name__}
+    assert {*query_types(), *command_types()} == {*names, Describe.__name__, Position.__name__}
     assert [wire_name(kind) for _, kind in DECLARED] == names
 
 

@@ -30,9 +30,11 @@ from charkh.models.alias import move_alias, remove_alias
 from charkh.models.find import find
 from charkh.models.register import register
 from charkh.models.trust import distrust, trust
+from charkh.ports.projections import Query
 from charkh.ports.runtimes import Tensors
 from charkh.recipes.document import parse_recipe
 from charkh.recipes.record import record
+from charkh.stores.catalog import Catalog
 from charkh.workspace import keeping, serving
 from charkh.workspace.deploying import deploy_by_hand
 from charkh.workspace.metering import watch_of
@@ -472,3 +474,24 @@ def test_an_example_behind_recipes_writes_its_times_as_programs_do(make: Callabl
     record(workspace.store, parse_recipe(msgspec.json.encode({"recipe": 1, "steps": steps}), "times"), "times")
     (servable,) = Serving(workspace, ("delay",))()
     assert [spec.datatype for spec in servable.signature.inputs] == ["BYTES", "BYTES", "FP64"]
+
+
+def test_a_look_where_nothing_came_asks_how_far_the_facts_are_and_nothing_else(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Serving(workspace)
+    first = served()
+    asked: list[str] = []
+    ask = Catalog.ask
+
+    def asking(catalog: Catalog, query: Query[Any]) -> Any:
+        asked.append(type(query).__name__)
+        return ask(catalog, query)
+
+    monkeypatch.setattr(Catalog, "ask", asking)
+    served()  # the deployments, which the first look has recorded
+    asked.clear()
+    assert all(now is then for now, then in zip(served(), first, strict=True))
+    assert asked == ["Position"]
+    move_alias(workspace.store, "delay@2", "champion")
+    assert [each.version for each in served()] == ["2", "2"]
