@@ -1,16 +1,19 @@
 """Listen for HTTP/1.1 in the running event loop; every connection has a bound on how long it keeps one waiting."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from charkh.endpoints.connections import BACKLOG, cannot_listen, room_for_connections
 from charkh.endpoints.http.connection import Answering, Asked, Connection
+from charkh.endpoints.route import Reply
 
 TOGETHER = 64
 """Requests that are answered before the first of them gets its answer."""
 CLOSING = 3.0
 """Seconds in which answers under way reach their clients at the end."""
+_log = logging.getLogger("charkh")
 
 
 class Listener:
@@ -53,9 +56,16 @@ class Listener:
         waiting, self._asked = self._asked, []
         for begin in range(0, len(waiting), TOGETHER):
             some = waiting[begin : begin + TOGETHER]
-            replies = self._application.at_once([asked for _, asked in some])
-            for (connection, asked), reply in zip(some, replies, strict=True):
+            for (connection, asked), reply in zip(some, self._at_once([asked for _, asked in some]), strict=True):
                 connection.answer(asked, reply)
+
+    def _at_once(self, asked: Sequence[Asked]) -> Sequence[Reply | None]:
+        """What is answered at once; nothing where that fails, so that each is asked by itself and only one gets a 500."""
+        try:
+            return self._application.at_once(asked)
+        except Exception:  # noqa: BLE001 (the edge of the process: nobody may be left without an answer)
+            _log.exception("requests that came together could not be answered together")
+            return [None] * len(asked)
 
     def look(self) -> None:
         """End the connections that are kept waiting, now and from now on."""

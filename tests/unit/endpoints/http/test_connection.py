@@ -31,12 +31,14 @@ class Echo:
 
     def at_once(self, asked: Sequence[Asked], /) -> list[Reply | None]:
         self.turns.append(len(asked))
+        if any(each.path == "/poison" for each in asked):
+            raise RuntimeError("all of them")
         return [_echoed(each.path, each.body) if each.path == "/quick" else None for each in asked]
 
     async def respond(
         self, method: str, path: str, host: str, headers: Headers, read: Callable[[int], Awaitable[bytes | None]], /
     ) -> Reply:
-        if path == "/broken":
+        if path in {"/broken", "/poison"}:
             raise RuntimeError("broken")
         if path == "/unread":
             return Reply(401, b"who are you?", (("www-authenticate", "Bearer"),))
@@ -341,6 +343,23 @@ def test_a_server_that_fails_says_so_and_goes_on(caplog: pytest.LogCaptureFixtur
 
     with_server(scenario)
     assert "RuntimeError: broken" in caplog.text
+
+
+def test_a_request_that_breaks_a_turn_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(echo: Echo, connect: Connect) -> None:
+        clients = [await connect() for _ in range(8)]
+        for number, client in enumerate(clients):
+            client.writer.write(post("/poison" if number == 3 else "/quick", str(number).encode()))
+        statuses = [(await client.answer())[0] for client in clients]
+        assert statuses == [200, 200, 200, 500, 200, 200, 200, 200]
+        assert (await clients[3].ask(post()))[0] == 200
+
+    with caplog.at_level(logging.ERROR, "charkh"):
+        with_server(scenario)
+    assert [record.getMessage() for record in caplog.records] == [
+        "requests that came together could not be answered together",
+        "a request could not be answered",
+    ]
 
 
 def test_too_many_are_told_to_come_again() -> None:
