@@ -60,7 +60,7 @@ class Listener:
                 connection.answer(asked, reply)
 
     def _at_once(self, asked: Sequence[Asked]) -> Sequence[Reply | None]:
-        """What is answered at once; nothing where that fails, so that each is asked by itself and only one gets a 500."""
+        """What is answered at once; nothing where that fails, and each is asked by itself: one alone gets a 500."""
         try:
             return self._application.at_once(asked)
         except Exception:  # noqa: BLE001 (the edge of the process: nobody may be left without an answer)
