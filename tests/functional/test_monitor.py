@@ -23,7 +23,7 @@ with open_workspace() as workspace:
                 columns=["wind"], truth=live.select("id", "late"), key="id", target="late", score="score",
                 estimated=estimated(reference, live.drop("late"), target="late", score="score"),
                 multivariate=multivariate(reference, live, columns=["wind"], rounds=199),
-                alerts=["psi > 0.2", "auc < 0.5"], moment=1e9 + month * 2_592_000)
+                alerts=["psi > 0.2", "auc < 0.5", "mae > 1"], moment=1e9 + month * 2_592_000)
 """
 
 
@@ -39,8 +39,9 @@ def test_from_a_collection_to_its_alert(charkh: Any) -> None:
     assert alert["made"]["condition"] == "psi > 0.2"
     assert "psi > 0.2" in charkh("monitor", "alerts")
     shown = charkh("monitor", "show", "delay")
-    assert "ALERT  psi > 0.2" in shown
-    assert "quiet  auc < 0.5" in shown
+    assert "ALERT    psi > 0.2" in shown
+    assert "quiet    auc < 0.5" in shown
+    assert "unknown  mae > 1: no fact" in shown
     without, together = (
         next(line for line in shown.splitlines() if line.startswith(name)) for name in ("auc\t", "mmd\t")
     )

@@ -106,7 +106,8 @@ def _write_report(report: "Report") -> None:
     _write_estimates(report)
     _write_together(report)
     for verdict in report.verdicts:
-        write_line(f"{'ALERT' if verdict.met else 'quiet'}  {verdict.condition}: {verdict.reason}")
+        said = "ALERT" if verdict.met else "unknown" if verdict.condition in report.unknown else "quiet"
+        write_line(f"{said:7}  {verdict.condition}: {verdict.reason}")
     if report.performance is not None:
         for what, why in report.performance.refused.items():
             write_line(f"{what}: {why}")

@@ -41,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         facts: the numbers, as they were published about `monitor:NAME`.
         alerts: the conditions that were met; what goes on firing may have raised nothing anew.
         verdicts: every condition, met or not.
+        unknown: those of the conditions whose fact nobody knows; they are not met.
         drift: column by column.
         quality: column by column.
         performance: against the truth; None when there is none yet.
@@ -59,6 +60,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
     drift: DriftReport
     quality: QualityReport
+    unknown: tuple[str, ...] = ()
     performance: Performance | None = None
     segments: dict[str, DriftReport] = {}
     odd: OddRows | None = None
@@ -176,6 +178,7 @@ def collect(
         facts=facts,
         alerts=tuple(verdict for verdict in verdicts if verdict.met),
         verdicts=verdicts,
+        unknown=tuple(each.text for each in conditions if not _is_known(each, facts)),
         drift=found,
         quality=state,
         performance=scored,
@@ -196,7 +199,7 @@ def collect(
         endpoint=endpoint,
         moment=report.moment,
         verdicts=verdicts,
-        known=frozenset(each.text for each in conditions if _is_known(each, facts)),
+        known=frozenset(each.text for each in conditions) - set(report.unknown),
     )
     firing = store.queries.ask(Firing(monitor=monitor))
     silences = store.queries.ask(Silences(monitor=monitor, moment=report.moment))
