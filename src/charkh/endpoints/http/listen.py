@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from charkh.endpoints.connections import BACKLOG, cannot_listen, room_for_connections
 from charkh.endpoints.http.connection import Answering, Asked, Connection
+from charkh.endpoints.http.entrance import Entrance
 from charkh.endpoints.route import Reply
 
 TOGETHER = 64
@@ -104,16 +106,17 @@ async def listening(
     Raises:
         Unavailable: the address cannot be listened on.
     """
-    listener = Listener(application, patience=patience, room=room_for_connections())
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        server = await asyncio.get_running_loop().create_server(
-            listener.connect, host, port, backlog=BACKLOG, reuse_port=shared or None
-        )
+        address = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     except (OSError, OverflowError) as error:
         raise cannot_listen(host, port, error) from error
+    address.setblocking(False)
+    listener = Listener(application, patience=patience, room=room_for_connections())
+    entrance = Entrance(address, listener.connect)
     listener.look()
     try:
         yield
     finally:
-        server.close()
+        await entrance.close()
         await listener.close()
