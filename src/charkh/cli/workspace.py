@@ -223,6 +223,7 @@ def serve(
     """
     # What loads models is imported by the command that needs it.
     from charkh.cli.serve_manifests import endpoints_of, write_endpoints
+    from charkh.endpoints.connections import authority
     from charkh.server.serving import Answering, Work, serve_endpoints, serve_together
     from charkh.workspace.token import token_of
 
@@ -234,14 +235,14 @@ def serve(
             return
         grpc = workspace.settings.serving.grpc_port if grpc_port is None else grpc_port
         token = token_of(workspace.store_folder)
-        address = f"http://{host}:{port}"
+        address = f"http://{authority(host, port)}"
 
         def ready(served: Sequence[Answering]) -> None:
             if json:
                 write_json(
                     {
                         "address": address,
-                        "grpc": f"{host}:{grpc}" if grpc else "",
+                        "grpc": authority(host, grpc) if grpc else "",
                         "endpoints": [each._asdict() for each in served],
                     }
                 )

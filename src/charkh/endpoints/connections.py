@@ -44,10 +44,15 @@ def room_for_connections() -> int:
     return MOST if soft == resource.RLIM_INFINITY else max(soft // 2, min(MOST, soft - APART))
 
 
+def authority(host: str, port: int) -> str:
+    """A host and its port as addresses name them: in IPv6's form, in brackets (RFC 3986, section 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def cannot_listen(host: str, port: int, error: Exception) -> Unavailable:
     """What is raised where an address cannot be listened on."""
     return Unavailable(
-        f"cannot listen on {host}:{port}: {error}",
+        f"cannot listen on {authority(host, port)}: {error}",
         code="endpoint.cannot_listen",
         hint="Another process may have the port: choose another one.",
     )

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from charkh.endpoints.connections import APART, MOST, room_for_connections
+from charkh.endpoints.connections import APART, MOST, authority, cannot_listen, room_for_connections
 from charkh.testing.children import in_child
 
 
@@ -28,3 +28,11 @@ def test_room_for_connections(soft: int, hard: int, room: int, raised: int) -> N
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (raised, hard)
 
     in_child(work)
+
+
+@pytest.mark.parametrize(
+    ("host", "named"), [("127.0.0.1", "127.0.0.1:8080"), ("::1", "[::1]:8080"), ("here.example", "here.example:8080")]
+)
+def test_an_address_of_ipv6_is_named_in_brackets(host: str, named: str) -> None:
+    assert authority(host, 8080) == named
+    assert named in cannot_listen(host, 8080, OSError("taken")).message

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charkh.core.errors import Unavailable
+from charkh.endpoints.connections import authority
 from charkh.endpoints.route import Respond
 
 MAX_MESSAGE = 64 * 1024 * 1024
@@ -41,7 +42,7 @@ async def listening(
         Unavailable: the extra is not installed, or the address cannot be listened on.
     """
     server = _server(respond, max_message, shared=shared)
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = authority(host, port)
     try:
         if certificate is not None and key is not None:
             bound = server.add_secure_port(address, _credentials(certificate, key))
