@@ -1,8 +1,8 @@
 """Numbers counted between fixed edges: what the reference fixes once, and every batch of live rows adds to.
 
 The edges are quantiles of a sample of the reference; the counts between them are exact, whatever the sample was. Two
-sketches over the same edges add up. A batch is sorted in pieces that fit a processor's cache, which costs less than
-looking each value up, and its length never shows in the memory that is kept.
+sketches over the same edges add up. A value's bin is read from a table (`bins`), which takes less than sorting, and the
+length of a batch never shows in the memory that is kept.
 """
 
 import math
@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from charkh.monitors.sketches.bins import PIECE, Bins
+
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 GRID = 512
 """Quantiles of the reference at which the distribution functions are compared."""
-PIECE = 1 << 15
-"""Values that are sorted at once: a quarter of a megabyte."""
-_GREATEST = float(np.finfo(np.float64).max)
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -135,7 +134,7 @@ class NumberCounter:
 
     def __init__(self, start: NumberSketch, reference: NumberSketch | None = None) -> None:
         self._start = start
-        self._bounds = np.concatenate([start.at, [_GREATEST]])
+        self._bins = Bins(start.at, start.center, start.unit)
         self._counts, self._sums = start.counts, start.totals
         self._squares, self._rows, self._missing = start.squares, start.rows, start.missing
         self._infinite, self._outside = start.infinite, start.outside
@@ -147,30 +146,32 @@ class NumberCounter:
         values = as_floats(column)
         self._rows += len(values)
         for begin in range(0, len(values), PIECE):
-            self._piece(np.sort(values[begin : begin + PIECE]))
+            piece = values[begin : begin + PIECE]
+            least, greatest = float(piece.min()), float(piece.max())
+            # Both are NaN where a value is, and one of them is infinite where a value is.
+            if not (math.isfinite(least) and math.isfinite(greatest)):
+                piece = self._without_gaps(piece)
+                if not len(piece):
+                    continue
+                least, greatest = float(piece.min()), float(piece.max())
+            self._count(piece, least, greatest)
 
-    def _piece(self, ordered: Floats) -> None:
-        # NaN is sorted to the end and infinities to either side, so none of them needs a look of its own.
-        low, high, some = np.searchsorted(ordered, [-np.inf, np.inf, np.nan], "left").tolist()
-        low += int(np.searchsorted(ordered[:high], -np.inf, "right")) - low
-        self._missing += len(ordered) - some
-        self._infinite += low + some - high
-        finite = ordered[low:high]
-        if not len(finite):
-            return
-        self._least, self._greatest = min(self._least, float(finite[0])), max(self._greatest, float(finite[-1]))
-        below = np.concatenate([[0], np.searchsorted(finite, self._bounds, "right")])
-        sizes = np.diff(below)
-        filled = sizes > 0
-        self._counts += sizes
+    def _without_gaps(self, piece: Floats) -> Floats:
+        finite = piece[np.isfinite(piece)]
+        missing = int(np.count_nonzero(np.isnan(piece)))
+        self._missing += missing
+        self._infinite += len(piece) - missing - len(finite)
+        return finite
+
+    def _count(self, finite: Floats, least: float, greatest: float) -> None:
+        self._least, self._greatest = min(self._least, least), max(self._greatest, greatest)
+        binned = self._bins.count(finite)
+        self._counts += binned.sizes
         with np.errstate(over="ignore", invalid="ignore"):
-            scaled = (finite - self._start.center) / self._start.unit
-            self._sums[filled] += np.add.reduceat(scaled, below[:-1][filled])
-            # Not np.dot: BLAS would start threads of its own for each piece.
-            self._squares += float(np.square(scaled).sum())
-        if self._range is not None:
-            inside = np.searchsorted(finite, self._range[1], "right") - np.searchsorted(finite, self._range[0], "left")
-            self._outside += len(finite) - int(inside)
+            self._sums += binned.sums
+            self._squares += binned.squares
+        if self._range is not None and (least < self._range[0] or greatest > self._range[1]):
+            self._outside += int(np.count_nonzero((finite < self._range[0]) | (finite > self._range[1])))
 
     def done(self) -> NumberSketch:
         """What was counted."""

@@ -18,7 +18,9 @@ SAMPLE = 1 << 17
 BATCH = 1 << 16
 """Rows of a lazy table that are read at once; Polars reads some batches ahead."""
 SLICE = 1 << 17
-"""Rows that are counted at once of what can be sliced for nothing: a frame in memory, a Parquet file."""
+"""Rows that are read at once of what can be sliced for nothing, a Parquet file."""
+HELD = 1 << 19
+"""Rows that are counted at once of a frame, which is in memory already."""
 _THREADS = os.cpu_count() or 1
 
 Batches = Callable[[], Iterable[pl.DataFrame]]
@@ -84,7 +86,7 @@ def sketch_live(batches: Iterable[pl.DataFrame], reference: TableSketch) -> Tabl
 def batches_of(table: pl.DataFrame | pl.LazyFrame) -> Batches:
     """A table in batches: a frame in memory in slices, which costs nothing, a lazy one as it is read."""
     if isinstance(table, pl.DataFrame):
-        return lambda: table.iter_slices(SLICE) if table.height else iter([table])
+        return lambda: table.iter_slices(HELD) if table.height else iter([table])
     return lambda: _collected(table)
 
 
