@@ -30,6 +30,7 @@ class Entrance:
         self._loop = asyncio.get_running_loop()
         self._coming: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
+        self._is_full = False
         self._open()
 
     async def close(self) -> None:
@@ -50,10 +51,13 @@ class Entrance:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                _log.error("no more clients can be taken in for now: %s", error)
+                if not self._is_full:
+                    _log.error("no more clients can be taken in for now: %s", error)
+                self._is_full = True
                 self._loop.remove_reader(self._listening)
                 self._later = self._loop.call_later(PAUSE, self._open)
                 return
+            self._is_full = False
             task = self._loop.create_task(self._welcome(client))
             self._coming.add(task)
             task.add_done_callback(self._coming.discard)
