@@ -13,6 +13,7 @@ from charkh.cli.endpoint_expire import expire
 from charkh.cli.endpoint_export import export
 from charkh.cli.endpoint_rollback import rollback
 from charkh.cli.endpoint_truth import truth
+from charkh.cli.groups import WholeSentences
 from charkh.cli.opening import open_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_pairs, write_table
 from charkh.cli.titles import titles_of
@@ -224,6 +225,6 @@ def _as_json(cell: "pl.Series") -> str:
 app.command("export")(export)
 app.command("expire")(expire)
 app.command("truth")(truth)
-app.add_typer(endpoint_rollout.app, name="rollout")
+app.add_typer(endpoint_rollout.app, name="rollout", cls=WholeSentences)
 app.command("feedback")(endpoint_rollout.feedback)
 app.command("rollback")(rollback)

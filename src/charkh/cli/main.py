@@ -21,13 +21,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import typer
-from typer.core import TyperGroup
 
 from charkh.cli.exit_codes import INTERRUPTED, exit_code
+from charkh.cli.groups import WholeSentences
 from charkh.core.errors import CharkhError, Unavailable
 from charkh.core.ids import new_id
 
@@ -61,16 +60,6 @@ NOUNS: dict[str, str] = {
 
 TOP = "charkh.cli.workspace"
 """The verbs of the workspace itself stand at the top: init, up, serve, doctor, fsck, gc, sync, trace."""
-
-
-class WholeSentences(TyperGroup):
-    """A group whose list of commands is wrapped where it is too wide; a sentence that is cut off helps nobody."""
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The list of commands in the help, on a pipe; see `rich_markup_mode` for a terminal."""
-        shown = [self.commands[name] for name in self.list_commands(ctx) if not self.commands[name].hidden]
-        with formatter.section("Commands"):
-            formatter.write_dl([(each.name or "", each.get_short_help_str(limit=sys.maxsize)) for each in shown])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

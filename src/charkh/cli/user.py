@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from charkh.cli.groups import WholeSentences
 from charkh.cli.opening import open_own_workspace
 from charkh.cli.output import AsJson, shown_time, write_json, write_line, write_note, write_pairs, write_table
 from charkh.cli.user_token import app as tokens
@@ -14,7 +15,7 @@ from charkh.users.make import make_user, set_disabled
 from charkh.users.user import User
 
 app = typer.Typer(no_args_is_help=True, help="Users and service accounts: roles, tokens.")
-app.add_typer(tokens, name="token", help="Tokens of a user: made, listed, revoked.")
+app.add_typer(tokens, name="token", help="Tokens of a user: made, listed, revoked.", cls=WholeSentences)
 
 Name = Annotated[str, typer.Argument(help="Name or id of the user.")]
 Reason = Annotated[str, typer.Option(help="Why, in a sentence.")]
