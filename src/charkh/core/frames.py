@@ -38,7 +38,7 @@ class Scan(NamedTuple):
 
 def encode_frame(payload: bytes) -> bytes:
     """The frame that carries `payload`."""
-    return HEADER.pack(len(payload), crc32c(payload)) + payload
+    return b"".join(encode_apart(payload))
 
 
 def encode_apart(payload: bytes) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Whether numbers are missing in an array, found without looking at each."""
+"""Whether numbers are missing in an array."""
 
 from math import isnan
 from typing import Any

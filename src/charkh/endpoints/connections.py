@@ -1,4 +1,4 @@
-"""How many clients one process holds at once, and how long each has to say what it wants."""
+"""Where a process listens, how many clients it holds at once, and how long each has to say what it wants."""
 
 import resource
 from typing import Any

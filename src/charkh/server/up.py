@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from charkh.bridges.mlflow.application import MlflowApplication
 from charkh.core.errors import Unavailable
 from charkh.endpoints.application import Application
-from charkh.endpoints.connections import listening_options
+from charkh.endpoints.connections import authority, listening_options
 from charkh.endpoints.door import Door
 from charkh.endpoints.ending import SPARE, end_within
 from charkh.endpoints.following import following
@@ -210,7 +210,7 @@ async def _serve(
             started.result()
     except (OSError, RuntimeError) as error:
         raise Unavailable(
-            f"cannot listen on {host}:{port}: {error}",
+            f"cannot listen on {authority(host, port)}: {error}",
             code="server.cannot_listen",
             hint="Another process may have the port: choose another one with --port.",
         ) from error

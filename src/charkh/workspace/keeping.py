@@ -29,10 +29,10 @@ from charkh.workspace.workspace import Workspace
 
 AGAIN_SECONDS = 30.0
 """How long what could not be loaded is not tried again; what was not allowed is asked about at every look."""
-_log = logging.getLogger("charkh")
-
 _NOTHING_REFUSED: tuple[tuple[str, ...], str, float] = ((), "", 0.0)
 """What was refused, why, and when."""
+_log = logging.getLogger("charkh")
+
 Make = Callable[[Wanted], tuple[Servable, bytes]]
 """Loads what is wanted, without a deployment and a log; beside it the body of an example request, or nothing."""
 
@@ -69,10 +69,9 @@ class Keeping:
         self._refused = _NOTHING_REFUSED
 
     @property
-    def settled(self) -> Servable | None:
-        """What is to be asked for as long as no new fact says otherwise; None where something is to be tried again."""
-        now = self._now
-        return None if now is None or self._refused != _NOTHING_REFUSED else now.away or now.servable
+    def is_settled(self) -> bool:
+        """Whether nothing was refused that is to be tried again."""
+        return self._refused == _NOTHING_REFUSED
 
     def serve(self, wanted: Wanted) -> Servable:
         """What is to be asked now; the same object where nothing changed.

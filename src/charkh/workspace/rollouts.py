@@ -76,26 +76,16 @@ class RolloutOf:
         self._looked = 0.0
         self._pause = 0.0
         self._serving: _Serving | None = None
-        self._alone: Servable | None = None
         self._told = ""
 
-    def __call__(self, champion: Servable, load: Load, *, unchanged: bool = False) -> Routed:
+    def __call__(self, champion: Servable, load: Load) -> Routed:
         """What the endpoint serves beside its champion now; the same objects where nothing changed.
 
         A candidate that cannot be served is taken out, and the champion goes on.
-
-        Args:
-            champion: what answers there.
-            load: loads a candidate.
-            unchanged: no fact has come since the last call.
         """
-        if unchanged and self._serving is None and champion is self._alone:
-            return Routed((champion,))
-        self._alone = None
         found = self._current(champion)
         if found is None:
             self.close()
-            self._alone = champion
             return Routed((champion,))
         distrusted = self._distrusted(found)
         if distrusted:

@@ -83,7 +83,7 @@ class Serving:
             name: RolloutOf(workspace, name, settings.model, settings.rollout)
             for name, settings in self._settings.items()
         }
-        self._position = ""
+        self._offered: tuple[str, Offer] | None = None
 
     def __call__(self) -> list[Servable]:
         """What is to be served now; the same objects where nothing changed. See `offer`."""
@@ -102,23 +102,29 @@ class Serving:
             Denied: the first version of an endpoint may not be loaded.
             Unavailable: the first version of an endpoint does not answer its example.
         """
-        servables: list[Servable] = []
-        splits: dict[str, Split] = {}
         # Asked first: a fact that comes meanwhile is looked at the next time.
         position = self._workspace.store.queries.ask(Position())
-        unchanged = position == self._position
+        if self._offered is not None and self._offered[0] == position:
+            return self._offered[1]
+        offer = self._look()
+        # Rollouts go on with the clock, and what was refused is tried again.
+        settled = not offer.splits and all(kept.is_settled for kept in self._kept.values())
+        self._offered = (position, offer) if settled else None
+        return offer
+
+    def _look(self) -> Offer:
+        servables: list[Servable] = []
+        splits: dict[str, Split] = {}
         for name, settings in self._settings.items():
-            champion = self._kept[name].settled if unchanged else None
-            champion = champion or self._servable(name, settings)
+            champion = self._servable(name, settings)
             if champion.away:
                 self._rollouts[name].close()
                 servables.append(champion)
                 continue
-            routed = self._rollouts[name](champion, partial(self._candidate, name, settings), unchanged=unchanged)
+            routed = self._rollouts[name](champion, partial(self._candidate, name, settings))
             servables.extend(routed.servables)
             if routed.split is not None:
                 splits[name] = routed.split
-        self._position = position
         return Offer(tuple(servables), splits)
 
     def close(self) -> None:

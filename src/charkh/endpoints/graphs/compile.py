@@ -12,6 +12,7 @@ import numpy as np
 
 from charkh.core.errors import CharkhError, Invalid
 from charkh.core.expressions import columns_of, parse_expression
+from charkh.core.gaps import has_gaps
 from charkh.core.graph_settings import (
     ChainNode,
     CombinerNode,
@@ -290,7 +291,7 @@ def _fitting(spec: TensorSpec, source: str, given: Tensors, node: str) -> Any:
     if tensor.dtype == wanted or tensor.dtype.kind == "O" or wanted.kind == "O":
         return tensor
     if wanted.kind in "iu" and tensor.dtype.kind == "f":
-        if spec.optional and np.isnan(tensor).any():
+        if spec.optional and has_gaps(tensor):
             return tensor
         if not np.array_equal(tensor, np.floor(tensor)):
             raise Invalid(f"{source!r} has numbers that are not whole, which {node!r} cannot take", code="graph.input")

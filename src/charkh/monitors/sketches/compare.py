@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from charkh.monitors.bins import FEWEST, CategoryBins, NumberBins, joined_categories
+from charkh.monitors.sketches.bins import Counts, Floats
 from charkh.monitors.sketches.categories import CategorySketch
-from charkh.monitors.sketches.numbers import Counts, Floats, NumberSketch
+from charkh.monitors.sketches.numbers import NumberSketch
 
 
 class Distance(NamedTuple):

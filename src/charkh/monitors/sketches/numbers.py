@@ -10,13 +10,9 @@ from typing import cast
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from charkh.monitors.sketches.bins import PIECE, Bins
-
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
+from charkh.monitors.sketches.bins import PIECE, Bins, Counts, Floats
 
 GRID = 512
 """Quantiles of the reference at which the distribution functions are compared."""
