@@ -47,6 +47,8 @@ def receiving(answer: Answer = lambda _came: Said(), port: int = 0) -> Iterator[
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            if str(len(body)) != self.headers.get("content-length"):
+                return  # its sender died on the way: half a letter has not come
             came = Came(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             receiver.came.append(came)
             said = answer(came)
