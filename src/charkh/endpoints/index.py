@@ -1,10 +1,10 @@
-"""Endpoints' part of the catalog: deployments, what answers now, and the sealed prediction segments."""
+"""Endpoints' part of the catalog: deployments, and what answers now."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Float, Integer, LargeBinary, MetaData, String, Table, func, select
+from sqlalchemy import Column, Connection, Float, LargeBinary, MetaData, String, Table, select
 
 from charkh.core.clock import seconds
 from charkh.core.errors import Denied, NotFound
@@ -12,21 +12,16 @@ from charkh.core.events import Draft, Edge, Event, body_of
 from charkh.core.ids import new_id
 from charkh.endpoints.deployment import (
     DEPLOYED_KIND,
-    EXPIRED_KIND,
     PREPARES_WITH,
-    SEALED_KIND,
     SERVES,
     STOPPED_KIND,
-    TRUTH_KIND,
     Deployed,
     Deployment,
     EndpointSummary,
-    Expired,
-    Sealed,
     Stopped,
-    TruthTold,
 )
-from charkh.ports.folding import add_rows, keep_rows
+from charkh.endpoints.log_index import sealed_rows
+from charkh.ports.folding import add_rows
 from charkh.ports.projections import Command, Description, Projection, Query
 
 _metadata = MetaData()
@@ -42,33 +37,8 @@ _moves = Table(
     Column("at", Float, nullable=False),
     Column("stamp", String, nullable=False),
 )
-_sealed = Table(
-    "endpoint_sealed",
-    _metadata,
-    Column("segment", String, primary_key=True),
-    Column("endpoint", String, nullable=False, index=True),
-    Column("rows", Integer, nullable=False),
-    Column("first", Float, nullable=False),
-    Column("last", Float, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("stamp", String, nullable=False),
-)
-_truths = Table(
-    "endpoint_truth",
-    _metadata,
-    Column("truths", String, primary_key=True),
-    Column("endpoint", String, nullable=False, index=True),
-    Column("last", Float, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("stamp", String, nullable=False),
-)
-_expired = Table("endpoint_expired", _metadata, Column("id", String, primary_key=True))
-"""Sealed segments, and files of truths, that are gone."""
-
 _decode_deployed = msgspec.msgpack.Decoder(Deployed).decode
 _decode_stopped = msgspec.msgpack.Decoder(Stopped).decode
-_decode_sealed = msgspec.msgpack.Decoder(Sealed).decode
-_decode_truth = msgspec.msgpack.Decoder(TruthTold).decode
 
 
 class Deploy(Command, frozen=True, kw_only=True):
@@ -122,47 +92,10 @@ class Deployments(Query[tuple[Deployment, ...]], frozen=True, kw_only=True):
     endpoint: str
 
 
-class SealedSegments(Query[tuple[Sealed, ...]], frozen=True, kw_only=True):
-    """Sealed segments of an endpoint with a prediction in [since, until), oldest first."""
-
-    endpoint: str
-    since: float | None = None
-    until: float | None = None
-
-
-class SealedSegment(Query[Sealed | None], frozen=True, kw_only=True):
-    """The sealed segment with this id."""
-
-    segment: str
-
-
-class Truths(Query[tuple[TruthTold, ...]], frozen=True, kw_only=True):
-    """The files of truths about an endpoint's predictions, in the order in which they came."""
-
-    endpoint: str
-
-
 def fold(connection: Connection, events: Sequence[Event]) -> None:
-    """Add deployments, stops and sealed segments; nothing is computed from them here."""
+    """Add deployments and stops; nothing is computed from them here."""
     moves = [event for event in events if event.kind in (DEPLOYED_KIND, STOPPED_KIND)]
     add_rows(connection, _moves, [_move_row(event) for event in moves])
-    sealed = [_sealed_row(event) for event in events if event.kind == SEALED_KIND]
-    keep_rows(connection, _sealed, sealed, stamp="stamp", keep="earliest")
-    told = [_truth_row(event) for event in events if event.kind == TRUTH_KIND]
-    keep_rows(connection, _truths, told, stamp="stamp", keep="earliest")
-    gone = [body_of(event, Expired) for event in events if event.kind == EXPIRED_KIND]
-    add_rows(connection, _expired, [{"id": each} for body in gone for each in (*body.segments, *body.truths)])
-
-
-def _truth_row(event: Event) -> dict[str, object]:
-    body = body_of(event, TruthTold)
-    return {
-        "truths": body.truths,
-        "endpoint": body.endpoint,
-        "last": body.last,
-        "body": bytes(event.body),
-        "stamp": event.stamp,
-    }
 
 
 def _move_row(event: Event) -> dict[str, object]:
@@ -175,19 +108,6 @@ def _move_row(event: Event) -> dict[str, object]:
         "body": bytes(event.body),
         "actor": event.actor,
         "at": seconds(event.clock),
-        "stamp": event.stamp,
-    }
-
-
-def _sealed_row(event: Event) -> dict[str, object]:
-    body = body_of(event, Sealed)
-    return {
-        "segment": body.segment,
-        "endpoint": body.endpoint,
-        "rows": body.rows,
-        "first": body.first,
-        "last": body.last,
-        "body": bytes(event.body),
         "stamp": event.stamp,
     }
 
@@ -247,9 +167,7 @@ def decide_stop(connection: Connection, command: StopEndpoint) -> Sequence[Draft
 def endpoints(connection: Connection, query: Endpoints) -> tuple[EndpointSummary, ...]:
     begins = _moves.c.endpoint.startswith(query.prefix, autoescape=True)
     names = connection.execute(select(_moves.c.endpoint).where(begins).distinct().order_by(_moves.c.endpoint)).scalars()
-    here = _sealed.c.segment.not_in(select(_expired.c.id))
-    counts = select(_sealed.c.endpoint, func.sum(_sealed.c.rows).label("rows")).where(here).group_by(_sealed.c.endpoint)
-    sealed = {row.endpoint: int(row.rows) for row in connection.execute(counts)}
+    sealed = sealed_rows(connection)
     return tuple(_summary(connection, name, sealed.get(name, 0)) for name in list(names))
 
 
@@ -291,28 +209,6 @@ def deployments(connection: Connection, query: Deployments) -> tuple[Deployment,
     return tuple(_deployment(row, current=row.id in now) for row in rows if row.kind == DEPLOYED_KIND)
 
 
-def sealed_segments(connection: Connection, query: SealedSegments) -> tuple[Sealed, ...]:
-    statement = select(_sealed.c.body).where(_sealed.c.endpoint == query.endpoint, _sealed.c.rows > 0)
-    statement = statement.where(_sealed.c.segment.not_in(select(_expired.c.id)))
-    if query.since is not None:
-        statement = statement.where(_sealed.c.last >= query.since)
-    if query.until is not None:
-        statement = statement.where(_sealed.c.first < query.until)
-    rows = connection.execute(statement.order_by(_sealed.c.first, _sealed.c.segment)).scalars()
-    return tuple(_decode_sealed(body) for body in rows)
-
-
-def truths(connection: Connection, query: Truths) -> tuple[TruthTold, ...]:
-    here = (_truths.c.endpoint == query.endpoint, _truths.c.truths.not_in(select(_expired.c.id)))
-    rows = connection.execute(select(_truths.c.body).where(*here).order_by(_truths.c.stamp)).scalars()
-    return tuple(_decode_truth(body) for body in rows)
-
-
-def sealed_segment(connection: Connection, query: SealedSegment) -> Sealed | None:
-    body = connection.execute(select(_sealed.c.body).where(_sealed.c.segment == query.segment)).scalar()
-    return None if body is None else _decode_sealed(body)
-
-
 def portray_deployment(connection: Connection, identifier: str) -> Description | None:
     found = deployment_by_id(connection, DeploymentById(deployment=identifier))
     if found is None:
@@ -347,14 +243,6 @@ def portray_endpoint(connection: Connection, name: str) -> Description | None:
     return Description(title=name, lines=tuple(lines))
 
 
-def portray_predictions(connection: Connection, segment: str) -> Description | None:
-    found = sealed_segment(connection, SealedSegment(segment=segment))
-    if found is None:
-        return None
-    lines = (("endpoint", found.endpoint), ("answered by", found.model), ("requests", str(found.records)))
-    return Description(title=f"{found.rows} predictions of {found.endpoint}", lines=lines)
-
-
 def _moves_of(connection: Connection, endpoint: str, line: tuple[str, str] | None = ("", "")) -> list[Any]:
     """Deployments and stops of an endpoint, the latest stamp first; of one line (`_line`), or of all for None."""
     statement = select(_moves).where(_moves.c.endpoint == endpoint).order_by(_moves.c.stamp.desc())
@@ -387,9 +275,9 @@ def _deployment(row: Any, *, current: bool) -> Deployment:
 
 PROJECTION = Projection(
     name="endpoint",
-    version=2,
+    version=3,
     tables=_metadata,
-    kinds=frozenset({DEPLOYED_KIND, STOPPED_KIND, SEALED_KIND, EXPIRED_KIND, TRUTH_KIND}),
+    kinds=frozenset({DEPLOYED_KIND, STOPPED_KIND}),
     fold=fold,
     answers={
         Endpoints: endpoints,
@@ -397,14 +285,7 @@ PROJECTION = Projection(
         StoppedEndpoint: stopped_endpoint,
         DeploymentById: deployment_by_id,
         Deployments: deployments,
-        SealedSegments: sealed_segments,
-        SealedSegment: sealed_segment,
-        Truths: truths,
     },
-    portraits={
-        "deployment": portray_deployment,
-        "endpoint": portray_endpoint,
-        "predictions": portray_predictions,
-    },
+    portraits={"deployment": portray_deployment, "endpoint": portray_endpoint},
     decisions={Deploy: decide_deploy, StopEndpoint: decide_stop},
 )

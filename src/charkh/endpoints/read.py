@@ -10,8 +10,9 @@ from charkh.core.gates import CHAMPION
 from charkh.core.refs import parse_name
 from charkh.endpoints.deployment import Deployment, Sealed
 from charkh.endpoints.find import find
-from charkh.endpoints.index import Deployments, SealedSegment, SealedSegments
+from charkh.endpoints.index import Deployments
 from charkh.endpoints.log import CONTENT
+from charkh.endpoints.log_index import SealedSegment, SealedSegments
 from charkh.endpoints.prediction import Prediction, PredictionId, parse_prediction_id
 from charkh.endpoints.rollouts.index import RolloutById
 from charkh.endpoints.table import (

@@ -7,8 +7,8 @@ segment is dropped, and a segment that is still there although it is sealed is o
 from charkh.core.events import Draft, Edge
 from charkh.core.refs import parse_subject
 from charkh.endpoints.deployment import SEALED_KIND, Sealed
-from charkh.endpoints.index import SealedSegment
 from charkh.endpoints.log import CONTENT
+from charkh.endpoints.log_index import SealedSegment
 from charkh.endpoints.table import source_of, table_of, to_parquet
 from charkh.ports.journal import DataHeader
 from charkh.ports.store import Store

@@ -19,8 +19,8 @@ from charkh.core.events import Draft, Edge
 from charkh.core.ids import new_id
 from charkh.endpoints.deployment import TRUTH_KIND, TruthTold
 from charkh.endpoints.find import find
-from charkh.endpoints.index import Truths
 from charkh.endpoints.inference_server import InferenceServer, RouteMaker
+from charkh.endpoints.log_index import Truths
 from charkh.endpoints.prediction import parse_prediction_id
 from charkh.endpoints.route import Act, Reply, Route
 from charkh.endpoints.servable import Servable

@@ -15,7 +15,7 @@ from charkh.core.events import Draft
 from charkh.core.files import FileRef
 from charkh.core.quantities import parse_duration
 from charkh.endpoints.deployment import EXPIRED_KIND, Expired, Sealed, TruthTold
-from charkh.endpoints.index import SealedSegments, Truths
+from charkh.endpoints.log_index import SealedSegments, Truths
 from charkh.endpoints.seal import seal
 from charkh.lineage.index import Holds
 from charkh.workspace.purging import purge

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from polars.exceptions import PolarsError
 
 from charkh.core.errors import CharkhError
-from charkh.endpoints.index import Endpoints, SealedSegments
+from charkh.endpoints.index import Endpoints
+from charkh.endpoints.log_index import SealedSegments
 from charkh.endpoints.table import from_parquet
 from charkh.workspace.workspace import Workspace
 

@@ -7,6 +7,7 @@ from charkh.datasets.forgotten_index import PROJECTION as FORGETTING
 from charkh.datasets.index import PROJECTION as DATASETS
 from charkh.datasets.profile.index import PROJECTION as PROFILES
 from charkh.endpoints.index import PROJECTION as ENDPOINTS
+from charkh.endpoints.log_index import PROJECTION as PREDICTIONS
 from charkh.endpoints.rollouts.index import PROJECTION as ROLLOUTS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
 from charkh.evaluations.stability.index import PROJECTION as STABILITY
@@ -57,6 +58,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     COMPILED,
     CARDS,
     ENDPOINTS,
+    PREDICTIONS,
     ROLLOUTS,
     MONITORS,
     LOOPS,

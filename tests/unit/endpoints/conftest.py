@@ -9,8 +9,9 @@ import pytest
 from charkh.core.clock import Clock
 from charkh.core.ids import new_id
 from charkh.endpoints.deploy import deploy
-from charkh.endpoints.index import PROJECTION
+from charkh.endpoints.index import PROJECTION as ENDPOINTS
 from charkh.endpoints.log import PredictionLog
+from charkh.endpoints.log_index import PROJECTION as PREDICTIONS
 from charkh.endpoints.servable import Servable
 from charkh.lineage.index import PROJECTION as LINEAGE
 from charkh.ports.runtimes import Signature, Tensors, TensorSpec
@@ -49,10 +50,10 @@ def add(inputs: Tensors) -> Tensors:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A store in memory, and one whose journal is a folder."""
     if request.param == "memory":
-        yield memory_store(PROJECTION, LINEAGE)
+        yield memory_store(ENDPOINTS, PREDICTIONS, LINEAGE)
         return
     clock, journal = Clock(), FolderJournal(tmp_path / "journal", new_id())
-    catalog = Catalog(sqlite_engine(None), journal, (PROJECTION, LINEAGE), clock, "ann@laptop")
+    catalog = Catalog(sqlite_engine(None), journal, (ENDPOINTS, PREDICTIONS, LINEAGE), clock, "ann@laptop")
     yield Store(
         journal=journal, vault=MemoryVault(), commands=catalog, queries=catalog, clock=clock, actor="ann@laptop"
     )

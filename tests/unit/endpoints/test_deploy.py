@@ -13,15 +13,11 @@ from charkh.core.events import decode_event
 from charkh.endpoints.deploy import deploy, stop
 from charkh.endpoints.deployment import Deployment, EndpointSummary
 from charkh.endpoints.find import find
-from charkh.endpoints.index import (
-    PROJECTION,
-    CurrentDeployment,
-    DeploymentById,
-    Deployments,
-    Endpoints,
-    SealedSegments,
-)
+from charkh.endpoints.index import PROJECTION as ENDPOINTS
+from charkh.endpoints.index import CurrentDeployment, DeploymentById, Deployments, Endpoints
 from charkh.endpoints.log import PredictionLog
+from charkh.endpoints.log_index import PROJECTION as PREDICTIONS
+from charkh.endpoints.log_index import SealedSegments
 from charkh.endpoints.seal import seal
 from charkh.lineage.index import EdgesFrom
 from charkh.ports.projections import Describe
@@ -29,6 +25,7 @@ from charkh.ports.runtimes import Signature, TensorSpec
 from charkh.ports.store import Store
 from charkh.testing.stores import memory_store
 
+PROJECTIONS = (ENDPOINTS, PREDICTIONS)
 SIGNATURE = Signature(inputs=(TensorSpec(name="x", datatype="FP64"),), outputs=())
 
 
@@ -118,7 +115,7 @@ def test_secrets_in_a_reason_do_not_enter(store: Store) -> None:
 
 
 def test_deployments_decided_apart_show_the_later_and_say_so() -> None:
-    ann, bob = memory_store(PROJECTION, actor="ann@laptop"), memory_store(PROJECTION, actor="bob@desk")
+    ann, bob = memory_store(*PROJECTIONS, actor="ann@laptop"), memory_store(*PROJECTIONS, actor="bob@desk")
     deploy(ann, "delay", model(1), signature=SIGNATURE)
     sync(ann, bob)
     deploy(ann, "delay", model(2), signature=SIGNATURE)
@@ -143,7 +140,7 @@ STEPS = st.lists(
 
 def play(steps: Sequence[tuple[str, int, int]]) -> tuple[Store, Store]:
     """Two people at work, apart and together."""
-    stores = memory_store(PROJECTION, actor="ann@laptop"), memory_store(PROJECTION, actor="bob@desk")
+    stores = memory_store(*PROJECTIONS, actor="ann@laptop"), memory_store(*PROJECTIONS, actor="bob@desk")
     for verb, who, choice in steps:
         store = stores[who]
         if verb == "deploy":
@@ -166,7 +163,7 @@ def play(steps: Sequence[tuple[str, int, int]]) -> tuple[Store, Store]:
 def test_the_catalog_is_a_function_of_the_set_of_events(steps: list[tuple[str, int, int]], random: Any) -> None:
     ann, bob = play(steps)
     payloads = [payload for batch in ann.journal.read({}) for payload in batch.payloads]
-    other = memory_store(PROJECTION)
+    other = memory_store(*PROJECTIONS)
     random.shuffle(payloads)
     while payloads:
         size = random.randint(1, len(payloads))

@@ -10,8 +10,8 @@ import pytest
 
 from charkh.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from charkh.core.ids import new_id
-from charkh.endpoints.index import SealedSegments
 from charkh.endpoints.log import LoggedRequest, PredictionLog
+from charkh.endpoints.log_index import SealedSegments
 from charkh.endpoints.prediction import PredictionId, parse_prediction_id
 from charkh.endpoints.read import prediction, predictions
 from charkh.endpoints.rest import infer, predict

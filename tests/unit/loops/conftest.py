@@ -12,6 +12,7 @@ from charkh.core.ids import new_id
 from charkh.datasets.add import add_table
 from charkh.datasets.index import PROJECTION as DATASETS
 from charkh.endpoints.index import PROJECTION as ENDPOINTS
+from charkh.endpoints.log_index import PROJECTION as PREDICTIONS
 from charkh.endpoints.rollouts.index import PROJECTION as ROLLOUTS
 from charkh.evaluations.index import PROJECTION as EVALUATIONS
 from charkh.evaluations.score import Rival, evaluate
@@ -40,6 +41,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     STABILITY,
     MONITORS,
     ENDPOINTS,
+    PREDICTIONS,
     ROLLOUTS,
     LOOPS,
     NOTIFICATIONS,

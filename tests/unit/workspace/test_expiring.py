@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from charkh.core.errors import Invalid
-from charkh.endpoints.index import SealedSegments
 from charkh.endpoints.log import PredictionLog
+from charkh.endpoints.log_index import SealedSegments
 from charkh.endpoints.read import predictions
 from charkh.endpoints.seal import seal
 from charkh.workspace.expiring import expire

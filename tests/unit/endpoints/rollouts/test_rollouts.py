@@ -17,6 +17,7 @@ from charkh.core.sequential import observe
 from charkh.endpoints.deploy import deploy
 from charkh.endpoints.index import PROJECTION as ENDPOINTS
 from charkh.endpoints.index import CurrentDeployment, Endpoints
+from charkh.endpoints.log_index import PROJECTION as PREDICTIONS
 from charkh.endpoints.rollouts.index import PROJECTION, CurrentRollout, RolloutById, Rollouts
 from charkh.endpoints.rollouts.judge import judge_now, judge_rollout
 from charkh.endpoints.rollouts.move import begin_rollout, end_rollout, move_rollout
@@ -43,7 +44,7 @@ SIGNATURE = Signature(inputs=(TensorSpec(name="x", datatype="FP64"),), outputs=(
 
 @pytest.fixture
 def store() -> Store:
-    made = memory_store(ENDPOINTS, PROJECTION, LINEAGE)
+    made = memory_store(ENDPOINTS, PREDICTIONS, PROJECTION, LINEAGE)
     deploy(made, "delay", CHAMPION, signature=SIGNATURE)
     return made
 
@@ -169,7 +170,7 @@ def test_every_number_falls_on_a_route(shares: dict[str, float], number: float) 
 
 
 def example(shares: dict[str, float], **more: Any) -> Rollout:
-    store = memory_store(ENDPOINTS, PROJECTION, LINEAGE)
+    store = memory_store(ENDPOINTS, PREDICTIONS, PROJECTION, LINEAGE)
     arms = dict.fromkeys(shares, RIVAL)
     begun = begin_rollout(store, "delay", arms, champion=CHAMPION, settings=settings(**more))
     return msgspec.structs.replace(begun, shares=shares)
@@ -302,4 +303,4 @@ def test_the_catalog_is_the_same_in_any_order(store: Store) -> None:
     rewarded(store, begun, champion=0.3, b=0.7)
     move_rollout(store, "delay", {"b": 0.2})
     end_rollout(store, "delay", "rolled_back", route="c")
-    assert_order_free([ENDPOINTS, PROJECTION, LINEAGE], payloads_of(store), [Rollouts()], rounds=2)
+    assert_order_free([ENDPOINTS, PREDICTIONS, PROJECTION, LINEAGE], payloads_of(store), [Rollouts()], rounds=2)
