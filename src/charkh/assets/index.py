@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, select
+from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, func, select
 
 from charkh.core.digests import digest_of
 from charkh.core.events import Event, body_of
@@ -76,6 +76,10 @@ class Erasures(Query[tuple[tuple[str, str], ...]], frozen=True, kw_only=True):
     """Every erased digest and its replacement, empty for nothing."""
 
 
+class ErasedCount(Query[int], frozen=True, kw_only=True):
+    """How many digests were erased so far; it only grows."""
+
+
 class ErasedContents(Query[tuple[tuple[str, FileRef], ...]], frozen=True, kw_only=True):
     """Every erased content that another one stands for, and that one."""
 
@@ -128,6 +132,10 @@ def _all(connection: Connection, _query: Any) -> tuple[tuple[str, str], ...]:
     return tuple((row.digest, row.replacement) for row in rows)
 
 
+def erased_count(connection: Connection, _query: ErasedCount) -> int:
+    return connection.execute(select(func.count()).select_from(_erasures)).scalar_one()
+
+
 def _all_contents(connection: Connection, _query: Any) -> tuple[tuple[str, FileRef], ...]:
     rows = connection.execute(select(_contents).order_by(_contents.c.digest))
     return tuple((row.digest, FileRef(row.replacement, row.size, row.root)) for row in rows)
@@ -146,6 +154,6 @@ PROJECTION = Projection(
     tables=_metadata,
     kinds=frozenset({ERASED_KIND}),
     fold=fold,
-    answers={Erasures: _all, ErasedContents: _all_contents, ErasureOf: _one},
+    answers={Erasures: _all, ErasedCount: erased_count, ErasedContents: _all_contents, ErasureOf: _one},
     apart=True,
 )

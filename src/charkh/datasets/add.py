@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from charkh.assets.flush import ERASED_SINCE, flush
 from charkh.core.errors import Conflict, Invalid
 from charkh.core.files import FileRef, TreeEntry, TreeRef
 from charkh.core.ids import new_id
@@ -257,12 +258,13 @@ def _commit(store: Store, addition: Addition) -> DatasetVersion:
         query = DatasetByRef(ref=VersionRef(addition.name)) if addition.append else NewestVersion(name=addition.name)
         parent = store.queries.ask(query)
         made = _made(store, addition, parent)
-        store.vault.flush()
+        added = addition.entries
+        erased = flush(store, store.vault.entries(added.root) if isinstance(added, TreeRef) else added)
         try:
-            events = store.commands.decide(AddVersion(made=made, origins=addition.origins))
+            events = store.commands.decide(AddVersion(made=made, origins=addition.origins, erased=erased))
         except Conflict as error:
             attempts -= 1
-            if error.code != "dataset.moved" or not attempts:
+            if error.code not in {"dataset.moved", ERASED_SINCE} or not attempts:
                 raise
         else:
             return find(store, events[0].subject if events else made.parent)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from charkh.assets.flush import ERASED_SINCE, flush
 from charkh.core.errors import Conflict
 from charkh.core.files import TreeEntry, TreeRef
 from charkh.core.ids import new_id
@@ -71,13 +72,13 @@ def add_entries(
     )
     if shape is not None:
         made = msgspec.structs.replace(made, columns=len(shape.columns), **_of_table(shape))
-    return _decide(store, made, entries, shape.rows if shape is not None else None, origins)
+    return _decide(store, made, entries, shape.rows if shape is not None else None, origins, held=False)
 
 
 def say_again(store: Store, version: DatasetVersion) -> DatasetVersion:
     """Make what an older version says the newest once more, with a number of its own."""
     entries = list(store.vault.entries(version.made.tree.root))
-    return _decide(store, version.made, entries, None, ())
+    return _decide(store, version.made, entries, None, (), held=True)
 
 
 def _decide(
@@ -86,7 +87,10 @@ def _decide(
     entries: Sequence[TreeEntry],
     rows: "Mapping[str, int] | None",
     origins: Sequence[tuple[str, str]],
+    *,
+    held: bool,
 ) -> DatasetVersion:
+    """Decide on the version; `held` says that an older one has every file, with what was erased from them."""
     for attempt in range(_ATTEMPTS):
         parent = store.queries.ask(NewestVersion(name=made.name))
         before = {} if parent is None else {entry.path: entry for entry in store.vault.entries(parent.made.tree.root)}
@@ -98,14 +102,14 @@ def _decide(
             rows=None if rows is None else sum(rows[entry.path] for entry in fresh),
         )
         tree = store.vault.put_tree(entries)
-        store.vault.flush()
+        erased = flush(store, () if held else fresh)
         made = msgspec.structs.replace(
             made, tree=tree, parent=parent.id if parent else "", appended=False, batch=batch, version="", number=0
         )
         try:
-            events = store.commands.decide(AddVersion(made=made, origins=tuple(origins)))
+            events = store.commands.decide(AddVersion(made=made, origins=tuple(origins), erased=erased))
         except Conflict as error:
-            if error.code != "dataset.moved" or attempt == _ATTEMPTS - 1:
+            if error.code not in {"dataset.moved", ERASED_SINCE} or attempt == _ATTEMPTS - 1:
                 raise
         else:
             return find(store, events[0].subject if events else f"dataset:{made.parent}")

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from charkh.assets.flush import refuse_erased_since
 from charkh.core.authors import is_authored_by, refs_of, the_one
 from charkh.core.clock import seconds
 from charkh.core.errors import Conflict, NotFound
@@ -69,10 +70,13 @@ class AddVersion(Command, frozen=True, kw_only=True):
     Attributes:
         made: what is said about it; `parent` is the newest version that the caller saw, or empty.
         origins: (relation, subject) of what it was made from, beside the run.
+        erased: how many digests were erased when its files were looked at (`charkh.assets.flush`); None where it
+            has no others than an older version.
     """
 
     made: VersionMade
     origins: tuple[tuple[str, str], ...] = ()
+    erased: int | None = None
 
 
 class DeleteVersion(Command, frozen=True, kw_only=True):
@@ -155,6 +159,7 @@ def decide_add(connection: Connection, command: AddVersion) -> Sequence[Draft]:
         )
     if newest is not None and _says_the_same(newest.made, made):
         return _made_again(newest, command)
+    refuse_erased_since(connection, command.erased)
     highest = connection.execute(select(func.max(_versions.c.number)).where(_versions.c.name == made.name)).scalar()
     made = msgspec.structs.replace(made, version=new_id(), number=(highest or 0) + 1)
     facts: dict[str, Fact] = {"files": made.tree.files, "bytes": made.tree.size}

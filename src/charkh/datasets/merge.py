@@ -6,6 +6,7 @@ from typing import Literal
 
 import polars as pl
 
+from charkh.assets.flush import flush
 from charkh.core.authors import distinct_refs
 from charkh.core.errors import Conflict, Invalid
 from charkh.core.files import TreeEntry
@@ -108,9 +109,10 @@ def merge(
         return MergeResult("conflicts", None, ancestor, *told, conflicts)
     text = said or f"merge of {' and '.join(_refs(first, second))}"
     made = _made(store, ours, (first, second), newest, entries, table, bounded_message(text))
-    store.vault.flush()
+    held = {entry.file for tree in trees for entry in tree.values()}
+    erased = flush(store, [entry for entry in entries if entry.file not in held])
     origins = tuple(("merged_from", each.subject) for each in (first, second))
-    events = store.commands.decide(AddVersion(made=made, origins=origins))
+    events = store.commands.decide(AddVersion(made=made, origins=origins, erased=erased))
     version = find(store, events[0].subject if events else newest.id)
     return MergeResult("merged", version, ancestor, *told, conflicts)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from charkh.assets.flush import flush
 from charkh.core.clock import seconds
 from charkh.core.errors import Bug, Conflict, Invalid
 from charkh.core.events import Draft
@@ -98,7 +99,7 @@ def commit(
     put = _put(store, fetching, collected.arrivals, before if mode == "append" else {})
     made = _made(store, fetching, start, put, collected, before, mode)
     state = store.vault.put_bytes(encode_state(_state(start.state, put.items, collected, mode)), "state")
-    store.vault.flush()
+    erased = flush(store, put.entries)
     changed = sum(arrival.changed for arrival in collected.arrivals)
     settings = fetching.settings
     fetched = Fetched(
@@ -119,7 +120,8 @@ def commit(
         consent=said(settings.consent),
         provenance=said(settings.provenance),
     )
-    _decide(store, fetching, AddFetched(add=AddVersion(made=made, origins=tuple(origins)), fetched=fetched))
+    add = AddVersion(made=made, origins=tuple(origins), erased=erased)
+    _decide(store, fetching, AddFetched(add=add, fetched=fetched))
     done = store.queries.ask(FetchById(fetch=fetching.fetch))
     if done is None:
         raise Bug(f"the fetch {fetching.fetch} that was just recorded cannot be found")
