@@ -76,6 +76,24 @@ def test_last_words_of_a_crash_are_printed_and_its_children_do_not_block(charkh:
     assert "line 2999" in done.stdout
 
 
+BETWEEN = """
+import os, sys
+import charkh
+import charkh.runs.console_descriptors as descriptors
+passed = descriptors._write
+descriptors._write = lambda *given: os.abort() if b"last words" in given[1] else passed(*given)
+run = charkh.run("between", console="fd")
+run.__enter__()
+os.write(2, b"last words\\n")
+"""
+
+
+def test_last_words_are_printed_though_the_process_dies_while_they_are_passed_on(charkh: Charkh) -> None:
+    done = charkh.run_python(BETWEEN)
+    assert done.returncode < 0
+    assert done.stderr == "last words\n"
+
+
 FALLEN = """
 import os, subprocess, threading
 import charkh.runs.console_capture as capture

@@ -58,6 +58,8 @@ class DescriptorCapture:
         self._ways: tuple[_Way, ...] = ()
         self._kept: list[int] = []
         self._wake = -1
+        self._copy: tuple[int, int] = (-1, -1)
+        self._tee: Callable[[int, int, int, int], int] | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._drained = threading.Event()
@@ -83,6 +85,8 @@ class DescriptorCapture:
                 if _is_open(number + 1):
                     self._ways += (self._open(number, writing),)
             woken, self._wake = self._keep(*os.pipe())
+            copied, copying = self._keep(*os.pipe())
+            self._copy, self._tee = (copied, copying), _system_tee()
             self._guard()
             for way, descriptor in zip(self._ways, writing, strict=True):
                 os.dup2(descriptor, way.number + 1, inheritable=True)
@@ -179,16 +183,29 @@ class DescriptorCapture:
             self._drained.set()
 
     def _pass_on(self, way: _Way) -> bool:
-        """One block; whether there may be more."""
+        """One block; whether there may be more.
+
+        It is taken out when it has been passed on: if this process dies in between, the guard says it again rather
+        than nobody at all.
+        """
         try:
-            data = os.read(way.reading, BLOCK_BYTES)
+            seen = self._look(way)
+            data = seen or os.read(way.reading, BLOCK_BYTES)
         except OSError:
             # A pseudoterminal that nobody has open any more answers so.
             return False
         _write(way.before, data)
+        if seen:
+            os.read(way.reading, len(seen))
         if not self._drained.is_set() and (text := way.decoder.decode(data, final=not data)):
             self._heard(way.number, text)
         return bool(data)
+
+    def _look(self, way: _Way) -> bytes:
+        """What is in a pipe, without taking it out; nothing at its end, or where the system cannot do so."""
+        copied, copying = self._copy
+        size = -1 if self._tee is None else self._tee(way.reading, copying, BLOCK_BYTES, 0)
+        return os.read(copied, size) if size > 0 else b""
 
     def _let_go(self) -> None:
         for way in self._ways:
@@ -196,6 +213,14 @@ class DescriptorCapture:
         kept, self._kept, self._ways = self._kept, [], ()
         for descriptor in kept:
             os.close(descriptor)
+
+
+def _system_tee() -> Callable[[int, int, int, int], int] | None:
+    """tee(2) of Linux, which copies what is in a pipe into another one and leaves it there."""
+    # Here, because most runs do not hear descriptors.
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), "tee", None)
 
 
 def is_heard_by_parent() -> bool:
