@@ -84,7 +84,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[f"{scheme}_proxy"] = os.environ[f"{scheme.upper()}_PROXY"] = NOWHERE
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    _share_the_cores(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     sys.addaudithook(_refuse_the_network)
+
+
+def _share_the_cores(workers: int) -> None:
+    """Give trainings the cores of one worker: more threads than cores wait for each other in circles."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 
 
 def _refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:

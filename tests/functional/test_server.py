@@ -42,6 +42,7 @@ class Server:
         lines = [self.process.stdout.readline()]
         while lines[-1] not in {"}\n", ""}:
             lines.append(self.process.stdout.readline())
+        assert lines[-1], f"it did not start: {self.process.communicate(timeout=60)[1]}"
         self.told: Any = json.loads("".join(lines))
         self.token = (folder / ".charkh" / "token").read_text()
 

@@ -9,7 +9,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +25,12 @@ READY = [{"name": "delay", "version": "1", "state": "READY", "reason": ""}]
 PATHS = {"infer": "/predict/delay", "ready": "/v2/models/delay/ready", "index": "/v2/repository/index"}
 
 
-@pytest.fixture(params=[("serve", "delay"), ("up", "--every", "0s")], ids=["serve", "up"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    make_workspace(tmp_path).close()
-    started = Server(tmp_path, *request.param, "--workers", "2")
+@pytest.fixture(scope="module", params=[("serve", "delay"), ("up", "--every", "0s")], ids=["serve", "up"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests: each leaves it with the model loaded."""
+    folder = tmp_path_factory.mktemp("team")
+    make_workspace(folder).close()
+    started = Server(folder, *request.param, "--workers", "2")
     yield started
     if started.process.poll() is None:
         started.stop()
