@@ -1,10 +1,12 @@
 """Names and bytes that survive power loss: folders, appends at an offset, and the error when the disk refuses."""
 
+import contextlib
 import errno
 import os
 from pathlib import Path
 
 from charkh.core.errors import Unavailable
+from charkh.core.ids import new_id
 
 
 def make_folder(folder: Path) -> None:
@@ -33,6 +35,25 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Make a file that its owner alone can read, durably and with all its bytes or not at all; one that is there stays.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    waiting = path.with_name(f".{path.name}-{new_id()}")
+    try:
+        with os.fdopen(os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(waiting, path)
+        sync_folder(path.parent)
+    finally:
+        waiting.unlink(missing_ok=True)
 
 
 def write_at(path: Path, offset: int, data: bytes) -> None:

@@ -1,6 +1,5 @@
 """The masks of an endpoint's log and keys of truth, and what both are hashed with: a file beside the store."""
 
-import os
 import secrets
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from charkh.core.errors import Unavailable
 from charkh.core.mask_settings import parse_mask
 from charkh.endpoints.masks import Masks, canonical
 from charkh.endpoints.truth import Keys, TruthTaker
+from charkh.stores.durable import write_once
 from charkh.workspace.workspace import Workspace
 
 FILE = "mask.key"
@@ -55,12 +55,8 @@ def mask_key(folder: Path) -> bytes:
     """
     path = folder / FILE
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        pass
+        if not path.exists():
+            write_once(path, secrets.token_hex(KEY_BYTES).encode())
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}", code="endpoint.mask_key") from error
     try:
