@@ -1,74 +1,45 @@
 """The flights year, month by month: arrive, predict, learn the truth, watch, retrain, judge, try."""
 
-import contextlib
-import time
-from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from charkh.cards.index import CardOf
-from charkh.cards.record import read_markdown
-from charkh.checks.index import Checks
-from charkh.core.errors import Bug, Unavailable
+from charkh.core.errors import Bug
 from charkh.core.rollout_settings import RolloutSettings
 from charkh.datasets.add import add_table
 from charkh.datasets.find import find as find_dataset
 from charkh.datasets.read import read_table
 from charkh.datasets.table import Table
 from charkh.demo.asking import (
-    ask,
-    ask_as_client,
-    ask_as_mlflow,
-    best_run,
     run_script,
-    run_seeds,
-    seed_lines,
     tell_the_desk,
 )
-from charkh.demo.client import InferenceClient, request_of, served, up
+from charkh.demo.client import InferenceClient, served
 from charkh.demo.desk import Desk, open_desk
 from charkh.demo.laying import lay_out
+from charkh.demo.lived import Lived
 from charkh.demo.months import end_of, name_of
-from charkh.demo.observing import certificate_lines, compiled_lines, log_line, meter_lines, told_line, trial_lines
+from charkh.demo.names import ENDPOINT, LOOP, MODEL, MONITOR, Say
+from charkh.demo.observing import meter_lines
+from charkh.demo.recounting import recount
 from charkh.demo.source import arrive, write_months
-from charkh.demo.story import AskedLine, ColleagueLine, QuarantineLine, Story, VersionLine
-from charkh.demo.telling import (
-    answer_lines,
-    auc_of,
-    batch_lines,
-    candidates,
-    chosen,
-    decided,
-    decision_line,
-    month_lines,
-)
+from charkh.demo.story import Story, VersionLine
 from charkh.demo.trying import Requests, try_candidate, wait_for_end, wait_for_version
-from charkh.endpoints.read import predictions
 from charkh.endpoints.rollouts.move import begin_rollout
-from charkh.evaluations.details import read_details
-from charkh.evaluations.index import EvaluationsOf
 from charkh.loops.loop import Decision
 from charkh.models.find import find as find_model
 from charkh.models.index import ModelById
-from charkh.monitors.collect import Report
 from charkh.workspace.ambient import use
 from charkh.workspace.fetching import fetch
-from charkh.workspace.loop_page import decision_page
-from charkh.workspace.serving import preparing
-from charkh.workspace.syncing import sync
 from charkh.workspace.tables import recipe
 from charkh.workspace.token import token_of
-from charkh.workspace.tracing import render, trace_in
 from charkh.workspace.turning import turn_loop
 from charkh.workspace.watching import watch
 from charkh.workspace.workspace import Workspace, open_workspace
 
-MODEL = ENDPOINT = MONITOR = LOOP = "delay"
 FIRST = range(1, 4)
 DECEMBER = 12
 DAY = 86_400.0
-Say = Callable[[str], None]
 
 
 class Year:
@@ -88,14 +59,9 @@ class Year:
         self._store = workspace.store
         self._desk = desk
         self._say = say
-        self._seconds: dict[str, float] = {}
-        self._versions: list[VersionLine] = []
-        self._tried_in: dict[str, str] = {}
-        self._reports: dict[int, Report] = {}
-        self._meters: tuple[str, ...] = ()
-        self._secret = ""
+        self._lived = Lived(last=last)
         self._incoming = incoming
-        with self._timed("splitting the year into months"):
+        with self._lived.timed("splitting the year into months"):
             self._months = write_months(incoming)
 
     def live(self) -> Story:
@@ -104,16 +70,16 @@ class Year:
         with served(self._workspace.folder, token_of(self._workspace.store_folder), ENDPOINT) as client:
             for month in self._later:
                 self._month(month, client)
-            with self._timed("a colleague in a hurry"):
+            with self._lived.timed("a colleague in a hurry"):
                 self._hurry()
-            self._meters = meter_lines(client.read("/metrics").decode())
-        with self._timed("learning the truth"):
+            self._lived.meters = meter_lines(client.read("/metrics").decode())
+        with self._lived.timed("learning the truth"):
             self._truth(self._later[-1])
-        return self._told()
+        return recount(self._workspace, self._desk, self._lived, self._say)
 
     def _begin(self) -> None:
         """January to March, whose truth is known, and the first champion."""
-        with self._timed("collecting and versioning"):
+        with self._lived.timed("collecting and versioning"):
             for month in FIRST:
                 self._arrive(*self._months[month])
             for source in ("planes", "weather", "schedule", "flights"):
@@ -121,26 +87,26 @@ class Year:
             for month in FIRST:
                 self._learn(month, known=FIRST.stop - 1)
         self._turn(3, by_hand=True)
-        with self._timed("telling the desk"):
-            self._secret = tell_the_desk(self._workspace.folder, self._desk.address)
+        with self._lived.timed("telling the desk"):
+            self._lived.secret = tell_the_desk(self._workspace.folder, self._desk.address)
 
     def _month(self, month: int, client: InferenceClient) -> None:
         """One month arrives, is predicted, and the truth of the month before is learnt."""
-        with self._timed("collecting and versioning"):
+        with self._lived.timed("collecting and versioning"):
             self._arrive(self._months[month][0])
             self._fetch("schedule")
-        with self._timed("predicting over HTTP"):
+        with self._lived.timed("predicting over HTTP"):
             wait_for_version(self._store, ENDPOINT, find_model(self._store, f"{MODEL}@champion").subject)
             rows = read_table(self._store, find_dataset(self._store, "schedule"), file=self._months[month][0])
             requests = Requests(rows, client)
             self._try(month, requests)
             requests.send()
             self._say(f"  {name_of(month)}: {requests.rows:,} flights predicted in {requests.sent} requests")
-        with self._timed("learning the truth"):
+        with self._lived.timed("learning the truth"):
             if month - 1 not in FIRST:
                 self._truth(month - 1)
-        with self._timed("watching"):
-            self._reports[month] = watch(self._workspace, MONITOR, moment=end_of(month))
+        with self._lived.timed("watching"):
+            self._lived.reports[month] = watch(self._workspace, MONITOR, moment=end_of(month))
         self._turn(month)
 
     def _try(self, month: int, requests: Requests) -> None:
@@ -154,7 +120,7 @@ class Year:
         if decision is None:
             return
         subject = f"model:{decision.decided.candidate}"
-        self._tried_in.setdefault(subject, name_of(month))
+        self._lived.tried_in.setdefault(subject, name_of(month))
         self._say(f"  {name_of(month)}, on live requests: {self._decision(decision)}")
         if decision.decided.outcome == "promoted":
             wait_for_version(self._store, ENDPOINT, subject)
@@ -186,7 +152,7 @@ class Year:
         )
 
     def _turn(self, month: int, *, by_hand: bool = False) -> None:
-        with self._timed("training, trying and judging"):
+        with self._lived.timed("training, trying and judging"):
             decision = turn_loop(self._workspace, LOOP, moment=end_of(month), by_hand=by_hand)
             if decision.decided.outcome == "trying":
                 # The next turn begins what the last one decided: the server follows within a second.
@@ -213,7 +179,7 @@ class Year:
         )
         ended = wait_for_end(self._store, begun).ended
         assert ended is not None
-        self._tried_in[version.subject] = name_of(self._later[-1])
+        self._lived.tried_in[version.subject] = name_of(self._later[-1])
         self._say(f"  {ref}, in a hurry and by hand, AUC {auc} on paper: {ended.outcome}: {ended.reason}")
 
     def _arrive(self, *names: str) -> None:
@@ -228,114 +194,11 @@ class Year:
             raise Bug(f"the source {source} had nothing new")
         stored = stored_bytes(self._workspace) - before
         made = version.made
-        self._versions.append(VersionLine(ref=version.ref, rows=made.rows or 0, size=made.tree.size, stored=stored))
+        self._lived.versions.append(
+            VersionLine(ref=version.ref, rows=made.rows or 0, size=made.tree.size, stored=stored)
+        )
         self._say(
             f"  {version.ref}: {made.rows or 0:,} rows, {made.tree.size / 1e6:.1f} MB, {stored / 1e6:.2f} MB stored"
-        )
-
-    @contextlib.contextmanager
-    def _timed(self, part: str) -> Generator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[part] = self._seconds.get(part, 0.0) + time.perf_counter() - begin
-
-    def _told(self) -> Story:
-        store, folder = self._store, self._workspace.folder
-        settings = self._workspace.settings.endpoint[ENDPOINT]
-        with self._timed("telling"):
-            decisions = decided(store, LOOP)
-            made = candidates(store, decisions)
-            lines = tuple(decision_line(store, each) for each in decisions)
-            months = month_lines(store, ENDPOINT, made, self._reports, preparing(store, settings.recipes))
-            first = find_model(store, made[0].version)
-            evaluation = store.queries.ask(EvaluationsOf(subject=first.subject))[0]
-            details = read_details(store, evaluation)
-            last = predictions(store, ENDPOINT, shadows=False)["prediction_id"][-1]
-            champion = find_model(store, f"{MODEL}@champion")
-            card = store.queries.ask(CardOf(about=champion.subject))
-            newest = store.queries.ask(Checks())[0]
-            trace = "\n".join(render(trace_in(store, last)))
-            promoted = [each for each in decisions if each.decided.outcome == "promoted"][-1]
-        with self._timed("asking which month changed what"):
-            batches = batch_lines(store)
-        with self._timed("sharing with a colleague"):
-            colleague = self._shared(last, trace)
-        with self._timed("some seeds of two choices"):
-            run_seeds(folder, chosen(store, champion))
-            seeds, verdict = seed_lines(store)
-            self._say(f"  {verdict}")
-        with self._timed("asking, and taking away"):
-            asked = ask(folder, best_run(store))
-            clients, conformance = self._asked_as_clients()
-        return Story(
-            versions=tuple(self._versions),
-            quarantine=tuple(
-                QuarantineLine(reason=count.reason or count.rule, rows=count.failed)
-                for count in newest.ran.counts
-                if count.failed and count.severity == "error"
-            ),
-            quarantined_of=newest.ran.rows,
-            months=tuple(months),
-            decisions=lines,
-            first=auc_of(details.scores),
-            slices=tuple(
-                (f"{part.column}={part.value}", part.rows, auc_of(part.scores))
-                for part in details.slices
-                if part.published
-            ),
-            traced=last,
-            trace=trace,
-            batches=batches,
-            colleague=colleague,
-            card=read_markdown(store, card) if card is not None else "",
-            answers=answer_lines(store, made, lines, months),
-            seeds=seeds,
-            seeds_verdict=verdict,
-            asked=(*asked, *clients),
-            compiled=compiled_lines(store, made),
-            trials=trial_lines(store, ENDPOINT, self._tried_in),
-            certificate=certificate_lines(store, champion),
-            log=log_line(store, ENDPOINT, settings, self._reports[self._later[-1]].lateness),
-            told=told_line(store, MONITOR, self._desk, self._secret),
-            meters=self._meters,
-            conformance=conformance,
-            page=decision_page(store, promoted.id),
-            seconds=dict(self._seconds),
-        )
-
-    def _asked_as_clients(self) -> tuple[Sequence[AskedLine], str]:
-        """What clients are told; a machine too busy to start one more server does not spoil the year."""
-        try:
-            with up(self._workspace.folder, token_of(self._workspace.store_folder)) as client:
-                rows = read_table(self._store, find_dataset(self._store, "schedule")).tail(5)
-                line, conformance = ask_as_client(self._workspace.folder, client, request_of(rows))
-                return (ask_as_mlflow(client), line), conformance
-        except Unavailable as error:
-            why = "What clients of MLflow and of the Open Inference Protocol are answered"
-            return (AskedLine(why=why, command="", said=error.message, answered=False),), ""
-
-    def _shared(self, prediction: str, trace: str) -> ColleagueLine:
-        """Everything goes to the shared folder, a colleague takes it, and walks the same prediction back."""
-        sync(self._workspace)
-        folder = self._workspace.folder
-        place = folder / "colleague"
-        place.mkdir()
-        # A file of its own makes it a workspace of its own, although it lies inside of another.
-        (place / "charkh.toml").touch()
-        with open_workspace(place, create=True) as other:
-            taken = sync(other, str(folder / "shared"))
-            again = sync(other, str(folder / "shared"))
-            same = "\n".join(render(trace_in(other.store, prediction))) == trace
-        self._say(
-            f"  a colleague took {taken.facts_taken:,} facts and {taken.bytes_taken / 1e6:.1f} MB through a folder"
-        )
-        return ColleagueLine(
-            facts=taken.facts_taken,
-            size=taken.bytes_taken,
-            again=again.facts_taken + again.facts_sent + again.packs_taken + again.packs_sent,
-            same_trace=same,
         )
 
 
