@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,28 +15,52 @@ from charkh.core.errors import Invalid
 from charkh.endpoints.batching import KNOWN_AFTER, MAX_ROWS, Batched, Fit, Late, patience
 
 
-class Model:
-    """Doubles its rows; takes `base` and `each` seconds; refuses what is negative."""
+class Clock:
+    """Passes as models say."""
 
-    def __init__(self, base: float = 0.0, each: float = 0.0) -> None:
-        self.base, self.each = base, each
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Model:
+    """Doubles its rows; takes `base` and `each` seconds of a clock; refuses what is negative.
+
+    Attributes:
+        until: what its calls wait for.
+    """
+
+    def __init__(self, clock: Clock, base: float = 0.0, each: float = 0.0) -> None:
+        self.clock, self.base, self.each = clock, base, each
+        self.until: Callable[[], bool] = lambda: True
         self.calls: list[int] = []
         self.at_once = 0
         self.most_at_once = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     def __call__(self, inputs: Any) -> Any:
         rows = inputs["x"]
-        with self._lock:
+        with self._changed:
             self.calls.append(len(rows))
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-        time.sleep(self.base + self.each * len(rows))
-        with self._lock:
+            self._changed.notify_all()
+            while not self.until():
+                self._changed.wait(0.01)
+            self.clock.now += self.base + self.each * len(rows)
             self.at_once -= 1
         if (rows < 0).any():
             raise Invalid("negative", code="model.input_misfit")
         return {"y": rows * 2}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("charkh.endpoints.batching.perf_counter", made)
+    return made
 
 
 def ask_all(batched: Batched, requests: list[Any]) -> list[Any]:
@@ -50,43 +75,53 @@ def _asked(batched: Batched, rows: Any) -> Any:
         return error
 
 
-def test_what_waits_is_asked_together_and_answered_apart() -> None:
-    model = Model(base=0.02)
+def test_what_waits_is_asked_together_and_answered_apart(clock: Clock) -> None:
+    model = Model(clock, base=0.02)
+    batched = Batched(model)
+    model.until = lambda: batched.waiting == 78 or len(model.calls) > 1
     requests = [[number, number + 0.5] for number in range(40)]
-    answers = ask_all(Batched(model), requests)
+    answers = ask_all(batched, requests)
     assert [answer.tolist() for answer in answers] == [[2 * a, 2 * b] for a, b in requests]
-    assert sum(model.calls) == 80
-    assert len(model.calls) < 20
+    assert model.calls == [2, 78]
     assert model.most_at_once == 1
 
 
-def test_a_refused_row_refuses_its_own_request_alone() -> None:
-    answers = ask_all(Batched(Model(base=0.01)), [[1.0], [-1.0], [2.0], [3.0]])
+def test_a_refused_row_refuses_its_own_request_alone(clock: Clock) -> None:
+    model = Model(clock, base=0.01)
+    batched = Batched(model)
+    model.until = lambda: len(model.calls) > 1 or batched.waiting == 3
+    answers = ask_all(batched, [[1.0], [-1.0], [2.0], [3.0]])
+    assert model.calls[:2] == [1, 3]
     assert [isinstance(answer, Invalid) for answer in answers] == [False, True, False, False]
     assert [answer.tolist() for answer in (answers[0], answers[2], answers[3])] == [[2.0], [4.0], [6.0]]
 
 
-def test_requests_of_other_types_or_shapes_are_never_mixed() -> None:
-    model = Model(base=0.01)
+def test_requests_of_other_types_or_shapes_are_never_mixed(clock: Clock) -> None:
+    model = Model(clock, base=0.01)
     requests: list[Any] = [np.ones(1), np.ones((1, 2)), np.ones(1, np.float32), np.ones((2, 2)), np.ones(3, np.float32)]
-    answers = ask_all(Batched(model), requests)
+    batched = Batched(model)
+    model.until = lambda: len(model.calls) > 1 or batched.waiting > 0
+    answers = ask_all(batched, requests)
     for answer, request in zip(answers, requests, strict=True):
         assert (answer.dtype, answer.shape) == (request.dtype, request.shape)
 
 
-def test_as_many_calls_at_once_as_are_allowed() -> None:
-    model = Model(base=0.02)
-    ask_all(Batched(model, width=3), [[1.0]] * 12)
+def test_as_many_calls_at_once_as_are_allowed(clock: Clock) -> None:
+    model = Model(clock)
+    batched = Batched(model, width=3)
+    model.until = lambda: model.most_at_once == 3 and (batched.waiting == 9 or len(model.calls) > 3)
+    ask_all(batched, [[1.0]] * 12)
     assert model.most_at_once == 3
 
 
-def test_where_each_row_costs_the_most_requests_are_asked_one_by_one() -> None:
-    model = Model(each=0.002)
+def test_where_each_row_costs_the_most_requests_are_asked_one_by_one(clock: Clock) -> None:
+    model = Model(clock, each=0.002)
     batched = Batched(model)
     for rows in (1, 2, 3, 4) * 3:
         batched({"x": np.ones(rows)})
     assert not batched.fit.pays(1)
     model.calls.clear()
+    model.until = lambda: batched.waiting == 7 or len(model.calls) > 1
     ask_all(batched, [[1.0]] * 8)
     assert model.calls == [1] * 8
 
