@@ -73,6 +73,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             _require(component)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Close the network for this process, and for what it starts as far as proxies are obeyed."""
     for name in list(os.environ):

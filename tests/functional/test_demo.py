@@ -11,6 +11,7 @@ from charkh.demo.report import report
 from charkh.demo.year import live_through
 
 
+@pytest.mark.first
 def test_three_months_of_the_year(tmp_path: Path) -> None:
     said: list[str] = []
     story = live_through(tmp_path / "demo", said.append, last=6)

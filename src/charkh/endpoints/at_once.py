@@ -5,9 +5,9 @@ mostly the same whether it is asked about one row or about several. Nobody waits
 together that are there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from charkh.core.errors import CharkhError
 from charkh.endpoints.batching import ask_together, kind_of
@@ -17,6 +17,8 @@ from charkh.endpoints.instruments import noted
 from charkh.endpoints.replies import broken, packed_reply, refusal
 from charkh.endpoints.route import Asking, Reply, Request, Said, Work
 from charkh.ports.runtimes import Tensors, row_count
+
+Told = TypeVar("Told")
 
 
 class _Begun(NamedTuple):
@@ -73,7 +75,7 @@ class _Turn:
                 if self._served.instrument is not None:
                     self._served.instrument.batched(sum(rows))
                 for each, share in zip(begun, shares, strict=True):
-                    self._finish(each, Said(share, seconds))
+                    self._go_on(each.number, each.asking.send, Said(share, seconds))
                 return
         for each in begun:
             self._ask_alone(each)
@@ -83,22 +85,20 @@ class _Turn:
         try:
             outputs = self._served.servable.predict(begun.inputs)
         except Exception as error:  # noqa: BLE001 (it is raised where the model is asked)
-            try:
-                begun.asking.throw(error)
-            except Exception as told:  # noqa: BLE001 (the edge of the process)
-                self._failed(begun.number, told)
+            self._go_on(begun.number, begun.asking.throw, error)
             return
         seconds = perf_counter() - started
         self._served.together.add(begun.rows, seconds)
-        self._finish(begun, Said(outputs, seconds))
+        self._go_on(begun.number, begun.asking.send, Said(outputs, seconds))
 
-    def _finish(self, begun: _Begun, said: Said) -> None:
+    def _go_on(self, number: int, tell: Callable[[Told], object], told: Told) -> None:
+        """Tell a request what came of asking its model; it ends with its answer."""
         try:
-            begun.asking.send(said)
+            tell(told)
         except StopIteration as end:
-            self._answered(begun.number, end.value)
+            self._answered(number, end.value)
         except Exception as error:  # noqa: BLE001 (the edge of the process: the client gets a number in the log)
-            self._failed(begun.number, error)
+            self._failed(number, error)
 
     def _answered(self, number: int, answer: bytes | Reply) -> None:
         reply = Reply(200, answer) if isinstance(answer, bytes) else answer
