@@ -1,5 +1,6 @@
 """Listen for gRPC in the running event loop, beside the REST server whose answers it gives."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -77,6 +78,8 @@ def require() -> None:
 
 
 def _server(respond: Respond, max_message: int, *, shared: bool) -> Any:
+    # Models may fork, and what gRPC does in the child of a fork brings that down now and then (a segmentation fault).
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     # gRPC is an extra, and loading it takes as long as the rest of the server.
     require()
     import grpc.aio

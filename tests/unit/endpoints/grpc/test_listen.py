@@ -1,7 +1,11 @@
 """The gRPC server on a free port, asked by a real channel with the protocol's own bytes."""
 
 import asyncio
+import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -382,3 +386,39 @@ def test_a_port_that_is_taken_is_refused() -> None:
             application.close()
 
     run(test)
+
+
+FORKS = """
+import asyncio, json, os
+from charkh.endpoints.grpc.listen import listening
+
+async def refuse(*_given, **_named):
+    raise NotImplementedError
+
+def fork():
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+async def main():
+    async with listening(refuse, "127.0.0.1", PORT):
+        import grpc.aio
+        async with grpc.aio.insecure_channel("127.0.0.1:PORT") as channel:
+            await channel.channel_ready()
+            ends = []
+            for _ in range(100):
+                call = channel.unary_unary("/nobody/knows")(b"")
+                ends.append(await asyncio.to_thread(fork))
+            print(json.dumps(ends))
+
+asyncio.run(main())
+"""
+
+
+def test_children_of_the_server_live() -> None:
+    script = FORKS.replace("PORT", str(free_port()))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert json.loads(done.stdout) == [0] * 100
