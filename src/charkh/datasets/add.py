@@ -259,7 +259,7 @@ def _commit(store: Store, addition: Addition) -> DatasetVersion:
         parent = store.queries.ask(query)
         made = _made(store, addition, parent)
         added = addition.entries
-        erased = flush(store, store.vault.entries(added.root) if isinstance(added, TreeRef) else added)
+        erased = flush(store, _changed(store, parent, made.tree) if isinstance(added, TreeRef) else added)
         try:
             events = store.commands.decide(AddVersion(made=made, origins=addition.origins, erased=erased))
         except Conflict as error:
@@ -268,6 +268,16 @@ def _commit(store: Store, addition: Addition) -> DatasetVersion:
                 raise
         else:
             return find(store, events[0].subject if events else made.parent)
+
+
+def _changed(store: Store, parent: DatasetVersion | None, tree: TreeRef) -> Iterator[TreeEntry]:
+    """The files of a tree that its parent has not."""
+    if parent is None:
+        yield from store.vault.entries(tree.root)
+        return
+    for change in store.vault.compare(parent.made.tree.root, tree.root):
+        if change.new is not None:
+            yield TreeEntry(change.path, change.new)
 
 
 def _made(store: Store, addition: Addition, parent: DatasetVersion | None) -> VersionMade:
