@@ -90,7 +90,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # its handlers bring down children of processes that had a server
-    _share_the_cores(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    # Only a worker is told so; what its parent sets, it inherits.
+    if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+        _share_the_cores(int(workers))
     sys.addaudithook(_refuse_the_network)
 
 

@@ -4,8 +4,6 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +11,6 @@ import pytest
 
 from charkh.assets.verify import verify
 from charkh.core.errors import Conflict, Denied, Locked
-from charkh.core.events import Event
 from charkh.datasets.add import add_files, add_table
 from charkh.datasets.delete import delete
 from charkh.datasets.find import find
@@ -21,7 +18,6 @@ from charkh.datasets.index import DatasetVersions
 from charkh.datasets.read import read_table
 from charkh.datasets.selection import Selection
 from charkh.lineage.index import HeldDigests
-from charkh.ports.projections import Command, Commands
 from charkh.workspace.collecting import collect_garbage
 from charkh.workspace.forget_verify import verify_forgotten
 from charkh.workspace.forgetting import forget
@@ -118,39 +114,6 @@ def test_forgetting_beside_writers_ends_with_nothing_left(tmp_path: Path, collec
             left = read_table(workspace.store, find(workspace.store, version.ref))
             assert ANN not in left["email"]
             assert left.height == (version.made.rows or 0) - 1
-
-
-class Between:
-    """Decisions before the first of which something else is done."""
-
-    def __init__(self, commands: Commands, first: Callable[[], object]) -> None:
-        self._commands = commands
-        self._first = first
-        self._told = False
-
-    def decide(self, command: Command, *, key: str = "", actor: str = "") -> tuple[Event, ...]:
-        if not self._told:
-            self._told = True
-            self._first()
-        return self._commands.decide(command, key=key, actor=actor)
-
-
-def test_bytes_that_were_erased_before_they_were_named_are_not_held(tmp_path: Path) -> None:
-    with open_workspace(tmp_path, create=True) as workspace, open_workspace(tmp_path) as other:
-        add_table(workspace.store, "people", pl.DataFrame({"email": [ANN, "bob@example.org"]}))
-        store = replace(workspace.store, commands=Between(workspace.store.commands, lambda: forget(other, SELECTION)))
-        with pytest.raises(Denied, match=r"part\.parquet has bytes that were erased"):
-            add_table(store, "people", pl.DataFrame({"email": [ANN, "cid@example.org"]}))
-        assert verify_forgotten(workspace, SELECTION) == ()
-        assert [version.ref for version in workspace.store.queries.ask(DatasetVersions(name="people"))] == ["people@1"]
-
-
-def test_other_bytes_are_held_though_some_were_erased_before_they_were_named(tmp_path: Path) -> None:
-    with open_workspace(tmp_path, create=True) as workspace, open_workspace(tmp_path) as other:
-        add_table(workspace.store, "people", pl.DataFrame({"email": [ANN, "bob@example.org"]}))
-        store = replace(workspace.store, commands=Between(workspace.store.commands, lambda: forget(other, SELECTION)))
-        table = pl.DataFrame({"email": ["cid@example.org", "dan@example.org"]})
-        assert read_table(workspace.store, add_table(store, "people", table)).equals(table)
 
 
 if __name__ == "__main__":

@@ -98,10 +98,11 @@ def replacement(digest: bytes, erased: Mapping[bytes, bytes]) -> bytes:
     return digest
 
 
-def refuse_erased(digest: bytes) -> Denied:
-    """The error of putting what was erased."""
+def refuse_erased(digest: bytes, path: str = "") -> Denied:
+    """The error of putting what was erased, or of naming a file that is made of it."""
+    what = f"{path} has bytes that" if path else f"the bytes {digest.hex()[:16]}"
     return Denied(
-        f"the bytes {digest.hex()[:16]} were erased from this store and are refused for ever",
+        f"{what} were erased from this store and are refused for ever",
         code="asset.erased",
         hint="Take out of it what was erased: the version that has it checks out as it may be kept.",
         facts={"digest": digest.hex()},

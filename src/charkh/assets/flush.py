@@ -10,8 +10,9 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from charkh.assets.erasures import refuse_erased
 from charkh.assets.index import ErasedCount, erased_count
-from charkh.core.errors import Conflict, Denied
+from charkh.core.errors import Conflict
 from charkh.core.files import TreeEntry
 from charkh.ports.store import Store
 
@@ -39,12 +40,7 @@ def flush(store: Store, files: Iterable[TreeEntry]) -> int:
     while erased and (some := list(islice(rest, _AT_ONCE))):
         for entry, whole in zip(some, store.vault.rely_on([entry.file for entry in some]), strict=True):
             if not whole:
-                raise Denied(
-                    f"{entry.path} has bytes that were erased from this store and are refused for ever",
-                    code="asset.erased",
-                    hint="Take out of it what was erased: the version that has it checks out as it may be kept.",
-                    facts={"path": entry.path},
-                )
+                raise refuse_erased(bytes.fromhex(entry.file.digest), entry.path)
     return erased
 
 

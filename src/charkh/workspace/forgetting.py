@@ -26,7 +26,7 @@ from charkh.datasets.profile.index import EveryProfile
 from charkh.datasets.selection import Selection
 from charkh.lineage.index import HeldDigests, Walk
 from charkh.ports.projections import Describe
-from charkh.stores.durable import make_folder
+from charkh.stores.durable import make_folder, write_once
 from charkh.stores.folder_lock import FolderLock
 from charkh.workspace.forget_report import SHOWN_USES, ErasedContent, ForgetReport, Saw, Unreached, VersionLoss
 from charkh.workspace.forget_scan import Hit, Miss, Scanner
@@ -299,15 +299,9 @@ def _own_folder(workspace: Workspace, timeout: float) -> Generator[Path]:
 def _key(workspace: Workspace) -> bytes:
     """The key of the store's own hashes of selections; it stays on this machine."""
     path = workspace.store_folder / f"{FOLDER}.key"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(KEY_BYTES)
-        waiting = path.with_name(f".{path.name}-{new_id()}")
-        waiting.write_bytes(key)
-        waiting.chmod(0o600)
-        waiting.replace(path)
-        return key
+    if not path.exists():
+        write_once(path, secrets.token_bytes(KEY_BYTES))
+    return path.read_bytes()
 
 
 def _require_dataset(workspace: Workspace, name: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.between import Between
 
 from charkh.assets.erase import erase
 from charkh.assets.flush import flush
@@ -12,7 +13,6 @@ from charkh.assets.index import ErasedCount, Erasures
 from charkh.assets.vault import PackVault
 from charkh.core.digests import digest_of
 from charkh.core.errors import Conflict, Denied
-from charkh.core.events import Event
 from charkh.core.files import FileRef, TreeEntry
 from charkh.datasets.add import add_files
 from charkh.datasets.add_entries import add_entries, say_again
@@ -20,7 +20,6 @@ from charkh.datasets.dataset import Batch, VersionMade
 from charkh.datasets.index import PROJECTION as DATASETS
 from charkh.datasets.index import AddVersion
 from charkh.lineage.index import PROJECTION as LINEAGE
-from charkh.ports.projections import Command
 from charkh.ports.store import Store
 from charkh.stores.blobs_memory import MemoryBlobs
 from charkh.testing.stores import memory_store
@@ -91,20 +90,6 @@ def test_a_version_of_which_a_part_was_erased_can_be_said_again(store: Store, pu
         add_entries(store, "e", [TreeEntry("a.csv", file)])
 
 
-class ErasingFirst:
-    """Decisions before the first of which a content is erased."""
-
-    def __init__(self, store: Store, content: bytes) -> None:
-        self._store, self._content = store, content
-        self._done = False
-
-    def decide(self, command: Command, *, key: str = "", actor: str = "") -> tuple[Event, ...]:
-        if not self._done:
-            self._done = True
-            erase(self._store, FileRef(digest_of(self._content), len(self._content)), reason="Ann asked for it.")
-        return self._store.commands.decide(command, key=key, actor=actor)
-
-
 @pytest.mark.parametrize(("erased", "refused"), [(b"old", False), (b"new", True)])
 def test_of_many_files_those_that_are_new_are_looked_at(
     store: Store, tmp_path: Path, erased: bytes, refused: bool
@@ -112,7 +97,9 @@ def test_of_many_files_those_that_are_new_are_looked_at(
     (tmp_path / "a.bin").write_bytes(b"old")
     add_files(store, "d", [tmp_path], as_files=True)
     (tmp_path / "b.bin").write_bytes(b"new")
-    beside = replace(store, commands=ErasingFirst(store, erased))
+    file = FileRef(digest_of(erased), len(erased))
+    first = Between(store.commands, lambda: erase(store, file, reason="Ann asked for it."))
+    beside = replace(store, commands=first)
     if refused:
         with pytest.raises(Denied, match=r"b\.bin has bytes that were erased"):
             add_files(beside, "d", [tmp_path], as_files=True)

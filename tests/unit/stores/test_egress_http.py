@@ -205,7 +205,8 @@ def test_variables_for_proxies_count_for_nothing(monkeypatch: pytest.MonkeyPatch
         assert seen == []
 
 
-LINES = 100
+LINES = 60
+"""Of a twentieth of a second each."""
 
 
 def test_a_receiver_that_dribbles_is_given_up() -> None:

@@ -1,16 +1,20 @@
-"""The prediction log, logs under way, refetching, and what damage means: beside what the command line shows."""
+"""Logs and additions under way, refetching, and what damage means: beside what the command line shows."""
 
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from tests.between import Between
 
-from charkh.datasets.add import add_files
+from charkh.core.errors import Denied
+from charkh.datasets.add import add_files, add_table
 from charkh.datasets.find import find
+from charkh.datasets.index import DatasetVersions
 from charkh.datasets.read import read_table
 from charkh.datasets.selection import Selection
 from charkh.endpoints.log import PredictionLog
@@ -79,3 +83,21 @@ def test_damage_is_told_by_version_and_mended_from_a_working_copy(workspace: Wor
     assert mended.fetched >= 1
     assert mended.affected == ()
     assert read_table(workspace.store, version).equals(rows)
+
+
+def test_bytes_that_were_erased_before_they_were_named_are_not_held(workspace: Workspace, tmp_path: Path) -> None:
+    with open_workspace(tmp_path) as other:
+        add_table(workspace.store, "people", pl.DataFrame({"email": [ANN, "bob@example.org"]}))
+        store = replace(workspace.store, commands=Between(workspace.store.commands, lambda: forget(other, SELECTION)))
+        with pytest.raises(Denied, match=r"part\.parquet has bytes that were erased"):
+            add_table(store, "people", pl.DataFrame({"email": [ANN, "cid@example.org"]}))
+        assert verify_forgotten(workspace, SELECTION) == ()
+        assert [version.ref for version in workspace.store.queries.ask(DatasetVersions(name="people"))] == ["people@1"]
+
+
+def test_other_bytes_are_held_though_some_were_erased_meanwhile(workspace: Workspace, tmp_path: Path) -> None:
+    with open_workspace(tmp_path) as other:
+        add_table(workspace.store, "people", pl.DataFrame({"email": [ANN, "bob@example.org"]}))
+        store = replace(workspace.store, commands=Between(workspace.store.commands, lambda: forget(other, SELECTION)))
+        table = pl.DataFrame({"email": ["cid@example.org", "dan@example.org"]})
+        assert read_table(workspace.store, add_table(store, "people", table)).equals(table)
